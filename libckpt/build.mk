@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: LGPL-2.1-only
+# Listed in the order the data flows; xen_*.c are the border to Xen.
+LIB_XEN_SRCS := $(addprefix libckpt/xen_, \
+	conn.c dom.c config.c suspend.c mem.c machine.c save.c build.c \
+	watch.c undo.c vm_node.c)
+LIB_CORE_SRCS := $(addprefix libckpt/, \
+	ctx.c steps.c op.c guard.c guard_main.c launch.c spawn.c \
+	mem.c mem_dirty.c mem_stream.c machine.c qmp.c pack.c \
+	disk.c disks.c disk_lvmthin.c disk_lvmthin_use.c thin.c lvm.c dm.c \
+	store.c store_dir.c store_dir_write.c store_dir_read.c \
+	store_dir_text.c store_format.c gfn_table.c safe_io.c \
+	checkpoint.c checkpoint_json.c json.c \
+	stream_write.c stream_read.c build.c watch.c \
+	take.c rollback.c fork.c query.c remove.c)
+
+# The process that outlives an operation.  It calls what the library does not
+# export, so it links the archive.
+HELPER_SRCS := $(addprefix libckpt/helper/,main.c build.c watch.c detach.c)
+HELPER_DIR := $(LIBEXEC)/bin
+
+LIB_XEN_OBJS := $(LIB_XEN_SRCS:%.c=$(B)/%.o)
+LIB_CORE_OBJS := $(LIB_CORE_SRCS:%.c=$(B)/%.o)
+LIB_OBJS := $(LIB_CORE_OBJS) $(LIB_XEN_OBJS)
+LIB_SO := $(B)/libckpt.so.$(SOVERSION)
+HELPER_OBJS := $(HELPER_SRCS:%.c=$(B)/%.o)
+OBJS += $(LIB_OBJS) $(HELPER_OBJS)
+ALL += $(LIB_SO) $(B)/libckpt.so $(B)/libckpt.a $(B)/libckpt-core.a \
+	$(B)/libckpt.pc $(B)/ckpt-helper
+
+$(LIB_CORE_OBJS): CFLAGS_T := -fPIC -fvisibility=hidden
+# Xen's public headers refuse strict C11.
+$(LIB_XEN_OBJS): CFLAGS_T := -fPIC -fvisibility=hidden -std=gnu11
+
+# The one object that knows where it will be installed.
+$(B)/libckpt/launch.o: CFLAGS_T += \
+	-DCKPT_HELPER='"$(HELPER_DIR)/ckpt-helper"'
+$(B)/libckpt/launch.o: $(B)/helper-dir
+$(B)/helper-dir: FORCE
+	@mkdir -p $(@D)
+	@echo '$(HELPER_DIR)' | { $(call put_if_new,$@); }
+
+$(B)/ckpt-helper: $(HELPER_OBJS) $(B)/libckpt.a
+	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
+
+# Shared objects with clang's sanitizers do not link under -z defs.
+$(LIB_SO): $(LIB_OBJS) libckpt/libckpt.map
+	@mkdir -p $(@D)
+	$(call say,LD,$@) $(CC) -shared $(ALL_LDFLAGS) \
+	    $(if $(SAN),,-Wl$(,)-z$(,)defs) -Wl,-soname,$(@F) \
+	    -Wl,--version-script=libckpt/libckpt.map \
+	    -o $@ $(LIB_OBJS) $(PKG_LIBS)
+
+$(B)/libckpt.so: $(LIB_SO)
+	@ln -sf $(<F) $@
+
+# Not installed: libckpt-core.a has no xen_*.c, so that a test that links it
+# with tests/fake sees a function without a fake at link time.
+$(B)/libckpt.a: $(LIB_OBJS)
+$(B)/libckpt-core.a: $(LIB_CORE_OBJS)
+$(B)/%.a:
+	@mkdir -p $(@D) && rm -f $@
+	$(call say,AR,$@) $(AR) rcs $@ $^
+
+$(B)/libckpt.pc: libckpt/libckpt.pc.in FORCE
+	@mkdir -p $(@D)
+	@sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
+	    -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' -e 's|@VERSION@|$(VERSION)|' $< | \
+	    { $(call put_if_new,$@); }
+
+INSTALLS += install-lib
+install-lib: $(LIB_SO) $(B)/libckpt.pc $(B)/ckpt-helper
+	install -d '$(DESTDIR)$(LIBDIR)/pkgconfig' '$(DESTDIR)$(INCLUDEDIR)' \
+	    '$(DESTDIR)$(HELPER_DIR)'
+	install -m 755 $(B)/ckpt-helper '$(DESTDIR)$(HELPER_DIR)/'
+	install -m 755 $(LIB_SO) '$(DESTDIR)$(LIBDIR)/'
+	ln -sf $(notdir $(LIB_SO)) '$(DESTDIR)$(LIBDIR)/libckpt.so'
+	install -m 644 libckpt/ckpt.h '$(DESTDIR)$(INCLUDEDIR)/'
+	install -m 644 $(B)/libckpt.pc '$(DESTDIR)$(LIBDIR)/pkgconfig/'
+UNINSTALL_FILES += $(LIBDIR)/$(notdir $(LIB_SO)) $(LIBDIR)/libckpt.so \
+	$(LIBDIR)/pkgconfig/libckpt.pc $(INCLUDEDIR)/ckpt.h \
+	$(HELPER_DIR)/ckpt-helper
+.PHONY: install-lib

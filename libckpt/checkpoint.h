@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+#ifndef CKPT_CHECKPOINT_H
+#define CKPT_CHECKPOINT_H
+/*
+ * One checkpoint as the user knows it: the manifest (struct ckpt_info as
+ * JSON), names and ids, the tree of parents, each domain's head.
+ */
+#include "ckpt.h"
+
+struct store;
+
+/* CKPT_ID_LEN random hexadecimal digits. */
+int checkpoint_new_id(struct ckpt *c, char id_out[CKPT_ID_LEN + 1]);
+
+/* The manifest's text, owned by the caller. */
+int checkpoint_to_json(struct ckpt *c, const struct ckpt_info *info,
+                       char **json_out);
+/* Strict: unknown versions, wrong types and over-long fields are -EUCLEAN.
+ * @what names the manifest in the error. */
+int checkpoint_from_json(struct ckpt *c, const char *what, const char *json,
+                         struct ckpt_info *info_out);
+
+/* All that can be read, oldest first; one whose manifest is damaged is told to
+ * the logger and left out.  Released with ckpt_list_free(). */
+int checkpoint_list(struct ckpt *c, struct ckpt_info **list_out,
+                    size_t *nr_out);
+
+/* Resolves a user's word: id, prefix, DOMAIN/NAME or NAME.  With @domain_uuid
+ * not NULL only that domain's are considered, and @word NULL is its head, or
+ * its latest when it has no head.  A word that may be several is -EINVAL, with
+ * the candidates listed. */
+int checkpoint_find(struct ckpt *c, const char *domain_uuid, const char *word,
+                    struct ckpt_info *info_out);
+
+/* -EEXIST when @name is taken among @domain_uuid's; -EINVAL when it is not a
+ * name: 1-64 of [A-Za-z0-9._-], not beginning with '-' or '.'. */
+int checkpoint_name_check(struct ckpt *c, const char *domain_uuid,
+                          const char *name);
+
+/* The checkpoint from which the domain's present state descends; "" if none.
+ * Set to "", there is none. */
+int checkpoint_head(struct ckpt *c, const char *domain_uuid,
+                    char id_out[CKPT_ID_LEN + 1]);
+int checkpoint_set_head(struct ckpt *c, const char *domain_uuid,
+                        const char *id);
+
+/* Takes @info out of the tree and the store: children get its parent, a head
+ * on it moves to its parent.  The caller holds the domain's lock.
+ * Disk snapshots are the caller's business. */
+int checkpoint_remove(struct ckpt *c, const struct ckpt_info *info);
+
+#endif

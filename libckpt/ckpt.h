@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+#ifndef CKPT_H
+#define CKPT_H
+/*
+ * libckpt: checkpoints, rollback and fork of Xen guests.
+ *
+ * A `ckpt` is a handle on one store and serves one thread at a time; open as
+ * many as you like.  After fork() a child may only leave it alone.  The
+ * library never exits, never prints and never changes a signal's disposition.
+ *
+ * Every int result is 0 or a negative errno; ckpt_error() then has the words,
+ * written for an administrator: what went wrong, on which object, what to do.
+ * The errno tells the kind:
+ *   -ENOENT     no such domain or checkpoint      -EEXIST   the name is taken
+ *   -EBUSY      another operation on this domain  -ENOSPC   store or pool full
+ *   -ENOTSUP    this domain or disk cannot be checkpointed (nothing touched)
+ *   -ETIMEDOUT  the guest did not suspend in time -ECANCELED  ckpt_cancel()
+ *   -EUCLEAN    the checkpoint is damaged         -EINVAL   bad argument
+ *   -ENOMEM     not enough memory, on the host (Xen's free memory) or here
+ * Whatever the result, a domain that was running is running when the call
+ * returns, also when the calling process is killed in the middle.
+ *
+ * Strings in structures the library fills are owned by that structure and
+ * live until its _fini function; strings passed in are borrowed for the call.
+ *
+ * Domains are named by a string: a name, or a domain id in decimal.
+ * Checkpoints are named by: an id; a unique prefix of one, of 4 digits or
+ * more; DOMAIN/NAME; or NAME, where it is the only one of that name.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define CKPT_API __attribute__((visibility("default")))
+#else
+#define CKPT_API
+#endif
+
+struct xentoollog_logger; /* callers who don't log need no Xen header */
+typedef struct ckpt ckpt;
+
+#define CKPT_STORE_DEFAULT "dir:/var/lib/xen/ckpt"
+#define CKPT_ID_LEN 16 /* hexadecimal digits, without the final NUL */
+
+/*
+ * Opens the store at @url ("dir:/srv/ckpt", or a bare path; NULL means
+ * $CKPT_STORE, else CKPT_STORE_DEFAULT).  A directory store is created, mode
+ * 0700, when its parent exists.  @log is borrowed until close and may be NULL.
+ * *c_out is always filled unless memory ran out (-ENOMEM): on failure it is
+ * good for ckpt_error() and ckpt_close() only.
+ */
+CKPT_API int ckpt_open(const char *url, struct xentoollog_logger *log,
+                       ckpt **c_out);
+CKPT_API void ckpt_close(ckpt *c); /* NULL is fine */
+
+/* The words of the last failed call on this handle; "" when none failed.
+ * Borrowed until the next call on @c. */
+CKPT_API const char *ckpt_error(const ckpt *c);
+
+/* The library's version, "MAJOR.MINOR.PATCH"; static. */
+CKPT_API const char *ckpt_version(void);
+
+/*
+ * Long operations report where they are, at most ten times a second, from
+ * inside the call.  @phase is one of the step names ("memory copied", …),
+ * borrowed for the callback; @total_bytes is 0 when it cannot be known.
+ */
+struct ckpt_progress {
+    const char *phase;
+    uint64_t done_bytes;
+    uint64_t total_bytes;
+    uint64_t elapsed_us; /* since the operation began */
+};
+typedef void ckpt_progress_fn(void *arg, const struct ckpt_progress *p);
+CKPT_API void ckpt_set_progress(ckpt *c, ckpt_progress_fn *fn, void *arg);
+
+/* Asks the operation under way on @c to stop, undo and return -ECANCELED.
+ * Async-signal-safe; the one call that may come from another thread. */
+CKPT_API void ckpt_cancel(ckpt *c);
+
+/* --- what is known of a checkpoint ------------------------------------- */
+
+enum ckpt_consistency {
+    CKPT_CONSISTENCY_CRASH,           /* as if the power had failed */
+    CKPT_CONSISTENCY_IO_DRAINED,      /* nothing was in flight to the disks */
+    CKPT_CONSISTENCY_GUEST_SUSPENDED, /* the guest's kernel suspended itself */
+    CKPT_CONSISTENCY_FS_FROZEN,       /* and its filesystems were frozen */
+};
+/* "crash", "io-drained", "guest-suspended", "fs-frozen"; static. */
+CKPT_API const char *ckpt_consistency_name(enum ckpt_consistency v);
+
+struct ckpt_disk {
+    char *vdev;        /* "xvda" */
+    char *driver;      /* "lvmthin"; "none" for a disk without snapshot */
+    char *target;      /* what the guest's configuration names */
+    char *snapshot;    /* the snapshot's name in the driver's words, or NULL */
+    char *why_none;    /* "excluded", "read-only", "cdrom", "empty", or NULL */
+    uint64_t size_bytes; /* 0 when not known */
+};
+
+struct ckpt_info {
+    char id[CKPT_ID_LEN + 1];
+    char parent[CKPT_ID_LEN + 1]; /* "" for a root */
+    char *name;
+    char *description; /* "" when none */
+    char *domain_name;
+    char domain_uuid[37];
+    char *domain_type;       /* "pv", "pvh", "hvm" */
+    int64_t created_unix_us; /* the instant of the cut */
+    bool has_memory;
+    bool is_head;      /* the domain's state descends from this one */
+    enum ckpt_consistency consistency;
+    char *mem_driver;  /* "dirty", "stream", "cow"; "none" for disk-only */
+    char *mem_why;     /* why not a better one; "" when this is the best */
+    char *xen_version; /* "4.17.7" */
+    uint64_t memory_bytes;   /* guest memory the checkpoint describes */
+    uint64_t stored_bytes;   /* bytes it takes in the store */
+    uint64_t pages_stored;   /* pages written to the store */
+    uint64_t pages_zero;     /* pages that cost nothing */
+    uint64_t pages_in_pause; /* pages copied while the guest stood still */
+    unsigned passes;         /* over memory, the one in the pause included */
+    uint64_t pause_us;       /* request to suspend .. resumed */
+    uint64_t pause_disks_us; /* the disks' part of it */
+    uint64_t still_us;       /* vCPUs known to stand still .. resumed */
+    uint64_t durable_us;     /* begin of the call .. safe on disk */
+    struct ckpt_disk *disks;
+    size_t nr_disks;
+};
+CKPT_API void ckpt_info_fini(struct ckpt_info *info); /* zeroes it */
+
+/* --- operations --------------------------------------------------------- */
+
+#define CKPT_TAKE_DISK_ONLY (1u << 0)    /* no memory, no machine state */
+#define CKPT_TAKE_LEAVE_PAUSED (1u << 1) /* the guest is paused afterwards */
+
+struct ckpt_take_opts {
+    const char *name; /* NULL: made from the time, "20261121-004510" */
+    const char *description;          /* NULL: none */
+    const char *const *exclude_disks; /* vdevs, NULL-terminated; or NULL */
+    unsigned flags;                   /* CKPT_TAKE_* */
+    unsigned suspend_timeout_ms;      /* 0: 30000 */
+};
+
+/* Takes a checkpoint of @domain and makes it durable before returning.
+ * @opts may be NULL.  @info_out is filled on success when not NULL. */
+CKPT_API int ckpt_take(ckpt *c, const char *domain,
+                       const struct ckpt_take_opts *opts,
+                       struct ckpt_info *info_out);
+
+#define CKPT_ROLLBACK_LEAVE_PAUSED (1u << 0)
+/* The running domain may be destroyed before the new one stands, where the
+ * host has no memory for both.  Without this flag that is -ENOMEM. */
+#define CKPT_ROLLBACK_DESTROY_FIRST (1u << 1)
+
+struct ckpt_rollback_opts {
+    unsigned flags; /* CKPT_ROLLBACK_* */
+};
+
+struct ckpt_domain {
+    char *name;
+    char uuid[37];
+    uint32_t domid;
+    uint64_t down_us; /* rollback: old one paused .. new one running */
+};
+CKPT_API void ckpt_domain_fini(struct ckpt_domain *d); /* zeroes it */
+
+/* Puts @domain back to @checkpoint (NULL: its latest).  Everything that can
+ * be checked is checked before the running domain is touched. */
+CKPT_API int ckpt_rollback(ckpt *c, const char *domain, const char *checkpoint,
+                           const struct ckpt_rollback_opts *opts,
+                           struct ckpt_domain *dom_out);
+
+#define CKPT_FORK_LEAVE_PAUSED (1u << 0)
+
+struct ckpt_fork_opts {
+    const char *name; /* NULL: SOURCE-fork-1, -2, …; with count > 1 a prefix */
+    unsigned count;   /* 0 means 1; at most CKPT_FORK_MAX */
+    unsigned flags;   /* CKPT_FORK_* */
+    unsigned suspend_timeout_ms; /* 0: 30000; for a running source */
+};
+#define CKPT_FORK_MAX 256
+
+/* Makes new domains from @source, a running domain or a checkpoint (a domain
+ * wins where both exist).  Each has its own name, UUID, MACs and generation
+ * id, and copy-on-write clones of the disks.  @doms_out points to room for
+ * `count`; *nr_out says how many were made, also on failure. */
+CKPT_API int ckpt_fork(ckpt *c, const char *source,
+                       const struct ckpt_fork_opts *opts,
+                       struct ckpt_domain *doms_out, unsigned *nr_out);
+
+/* --- the store ---------------------------------------------------------- */
+
+/* The checkpoints of @domain (a name or UUID; NULL: all), oldest first.
+ * *list_out is owned by the caller, released with ckpt_list_free(). */
+CKPT_API int ckpt_list(ckpt *c, const char *domain,
+                       struct ckpt_info **list_out, size_t *nr_out);
+CKPT_API void ckpt_list_free(struct ckpt_info *list, size_t nr);
+
+/* One checkpoint. @info_out is filled on success. */
+CKPT_API int ckpt_find(ckpt *c, const char *checkpoint,
+                       struct ckpt_info *info_out);
+
+/* Deletes a checkpoint and its disk snapshots; its children become children
+ * of its parent. */
+CKPT_API int ckpt_delete(ckpt *c, const char *checkpoint);
+
+struct ckpt_verify_result {
+    uint64_t pages_checked;
+    uint64_t pages_bad;
+    uint64_t first_bad_gfn; /* meaningful when pages_bad > 0 */
+};
+/* Reads the whole checkpoint back.  -EUCLEAN: damaged, ckpt_error() says
+ * which page in which file; @result_out (may be NULL) is filled then too. */
+CKPT_API int ckpt_verify(ckpt *c, const char *checkpoint,
+                         struct ckpt_verify_result *result_out);
+
+/* --- reading a checkpoint's memory --------------------------------------- */
+
+#define CKPT_PAGE_SIZE 4096u
+typedef struct ckpt_memory ckpt_memory;
+
+/* Opens the memory of @checkpoint for reading; close before ckpt_close(). */
+CKPT_API int ckpt_memory_open(ckpt *c, const char *checkpoint,
+                              ckpt_memory **m_out);
+/* Copies guest frame @gfn into @page, CKPT_PAGE_SIZE bytes, checksum
+ * verified.  -ENOENT: the guest has no memory there.  -EUCLEAN: damaged. */
+CKPT_API int ckpt_memory_read(ckpt_memory *m, uint64_t gfn, void *page);
+/* One more than the highest frame. */
+CKPT_API uint64_t ckpt_memory_nr_gfns(const ckpt_memory *m);
+CKPT_API void ckpt_memory_close(ckpt_memory *m); /* NULL is fine */
+
+#ifdef __cplusplus
+}
+#endif
+#endif

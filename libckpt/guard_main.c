@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * The guard itself (guard.h): a process of its own, started before a guest is
+ * touched, that outlives the operation only to undo what that left behind.
+ *
+ * It forks once at the start, so that whoever started it can reap the parent
+ * at once and knows that it stands.  Then it sleeps on the socket and on the
+ * operation's pidfd: the socket alone would not do, for a process forked from
+ * the operation may hold a copy of the other end.
+ *
+ * Undoing goes in rounds.  A round tries every standing harm once, last one
+ * first, so that one stubborn LVM lock does not keep a guest suspended.  Only
+ * volumes wait for each other: a volume whose rename could not be undone must
+ * not be touched under its old name.  Between rounds it waits, longer each
+ * time.  Nothing is said before the first round is over: a hanging syslog
+ * must not keep a guest suspended either.  What no round could undo is said
+ * loudly, with the command for an administrator.
+ */
+#include "guard.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ctx.h"
+#include "dm.h"
+#include "guard_record.h"
+#include "lvm.h"
+#include "xen_undo.h"
+
+struct harm {
+    struct guard_record r;
+    bool is_undone;
+    char error[sizeof(((struct ckpt *)NULL)->error)];
+};
+
+struct watch {
+    int fd;    /* the socket */
+    int pidfd; /* of the operation; -1 if it cannot be had */
+    pid_t pid;
+    bool is_dead;
+    bool is_bye;
+    struct harm *harms; /* standing, oldest first */
+    size_t nr, room;
+    struct guard_record *held; /* between HOLD and FLUSH */
+    size_t nr_held, room_held;
+    bool is_holding;
+};
+
+/* --- one row per harm ------------------------------------------------------ */
+
+static int undo_log_dirty(struct ckpt *c, const struct guard_record *r)
+{
+    (void)c;
+    return xen_undo_log_dirty(r->domid);
+}
+
+static int undo_qemu_dirty(struct ckpt *c, const struct guard_record *r)
+{
+    (void)c;
+    return xen_undo_qemu_dirty(r->domid);
+}
+
+static int undo_suspend(struct ckpt *c, const struct guard_record *r)
+{
+    (void)c;
+    return xen_undo_suspend(r->domid);
+}
+
+static int undo_still(struct ckpt *c, const struct guard_record *r)
+{
+    (void)c;
+    return xen_undo_still(r->domid);
+}
+
+static int undo_unpaused(struct ckpt *c, const struct guard_record *r)
+{
+    (void)c;
+    return xen_undo_unpaused(r->domid);
+}
+
+/* Not a harm but a condition: see forget_committed(). */
+static int undo_nothing(struct ckpt *c, const struct guard_record *r)
+{
+    (void)c, (void)r;
+    return 0;
+}
+
+static int undo_pause(struct ckpt *c, const struct guard_record *r)
+{
+    (void)c;
+    return xen_undo_pause(r->domid);
+}
+
+static int undo_domain(struct ckpt *c, const struct guard_record *r)
+{
+    (void)c;
+    return xen_undo_domain(r->domid);
+}
+
+static int undo_domain_name(struct ckpt *c, const struct guard_record *r)
+{
+    (void)c;
+    return xen_undo_domain_name(r->domid, r->arg);
+}
+
+static int undo_dm_suspend(struct ckpt *c, const struct guard_record *r)
+{
+    return dm_undo_suspend(c, r->arg);
+}
+
+static int undo_lv_remove(struct ckpt *c, const struct guard_record *r)
+{
+    return lvm_undo_remove(c, r->arg);
+}
+
+static int undo_lv_rename(struct ckpt *c, const struct guard_record *r)
+{
+    return lvm_undo_rename(c, r->arg);
+}
+
+enum kind {
+    DOMAIN,
+    DEVICE,
+    VOLUME
+};
+
+/* clang-format off */
+static const struct {
+    int (*undo)(struct ckpt *c, const struct guard_record *r);
+    enum kind kind;
+    const char *what;    /* then the domain's id, or the words of arg */
+    const char *by_hand; /* the same */
+} rows[GUARD_NR] = {
+    [GUARD_LOG_DIRTY] = { undo_log_dirty, DOMAIN,
+        "log-dirty mode of domain", "xl save -c, or restart domain" },
+    [GUARD_QEMU_DIRTY] = { undo_qemu_dirty, DOMAIN,
+        "the device model's log of domain", "xl save -c, or restart domain" },
+    [GUARD_SUSPEND] = { undo_suspend, DOMAIN,
+        "the suspension of domain", "xl destroy and restart domain" },
+    [GUARD_STILL] = { undo_still, DOMAIN,
+        "the suspension of domain", "xl resume" },
+    [GUARD_PAUSE] = { undo_pause, DOMAIN,
+        "the pause of domain", "xl unpause" },
+    [GUARD_UNPAUSED] = { undo_unpaused, DOMAIN,
+        "the unpausing of domain", "xl pause" },
+    [GUARD_DM_SUSPEND] = { undo_dm_suspend, DEVICE,
+        "the suspension of device", "dmsetup resume" },
+    [GUARD_LV_REMOVE] = { undo_lv_remove, VOLUME,
+        "the making of the logical volume", "lvremove" },
+    [GUARD_LV_RENAME] = { undo_lv_rename, VOLUME,
+        "the renaming of the logical volume", "lvrename" },
+    [GUARD_DOMAIN] = { undo_domain, DOMAIN,
+        "the half-built domain", "xl destroy" },
+    [GUARD_DOMAIN_NAME] = { undo_domain_name, DOMAIN,
+        "the name of domain", "xl rename" },
+    [GUARD_UNLESS_FILE] = { undo_nothing, DEVICE,
+        "the wait for", "ls" },
+};
+/* clang-format on */
+
+/* "12", "12 web", "vg0/a": the object as @by_hand's command wants it. */
+static void name_object(const struct guard_record *r, char *text,
+                        size_t room_bytes)
+{
+    const char *space = strrchr(r->arg, ' ');
+
+    switch (rows[r->harm].kind) {
+    case DOMAIN:
+        snprintf(text, room_bytes, "%u%s%s", r->domid, r->arg[0] ? " " : "",
+                 r->arg);
+        break;
+    case DEVICE: /* "uuid name" */
+        snprintf(text, room_bytes, "%s", space ? space + 1 : r->arg);
+        break;
+    case VOLUME: /* "names", "names uuid" */
+        snprintf(text, room_bytes, "%.*s",
+                 space ? (int)(space - r->arg) : (int)strlen(r->arg), r->arg);
+        break;
+    }
+}
+
+/* --- saying it ------------------------------------------------------------- */
+
+static void report(int priority, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+static void report(int priority, const char *fmt, ...)
+{
+    char text[2048];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    dprintf(2, "ckpt-guard: %s\n", text); /* fails when nobody listens */
+    syslog(priority, "%s", text);
+}
+
+static void report_undone(const struct harm *h)
+{
+    char object[GUARD_ARG_MAX + 16];
+
+    name_object(&h->r, object, sizeof(object));
+    report(LOG_NOTICE, "undone: %s %s", rows[h->r.harm].what, object);
+}
+
+static void report_standing(const struct harm *h)
+{
+    char object[GUARD_ARG_MAX + 16];
+
+    name_object(&h->r, object, sizeof(object));
+    report(LOG_CRIT, "NOT UNDONE: %s %s (%s); by hand: %s %s",
+           rows[h->r.harm].what, object, h->error, rows[h->r.harm].by_hand,
+           object);
+}
+
+/* --- undoing --------------------------------------------------------------- */
+
+static void undo_one(struct harm *h)
+{
+    struct ckpt c;
+    int rc;
+
+    memset(&c, 0, sizeof(c));
+    rc = rows[h->r.harm].undo(&c, &h->r);
+    h->is_undone = rc == 0;
+    if (rc)
+        snprintf(h->error, sizeof(h->error), "%s",
+                 c.error[0] ? c.error : strerror(-rc));
+}
+
+static size_t undo_round(struct watch *w)
+{
+    bool is_volume_stuck = false;
+    size_t nr_left = 0;
+
+    for (size_t i = w->nr; i-- > 0;) {
+        struct harm *h = &w->harms[i];
+        const bool is_volume = rows[h->r.harm].kind == VOLUME;
+
+        if (h->is_undone)
+            continue;
+        if (is_volume && is_volume_stuck)
+            snprintf(h->error, sizeof(h->error),
+                     "waits for what is not undone");
+        else
+            undo_one(h);
+        if (!h->is_undone) {
+            is_volume_stuck = is_volume_stuck || is_volume;
+            nr_left++;
+        }
+    }
+    return nr_left;
+}
+
+/* The standing ones, undone, in the order they were undone. */
+static void report_round(const struct watch *w, bool *said)
+{
+    for (size_t i = w->nr; i-- > 0;) {
+        if (w->harms[i].is_undone && !said[i])
+            report_undone(&w->harms[i]);
+        said[i] = w->harms[i].is_undone;
+    }
+}
+
+/* A checkpoint that was committed keeps its volumes, whenever we died. */
+static void forget_committed(struct watch *w)
+{
+    size_t i, n = 0;
+    bool committed = false;
+
+    for (i = 0; i < w->nr; i++)
+        if (w->harms[i].r.harm == GUARD_UNLESS_FILE &&
+            !access(w->harms[i].r.arg, F_OK))
+            committed = true;
+    for (i = 0; i < w->nr; i++) {
+        if (w->harms[i].r.harm == GUARD_UNLESS_FILE ||
+            (committed && w->harms[i].r.harm == GUARD_LV_REMOVE))
+            continue;
+        w->harms[n++] = w->harms[i];
+    }
+    w->nr = n;
+}
+
+static int undo_all(struct watch *w)
+{
+    static const unsigned waits_ms[] = {100,  300,   1000,  2000, 4000,
+                                        8000, 15000, 30000, 60000};
+    const size_t nr_waits = sizeof(waits_ms) / sizeof(waits_ms[0]);
+    bool *said = calloc(w->nr, sizeof(*said));
+    size_t nr_left = undo_round(w);
+
+    openlog("ckpt-guard", LOG_PID, LOG_DAEMON);
+    report(LOG_WARNING, "operation of process %d %s; undoing %zu thing%s",
+           (int)w->pid, w->is_bye ? "failed" : "died", w->nr,
+           w->nr == 1 ? "" : "s");
+    for (size_t n = 0;; n++) {
+        if (said)
+            report_round(w, said);
+        if (nr_left == 0 || n == nr_waits)
+            break;
+        nanosleep(&(struct timespec){waits_ms[n] / 1000,
+                                     waits_ms[n] % 1000 * 1000000L},
+                  NULL);
+        nr_left = undo_round(w);
+    }
+    free(said);
+    for (size_t i = w->nr; i-- > 0;)
+        if (!w->harms[i].is_undone)
+            report_standing(&w->harms[i]);
+    return nr_left ? 1 : 0;
+}
+
+/* --- listening ------------------------------------------------------------- */
+
+static void add_harm(struct watch *w, const struct guard_record *r)
+{
+    struct harm *harms;
+
+    if (w->nr == w->room) {
+        harms = realloc(w->harms, (w->room * 2 + 16) * sizeof(*harms));
+        if (!harms) {
+            report(LOG_CRIT,
+                   "out of memory: harm %u of domain %u (%s) is not "
+                   "guarded",
+                   r->harm, r->domid, r->arg);
+            return;
+        }
+        w->harms = harms;
+        w->room = w->room * 2 + 16;
+    }
+    memset(&w->harms[w->nr], 0, sizeof(w->harms[0]));
+    w->harms[w->nr].r = *r;
+    w->harms[w->nr].r.arg[GUARD_ARG_MAX - 1] = '\0';
+    w->nr++;
+}
+
+static void del_harm(struct watch *w, unsigned token)
+{
+    for (size_t i = w->nr; i-- > 0;) {
+        if (w->harms[i].r.token != token)
+            continue;
+        w->nr--;
+        memmove(&w->harms[i], &w->harms[i + 1],
+                (w->nr - i) * sizeof(w->harms[0]));
+        return;
+    }
+}
+
+static void apply(struct watch *w, const struct guard_record *r)
+{
+    if (r->op == GUARD_OP_ADD)
+        add_harm(w, r);
+    else if (r->op == GUARD_OP_DEL)
+        del_harm(w, r->token);
+}
+
+static void hold_record(struct watch *w, const struct guard_record *r)
+{
+    struct guard_record *held;
+
+    if (w->nr_held == w->room_held) {
+        held = realloc(w->held, (w->room_held * 2 + 16) * sizeof(*held));
+        if (!held) {
+            apply(w, r); /* better too early than not at all */
+            return;
+        }
+        w->held = held;
+        w->room_held = w->room_held * 2 + 16;
+    }
+    w->held[w->nr_held++] = *r;
+}
+
+static void dispatch(struct watch *w, const struct guard_record *r)
+{
+    if (r->op == GUARD_OP_BYE) {
+        w->is_bye = true;
+    } else if (r->op == GUARD_OP_HOLD) {
+        w->is_holding = true;
+    } else if (r->op == GUARD_OP_FLUSH) {
+        for (size_t i = 0; i < w->nr_held; i++)
+            apply(w, &w->held[i]);
+        w->nr_held = 0;
+        w->is_holding = false;
+    } else if (w->is_holding) {
+        hold_record(w, r);
+    } else {
+        apply(w, r);
+    }
+}
+
+/* One packet. 1: took it; 0: the end; -EAGAIN: none there now. */
+static int take_record(struct watch *w)
+{
+    struct guard_record r;
+    ssize_t n;
+
+    n = recv(w->fd, &r, sizeof(r), MSG_DONTWAIT | MSG_TRUNC);
+    if (n < 0)
+        return errno == EINTR ? 1 : errno == EAGAIN ? -EAGAIN : 0;
+    if (n == 0)
+        return 0;
+    if (n != (ssize_t)sizeof(r) || r.magic != GUARD_MAGIC ||
+        (r.op == GUARD_OP_ADD && r.harm >= GUARD_NR))
+        report(LOG_CRIT, "a record that is not understood: library and "
+                         "ckpt-helper are of different versions");
+    else
+        dispatch(w, &r);
+    return 1;
+}
+
+static void listen_until_end(struct watch *w)
+{
+    struct pollfd pfd[2] = {{.fd = w->fd, .events = POLLIN},
+                            {.fd = w->pidfd, .events = POLLIN}};
+    int n;
+
+    for (;;) {
+        while ((n = take_record(w)) == 1)
+            ;
+        if (n == 0 || w->is_dead) /* then all it wrote has been read */
+            return;
+        if (poll(pfd, 2, -1) > 0)
+            w->is_dead = pfd[1].revents != 0;
+    }
+}
+
+/* --- standing up ----------------------------------------------------------- */
+
+static void leave_the_terminal(void)
+{
+    static const int ignored[] = {SIGINT,  SIGTERM, SIGHUP,  SIGPIPE,
+                                  SIGQUIT, SIGALRM, SIGUSR1, SIGUSR2};
+    struct sigaction ign = {.sa_handler = SIG_IGN};
+    int fd;
+
+    setsid();
+    for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+        sigaction(ignored[i], &ign, NULL);
+    if (chdir("/") < 0)
+        report(LOG_WARNING, "chdir /: %s", strerror(errno));
+    /* Memory pressure must not take the guard before the guarded. */
+    fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        if (write(fd, "-1000", 5) != 5)
+            syslog(LOG_DEBUG, "oom_score_adj: %s", strerror(errno));
+        close(fd);
+    }
+}
+
+int guard_main(int fd)
+{
+    const int lock_fd = fd + 1; /* or nothing */
+    struct watch w = {.fd = fd};
+    struct ucred peer;
+    socklen_t len = sizeof(peer);
+    pid_t pid;
+    int rc = 0;
+
+    /* Who made the socket: the operation. */
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0) {
+        fprintf(stderr, "ckpt-guard: descriptor %d: %s\n", fd, strerror(errno));
+        return 1;
+    }
+    w.pid = peer.pid;
+    w.pidfd = (int)syscall(SYS_pidfd_open, peer.pid, 0);
+    w.is_dead = w.pidfd < 0 && errno == ESRCH;
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    fcntl(lock_fd, F_SETFD, FD_CLOEXEC);
+    pid = fork();
+    if (pid < 0) {
+        fprintf(stderr, "ckpt-guard: fork: %s\n", strerror(errno));
+        return 1;
+    }
+    if (pid > 0)
+        _exit(0);
+    leave_the_terminal();
+    listen_until_end(&w);
+    forget_committed(&w);
+    if (w.nr > 0)
+        rc = undo_all(&w);
+    free(w.harms);
+    /* The operation waits for the socket to close, to find the lock free. */
+    close(lock_fd);
+    close(fd);
+    return rc;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+#ifndef CKPT_MEM_H
+#define CKPT_MEM_H
+/*
+ * How a domain's memory is brought into an image.  Every driver has the same
+ * beats (ARCHITECTURE.md): arm while the guest runs, cut while it stands
+ * still, drain when it runs again; undo at any time.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "machine.h"
+
+struct ckpt;
+struct guard;
+struct image;
+struct mem;
+struct xen;
+struct xen_dom;
+
+#define MEM_CAP_FLAT_CUT (1u << 0) /* the pause does not grow with memory */
+
+struct mem_driver {
+    const char *name; /* "dirty", as the manifest has it */
+    unsigned caps;    /* MEM_CAP_* */
+    /* 0: can do.  -ENOTSUP: cannot, @why (256 bytes) says why, for the
+     * manifest.  Else: stop. */
+    int (*probe)(struct xen *x, const struct xen_dom *dom, char *why);
+    int (*arm)(struct mem *m);
+    int (*cut)(struct mem *m); /* the machine state, too */
+    /* Whatever the guest may be spared of is ended: first after resume. */
+    int (*disarm)(struct mem *m);
+    int (*drain)(struct mem *m);
+    void (*undo)(struct mem *m); /* also frees; harmless twice */
+};
+
+struct mem {
+    const struct mem_driver *drv;
+    struct ckpt *c;            /* borrowed, as all here */
+    struct xen *x;
+    const struct xen_dom *dom;
+    struct guard *g;
+    struct image *img;
+    struct machine machine;    /* filled by arm and cut; owned by take */
+    char why[256];             /* why not a better driver; "" */
+    unsigned passes;
+    uint64_t pages_in_pause;
+    void *priv;                /* the driver's */
+};
+
+/* Best first, ended by NULL. */
+extern const struct mem_driver *const mem_drivers[];
+extern const struct mem_driver mem_dirty;
+extern const struct mem_driver mem_stream;
+
+/* Fills m->drv and m->why from m->x and m->dom. */
+int mem_pick(struct mem *m);
+
+#endif

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * The public functions that only read the store: list, find, verify, and a
+ * checkpoint's memory frame by frame.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "checkpoint.h"
+#include "ctx.h"
+#include "store.h"
+
+int ckpt_list(ckpt *c, const char *domain, struct ckpt_info **list_out,
+              size_t *nr_out)
+{
+    struct ckpt_info *list;
+    size_t nr, kept = 0;
+    int rc;
+
+    ctx_begin(c);
+    *list_out = NULL;
+    *nr_out = 0;
+    rc = checkpoint_list(c, &list, &nr);
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < nr; i++) {
+        if (domain && strcmp(list[i].domain_name, domain) &&
+            strcasecmp(list[i].domain_uuid, domain)) {
+            ckpt_info_fini(&list[i]);
+            continue;
+        }
+        if (kept != i) {
+            list[kept] = list[i];
+            memset(&list[i], 0, sizeof(list[i]));
+        }
+        kept++;
+    }
+    *list_out = list;
+    *nr_out = kept;
+    return 0;
+}
+
+int ckpt_find(ckpt *c, const char *checkpoint, struct ckpt_info *info_out)
+{
+    ctx_begin(c);
+    return checkpoint_find(c, NULL, checkpoint, info_out);
+}
+
+/* --- memory -------------------------------------------------------------- */
+
+struct ckpt_memory {
+    ckpt *c;           /* borrowed */
+    struct image *img; /* owned */
+};
+
+int ckpt_memory_open(ckpt *c, const char *checkpoint, ckpt_memory **m_out)
+{
+    struct ckpt_info info;
+    ckpt_memory *m = NULL;
+    int rc;
+
+    ctx_begin(c);
+    *m_out = NULL;
+    rc = checkpoint_find(c, NULL, checkpoint, &info);
+    if (rc)
+        return rc;
+    if (!info.has_memory) {
+        rc = fail(c, -EINVAL, "Checkpoint %s has no memory, only disks.",
+                  info.id);
+        goto out;
+    }
+    m = calloc(1, sizeof(*m));
+    if (!m) {
+        rc = fail(c, -ENOMEM, "checkpoint %s", info.id);
+        goto out;
+    }
+    m->c = c;
+    rc = image_open(c->store, info.id, &m->img);
+    if (rc)
+        goto out;
+    *m_out = m;
+    m = NULL;
+out:
+    free(m);
+    ckpt_info_fini(&info);
+    return rc;
+}
+
+int ckpt_memory_read(ckpt_memory *m, uint64_t gfn, void *page)
+{
+    ctx_begin(m->c);
+    return image_get(m->img, gfn, page, NULL);
+}
+
+uint64_t ckpt_memory_nr_gfns(const ckpt_memory *m)
+{
+    return image_nr_gfns(m->img);
+}
+
+void ckpt_memory_close(ckpt_memory *m)
+{
+    if (!m)
+        return;
+    image_close(m->img);
+    free(m);
+}
+
+/* --- verify -------------------------------------------------------------- */
+
+struct verify {
+    ckpt *c;
+    struct image *img;
+    struct ckpt_verify_result result;
+    char first_error[512]; /* "" while all is well */
+};
+
+static void note_damage(struct verify *v)
+{
+    if (!v->first_error[0])
+        memcpy(v->first_error, v->c->error, sizeof(v->first_error));
+}
+
+static int verify_pages(struct verify *v)
+{
+    const uint64_t nr_gfns = image_nr_gfns(v->img);
+    struct page_batch *b;
+    uint64_t cursor = 0;
+    int rc;
+
+    b = malloc(sizeof(*b));
+    if (!b)
+        return fail(v->c, -ENOMEM, "verify");
+    do {
+        rc = image_next(v->img, &cursor, b);
+        v->result.pages_checked += b->nr;
+        if (rc == -EUCLEAN) {
+            note_damage(v);
+            if (!v->result.pages_bad)
+                v->result.first_bad_gfn = b->gfn[0];
+            v->result.pages_bad += b->nr;
+        } else if (rc) {
+            break;
+        }
+        progress(v->c, "verify", cursor * CKPT_PAGE_SIZE,
+                 nr_gfns * CKPT_PAGE_SIZE);
+        rc = check_cancel(v->c);
+    } while (!rc && cursor < nr_gfns);
+    free(b);
+    return rc;
+}
+
+static int verify_blobs(struct verify *v)
+{
+    const char *name;
+    void *data;
+    size_t len;
+    int rc;
+
+    for (unsigned i = 0; (name = image_blob_name(v->img, i)); i++) {
+        rc = image_blob(v->img, name, &data, &len);
+        free(data);
+        if (rc == -EUCLEAN)
+            note_damage(v);
+        else if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+int ckpt_verify(ckpt *c, const char *checkpoint,
+                struct ckpt_verify_result *result_out)
+{
+    struct verify v = {.c = c};
+    struct ckpt_info info;
+    int rc;
+
+    ctx_begin(c);
+    if (result_out)
+        memset(result_out, 0, sizeof(*result_out));
+    rc = checkpoint_find(c, NULL, checkpoint, &info);
+    if (rc)
+        return rc;
+    rc = image_open(c->store, info.id, &v.img);
+    if (!rc)
+        rc = verify_pages(&v);
+    if (!rc)
+        rc = verify_blobs(&v);
+    if (!rc && v.first_error[0]) {
+        memcpy(c->error, v.first_error, sizeof(c->error));
+        rc = -EUCLEAN;
+    }
+    if (result_out)
+        *result_out = v.result;
+    image_close(v.img);
+    ckpt_info_fini(&info);
+    return rc;
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * Deletes a checkpoint.  It leaves the store first, in one rename; its disk
+ * snapshots follow, written down with the guard beforehand, so that a death
+ * in between leaves neither a checkpoint without disks nor disks without one.
+ */
+#include <string.h>
+
+#include "checkpoint.h"
+#include "ctx.h"
+#include "guard.h"
+#include "op.h"
+#include "steps.h"
+
+static int remove_snapshots(struct ckpt *c, const struct ckpt_info *info,
+                            const unsigned *tokens, struct guard *g)
+{
+    const struct disk_driver *drv;
+    size_t i;
+    int rc = 0, r;
+
+    for (i = 0; i < info->nr_disks; i++) {
+        const struct ckpt_disk *d = &info->disks[i];
+
+        if (!d->snapshot || !d->snapshot[0])
+            continue;
+        r = disk_driver_by_name(c, d->driver, &drv);
+        if (!r)
+            r = drv->remove(c, d->snapshot);
+        if (!r)
+            guard_del(g, tokens[i]);
+        rc = rc ? rc : r;
+    }
+    return rc;
+}
+
+int remove_inner(struct ckpt *c, const struct ckpt_info *info)
+{
+    unsigned tokens[64] = { 0 };
+    struct op op;
+    size_t i;
+    int rc;
+
+    if (info->nr_disks > sizeof(tokens) / sizeof(tokens[0]))
+        return fail(c, -E2BIG, "a checkpoint of %zu disks", info->nr_disks);
+    rc = op_open_store(&op, c, info->domain_uuid);
+    guard_hold(op.g);
+    for (i = 0; !rc && i < info->nr_disks; i++)
+        if (info->disks[i].snapshot && info->disks[i].snapshot[0])
+            rc = guard_add(op.g, GUARD_LV_REMOVE, 0, info->disks[i].snapshot,
+                           &tokens[i]);
+    if (!rc)
+        rc = steps_fault(c, "delete", "begun");
+    if (!rc)
+        rc = checkpoint_remove(c, info);
+    if (!rc)
+        rc = guard_flush(op.g);
+    if (!rc)
+        rc = steps_fault(c, "delete", "removed");
+    if (!rc)
+        rc = remove_snapshots(c, info, tokens, op.g);
+    op_close(&op, false);
+    return rc;
+}
+
+int ckpt_delete(ckpt *c, const char *checkpoint)
+{
+    struct ckpt_info info = { 0 };
+    int rc;
+
+    ctx_begin(c);
+    rc = checkpoint_find(c, NULL, checkpoint, &info);
+    if (!rc)
+        rc = remove_inner(c, &info);
+    ckpt_info_fini(&info);
+    return rc;
+}

@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * The store in a directory, on any local filesystem (docs/specs/store.md):
+ *
+ *     format                  "xen-ckpt store 1"
+ *     checkpoints/ID/         whole: pages index blob.* manifest.json
+ *     tmp/                    what is being written, or being removed
+ *     locks/KEY               flock, with the holder's pid as text
+ *     values/KEY              small texts
+ *
+ * What appears in checkpoints/ and in values/ does so by one rename from tmp/,
+ * and leaves by one rename or unlink.  So tmp/ is the only place where a dead
+ * process leaves anything: whoever opens the store next sweeps it.  A living
+ * writer is known by the flock it holds on the `pages` of its folder, or on
+ * its temporary file.
+ */
+#include "store_dir.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "ctx.h"
+#include "safe_io.h"
+#include "store_format.h"
+
+/* Not a key, so no lock of a domain is ever named so. */
+#define TMP_LOCK ".tmp"
+
+static struct dir_store *dir_of(struct store *st)
+{
+    return (struct dir_store *)st;
+}
+
+/* --- opening ------------------------------------------------------------- */
+
+static void dir_close(struct store *base)
+{
+    struct dir_store *st = dir_of(base);
+    const int fds[] = {st->fd, st->checkpoints_fd, st->tmp_fd, st->locks_fd,
+                       st->values_fd};
+
+    for (unsigned i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+        if (fds[i] >= 0)
+            close(fds[i]);
+    }
+    free(st->path);
+    free(st->base.root);
+    free(st);
+}
+
+/* Only an empty folder becomes a store, or one we died making. */
+static int check_is_new(struct dir_store *st)
+{
+    static const char *const ours[] = {".",     "..",     "lost+found", "tmp",
+                                       "locks", "values", "checkpoints"};
+    struct ckpt *c = st->base.c;
+    struct dirent *e;
+    int rc = 0;
+    DIR *dir;
+    int fd;
+
+    fd = openat(st->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    dir = fd < 0 ? NULL : fdopendir(fd);
+    if (!dir) {
+        rc = fail(c, -errno, "store %s", st->path);
+        if (fd >= 0)
+            close(fd);
+        return rc;
+    }
+    while (!rc && (errno = 0, e = readdir(dir))) {
+        bool is_ours = false;
+
+        for (unsigned i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+            is_ours |= !strcmp(e->d_name, ours[i]);
+        if (!is_ours)
+            rc = fail(c, -EINVAL,
+                      "%s is not a store and not empty (it has \"%s\"): name "
+                      "another folder.",
+                      st->path, e->d_name);
+    }
+    if (!rc && errno)
+        rc = fail(c, -errno, "store %s", st->path);
+    closedir(dir);
+    return rc;
+}
+
+static int check_format(struct dir_store *st, bool *is_new_out)
+{
+    struct ckpt *c = st->base.c;
+    char *text = NULL;
+    int rc;
+
+    *is_new_out = false;
+    if (faccessat(st->fd, "format", F_OK, AT_SYMLINK_NOFOLLOW) < 0) {
+        if (errno != ENOENT)
+            return safe_fail(c, -errno, "read", st->fd, "format");
+        *is_new_out = true;
+        return check_is_new(st);
+    }
+    rc = safe_slurp(c, st->fd, "format", 256, &text, NULL);
+    if (rc)
+        return rc;
+    if (!strcmp(text, STORE_FORMAT_TEXT))
+        rc = 0;
+    else if (!strncmp(text, "xen-ckpt store ", strlen("xen-ckpt store ")))
+        rc =
+            fail(c, -ENOTSUP, "Store %s: format %.*s needs a newer xen-ckpt.",
+                 st->path, (int)strcspn(text + strlen("xen-ckpt store "), "\n"),
+                 text + strlen("xen-ckpt store "));
+    else
+        rc = fail(c, -EUCLEAN, "%s/format is damaged.", st->path);
+    free(text);
+    return rc;
+}
+
+static int open_folder(struct dir_store *st, const char *name, int *fd_out)
+{
+    int fd;
+
+    if (mkdirat(st->fd, name, 0700) < 0 && errno != EEXIST && errno != EROFS)
+        return safe_fail(st->base.c, -errno, "mkdir", st->fd, name);
+    fd = openat(st->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return safe_fail(st->base.c, -errno, "open", st->fd, name);
+    *fd_out = fd;
+    return 0;
+}
+
+static int open_folders(struct dir_store *st)
+{
+    int rc;
+
+    rc = open_folder(st, "checkpoints", &st->checkpoints_fd);
+    if (!rc)
+        rc = open_folder(st, "tmp", &st->tmp_fd);
+    if (!rc)
+        rc = open_folder(st, "locks", &st->locks_fd);
+    if (!rc)
+        rc = open_folder(st, "values", &st->values_fd);
+    return rc;
+}
+
+/* The folder itself. What others may write to is no place for a guest's
+ * memory; an empty one is made fit, any other is the admin's to judge. */
+static int open_top(struct dir_store *st)
+{
+    struct ckpt *c = st->base.c;
+    struct stat sb;
+    bool is_new;
+    int rc;
+
+    if (mkdir(st->path, 0700) < 0 && errno != EEXIST && errno != EROFS) {
+        if (errno == ENOENT)
+            return fail(c, -ENOENT,
+                        "Store %s: the folder above it does not exist.",
+                        st->path);
+        return fail(c, -errno, "store %s: mkdir", st->path);
+    }
+    st->fd = open(st->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (st->fd < 0 || fstat(st->fd, &sb) < 0)
+        return fail(c, -errno, "store %s", st->path);
+    rc = check_format(st, &is_new);
+    if (rc)
+        return rc;
+    if (!is_new && sb.st_mode & (S_IWGRP | S_IWOTH))
+        return fail(c, -EPERM,
+                    "Store %s: others may write to it: chmod 0700 it, and do "
+                    "not trust what is there.",
+                    st->path);
+    if (!is_new)
+        return open_folders(st);
+    if (fchmod(st->fd, 0700) < 0)
+        return fail(c, -errno, "store %s: chmod 0700", st->path);
+    rc = open_folders(st);
+    if (!rc)
+        rc = safe_replace_via(c, st->tmp_fd, st->fd, "format",
+                              STORE_FORMAT_TEXT, strlen(STORE_FORMAT_TEXT));
+    return rc;
+}
+
+/* --- the waste of the dead ----------------------------------------------- */
+
+int dir_tmp_lock(struct dir_store *st, bool wait, int *fd_out)
+{
+    int fd;
+
+    fd = openat(st->locks_fd, TMP_LOCK, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return safe_fail(st->base.c, -errno, "open", st->locks_fd, TMP_LOCK);
+    while (flock(fd, LOCK_EX | (wait ? 0 : LOCK_NB)) < 0) {
+        int err = errno;
+
+        if (err == EINTR)
+            continue;
+        close(fd);
+        return safe_fail(st->base.c, -err, "lock", st->locks_fd, TMP_LOCK);
+    }
+    *fd_out = fd;
+    return 0;
+}
+
+void dir_sweep(struct dir_store *st, const char *name)
+{
+    char pages[NAME_MAX + sizeof("/" DIR_PAGES)];
+    int fd;
+
+    if (safe_is_temp(name)) {
+        safe_sweep_temp(st->tmp_fd, name);
+        return;
+    }
+    snprintf(pages, sizeof(pages), "%s/" DIR_PAGES, name);
+    fd = openat(st->tmp_fd, pages, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+    /* Not on any other error: with no descriptor left, all look dead. */
+    if (fd < 0 ? errno == ENOENT || errno == ENOTDIR
+               : !flock(fd, LOCK_EX | LOCK_NB)) {
+        if (safe_remove_tree(st->base.c, st->tmp_fd, name))
+            warn(st->base.c, "%s", st->base.c->error);
+    }
+    if (fd >= 0)
+        close(fd);
+}
+
+static void sweep_all(struct dir_store *st)
+{
+    struct dirent *e;
+    int lock_fd;
+    DIR *dir;
+    int fd;
+
+    /* Someone else is at it, or the store is read-only: also fine. */
+    if (dir_tmp_lock(st, false, &lock_fd)) {
+        st->base.c->error[0] = '\0';
+        return;
+    }
+    fd = openat(st->tmp_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    dir = fd < 0 ? NULL : fdopendir(fd);
+    if (!dir && fd >= 0)
+        close(fd);
+    while (dir && (e = readdir(dir))) {
+        if (strcmp(e->d_name, ".") && strcmp(e->d_name, ".."))
+            dir_sweep(st, e->d_name);
+    }
+    if (dir)
+        closedir(dir);
+    close(lock_fd);
+    st->base.c->error[0] = '\0';
+}
+
+static int dir_open(struct ckpt *c, const char *path, struct store **st_out)
+{
+    struct dir_store *st;
+    int rc;
+
+    st = calloc(1, sizeof(*st));
+    if (!st)
+        return fail(c, -ENOMEM, "store %s", path);
+    st->base = (struct store){.drv = &store_dir, .c = c};
+    st->fd = st->checkpoints_fd = st->tmp_fd = -1;
+    st->locks_fd = st->values_fd = -1;
+    st->path = strdup(path);
+    if (!st->path) {
+        rc = fail(c, -ENOMEM, "store %s", path);
+        goto out;
+    }
+    rc = open_top(st);
+    if (rc)
+        goto out;
+    st->base.root = realpath(path, NULL);
+    if (!st->base.root) {
+        rc = fail(c, -errno, "store %s", path);
+        goto out;
+    }
+    sweep_all(st);
+    *st_out = &st->base;
+out:
+    if (rc)
+        dir_close(&st->base);
+    return rc;
+}
+
+static int dir_free_bytes(struct store *base, uint64_t *bytes_out)
+{
+    struct dir_store *st = dir_of(base);
+    struct statvfs sv;
+
+    if (fstatvfs(st->fd, &sv) < 0)
+        return fail(base->c, -errno, "store %s: free space", st->path);
+    *bytes_out = (uint64_t)sv.f_bavail * sv.f_frsize;
+    return 0;
+}
+
+/* --- locks --------------------------------------------------------------- */
+
+/* Whoever holds the lock wrote its pid into the file. */
+static int fail_busy(struct dir_store *st, int fd, const char *key)
+{
+    char text[32] = "", path[64], comm[32] = "";
+    long pid;
+    int comm_fd;
+    ssize_t n;
+
+    n = pread(fd, text, sizeof(text) - 1, 0);
+    pid = n > 0 ? strtol(text, NULL, 10) : 0;
+    if (pid <= 0)
+        return fail(st->base.c, -EBUSY,
+                    "Another operation holds %s/locks/%s: wait for it.",
+                    st->path, key);
+    snprintf(path, sizeof(path), "/proc/%ld/comm", pid);
+    comm_fd = open(path, O_RDONLY | O_CLOEXEC);
+    n = comm_fd < 0 ? -1 : read(comm_fd, comm, sizeof(comm) - 1);
+    if (comm_fd >= 0)
+        close(comm_fd);
+    if (n <= 0)
+        return fail(st->base.c, -EBUSY,
+                    "Process %ld died in an operation on %s and is being "
+                    "cleaned up after: try again in a moment.",
+                    pid, key);
+    comm[strcspn(comm, "\n")] = '\0';
+    return fail(st->base.c, -EBUSY,
+                "Process %ld (%s) has an operation on %s under way: wait for "
+                "it, or stop it.",
+                pid, comm, key);
+}
+
+static int dir_lock(struct store *base, const char *key, int *fd_out)
+{
+    struct dir_store *st = dir_of(base);
+    char text[32];
+    int fd = -1;
+    int rc;
+
+    fd = openat(st->locks_fd, key, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
+                0600);
+    if (fd < 0)
+        return safe_fail(base->c, -errno, "open", st->locks_fd, key);
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        if (errno == EWOULDBLOCK)
+            rc = fail_busy(st, fd, key);
+        else
+            rc = safe_fail(base->c, -errno, "lock", st->locks_fd, key);
+        goto out;
+    }
+    /* Fixed width, so no length of an earlier pid shines through. */
+    snprintf(text, sizeof(text), "%10ld\n", (long)getpid());
+    rc = safe_pwrite_all(fd, text, strlen(text), 0);
+    if (rc) {
+        safe_fail(base->c, rc, "write", st->locks_fd, key);
+        goto out;
+    }
+    *fd_out = fd;
+    fd = -1;
+out:
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
+/* --- checkpoints by id --------------------------------------------------- */
+
+int dir_open_checkpoint(struct dir_store *st, const char *id, int *fd_out)
+{
+    int fd;
+
+    fd = openat(st->checkpoints_fd, id,
+                O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT)
+        return fail(st->base.c, -ENOENT, "No checkpoint %s in %s.", id,
+                    st->path);
+    if (fd < 0)
+        return safe_fail(st->base.c, -errno, "open", st->checkpoints_fd, id);
+    *fd_out = fd;
+    return 0;
+}
+
+static int dir_drop(struct store *base, const char *id)
+{
+    struct dir_store *st = dir_of(base);
+    char gone[64];
+    int rc;
+
+    snprintf(gone, sizeof(gone), "%s.%ld.drop", id, (long)getpid());
+    rc = safe_remove_tree(base->c, st->tmp_fd, gone);
+    if (rc)
+        return rc;
+    if (renameat(st->checkpoints_fd, id, st->tmp_fd, gone) < 0) {
+        if (errno == ENOENT)
+            return fail(base->c, -ENOENT, "No checkpoint %s in %s.", id,
+                        st->path);
+        return safe_fail(base->c, -errno, "remove", st->checkpoints_fd, id);
+    }
+    if (fsync(st->checkpoints_fd) < 0)
+        return safe_fail(base->c, -errno, "fsync of the folder",
+                         st->checkpoints_fd, id);
+    /* It is gone for all readers; its space may come back later. */
+    if (safe_remove_tree(base->c, st->tmp_fd, gone)) {
+        warn(base->c, "%s (its space is freed when the store is next opened)",
+             base->c->error);
+        base->c->error[0] = '\0';
+    }
+    return 0;
+}
+
+const struct store_driver store_dir = {
+    .scheme = "dir",
+    .open = dir_open,
+    .close = dir_close,
+    .free_bytes = dir_free_bytes,
+    .lock = dir_lock,
+    .list = dir_list,
+    .drop = dir_drop,
+    .text_get = dir_text_get,
+    .text_set = dir_text_set,
+    .create = dir_create,
+    .image = dir_image,
+};

@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * Makes a checkpoint.
+ *
+ * Everything slow happens while the guest runs: before the cut its memory is
+ * copied in passes and the disks are made ready, after it the rest is written
+ * and made durable.  take_cut() is the only function between suspend and
+ * resume, and resumes on every path.  The checkpoint exists from the rename
+ * in the last step on.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "checkpoint.h"
+#include "ctx.h"
+#include "guard.h"
+#include "mem.h"
+#include "op.h"
+#include "steps.h"
+#include "store.h"
+#include "watch.h"
+#include "xen_config.h"
+#include "xen_suspend.h"
+
+#define SUSPEND_TIMEOUT_MS 30000u
+#define CONFIG_BLOB "config"
+
+struct take {
+    struct ckpt *c;
+    const char *domain;
+    const struct ckpt_take_opts *opts;
+    struct op op;
+    struct disks disks;
+    struct mem mem;
+    struct image *img;
+    struct ckpt_info info; /* becomes the manifest */
+    int monitor;           /* xl's process for the domain, or -1 */
+    bool has_memory;
+    bool pending; /* the guest may yet suspend: the guard waits for it */
+};
+
+static unsigned timeout_ms(const struct take *t)
+{
+    return t->opts->suspend_timeout_ms ? t->opts->suspend_timeout_ms
+                                       : SUSPEND_TIMEOUT_MS;
+}
+
+static int copy_string(struct take *t, char **to, const char *from)
+{
+    *to = strdup(from ? from : "");
+    return *to ? 0 : fail(t->c, -ENOMEM, "the manifest");
+}
+
+/* "20261121-004510"; with "-2", … when the domain has one of that second. */
+static int default_name(struct take *t, char *name, size_t size)
+{
+    time_t now = time(NULL);
+    char stem[32];
+    struct tm tm;
+    unsigned n;
+    int rc;
+
+    strftime(stem, sizeof(stem), "%Y%m%d-%H%M%S", localtime_r(&now, &tm));
+    snprintf(name, size, "%s", stem);
+    for (n = 2; n < 1000; n++) {
+        rc = checkpoint_name_check(t->c, t->op.dom.uuid, name);
+        if (rc != -EEXIST)
+            return rc;
+        snprintf(name, size, "%s-%u", stem, n);
+    }
+    return rc;
+}
+
+static int name_it(struct take *t)
+{
+    char name[64];
+    int rc;
+
+    if (t->opts->name) {
+        rc = checkpoint_name_check(t->c, t->op.dom.uuid, t->opts->name);
+        if (!rc)
+            rc = copy_string(t, &t->info.name, t->opts->name);
+    } else {
+        rc = default_name(t, name, sizeof(name));
+        if (!rc)
+            rc = copy_string(t, &t->info.name, name);
+    }
+    return rc;
+}
+
+/* --- the steps ------------------------------------------------------------ */
+
+static int take_find(void *arg)
+{
+    struct take *t = arg;
+    struct ckpt_info *info = &t->info;
+    int rc;
+
+    rc = op_open(&t->op, t->c, t->domain);
+    if (!rc)
+        rc = name_it(t);
+    if (!rc)
+        rc = checkpoint_new_id(t->c, info->id);
+    if (!rc)
+        rc = checkpoint_head(t->c, t->op.dom.uuid, info->parent);
+    if (!rc)
+        rc = copy_string(t, &info->description, t->opts->description);
+    if (!rc)
+        rc = copy_string(t, &info->domain_name, t->op.dom.name);
+    if (!rc)
+        rc = copy_string(t, &info->domain_type,
+                         xen_type_name(t->op.dom.type));
+    if (!rc)
+        rc = copy_string(t, &info->xen_version, xen_version(t->op.x));
+    if (rc)
+        return rc;
+    memcpy(info->domain_uuid, t->op.dom.uuid, sizeof(info->domain_uuid));
+    info->has_memory = t->has_memory;
+    info->memory_bytes = t->has_memory ? t->op.dom.memory_bytes : 0;
+    t->monitor = xen_monitor_fd(&t->op.dom);
+    return 0;
+}
+
+static int take_disks_find(void *arg)
+{
+    struct take *t = arg;
+
+    return disks_open(&t->disks, &t->op, t->opts->exclude_disks);
+}
+
+static void take_disks_undo(void *arg)
+{
+    struct take *t = arg;
+
+    disks_undo(t->disks.disk, t->disks.nr);
+}
+
+/* Everything could turn out to be neither zero nor known. */
+static int take_room(void *arg)
+{
+    struct take *t = arg;
+    uint64_t need, have;
+    int rc;
+
+    rc = store_free_bytes(t->c->store, &have);
+    if (rc)
+        return rc;
+    need = t->info.memory_bytes + t->info.memory_bytes / 128 + (4u << 20);
+    if (have < need)
+        return fail(t->c, -ENOSPC,
+                    "the store has %llu MiB free; a checkpoint of \"%s\" may "
+                    "need %llu MiB. Free some, or use another store.",
+                    (unsigned long long)have >> 20, t->op.dom.name,
+                    (unsigned long long)need >> 20);
+    return image_create(t->c->store, t->info.id, &t->img);
+}
+
+static void take_room_undo(void *arg)
+{
+    struct take *t = arg;
+
+    image_abort(t->img);
+    t->img = NULL;
+}
+
+static int take_mem_arm(void *arg)
+{
+    struct take *t = arg;
+    struct mem *m = &t->mem;
+    int rc;
+
+    if (!t->has_memory)
+        return 0;
+    m->c = t->c;
+    m->x = t->op.x;
+    m->dom = &t->op.dom;
+    m->g = t->op.g;
+    m->img = t->img;
+    rc = mem_pick(m);
+    return rc ? rc : m->drv->arm(m);
+}
+
+static void take_mem_undo(void *arg)
+{
+    struct take *t = arg;
+
+    if (t->mem.drv)
+        t->mem.drv->undo(&t->mem);
+}
+
+static int take_disks_arm(void *arg)
+{
+    struct take *t = arg;
+    char path[512];
+    int rc;
+
+    rc = store_commit_path(t->c->store, t->info.id, path, sizeof(path));
+    if (!rc)
+        rc = guard_add(t->op.g, GUARD_UNLESS_FILE, 0, path, NULL);
+    return rc ? rc : disks_arm(t->disks.disk, t->disks.nr, t->info.id);
+}
+
+/* What is done while the guest stands still. */
+static int cut_still(struct take *t)
+{
+    uint64_t before_us;
+    int rc = 0;
+
+    t->info.created_unix_us = now_unix_us();
+    if (t->has_memory)
+        rc = t->mem.drv->cut(&t->mem);
+    if (!rc)
+        rc = steps_fault(t->c, "take", "still");
+    if (rc)
+        return rc;
+    before_us = now_us();
+    rc = disks_cut(t->disks.disk, t->disks.nr);
+    t->info.pause_disks_us = now_us() - before_us;
+    return rc;
+}
+
+/* Disks alone need no help of the guest: it is paused where it is. */
+static int cut_disks_only(struct take *t)
+{
+    uint64_t begin_us = now_us();
+    unsigned token;
+    int rc, r;
+
+    rc = guard_add(t->op.g, GUARD_PAUSE, t->op.dom.domid, NULL, &token);
+    if (rc)
+        return rc;
+    rc = xen_pause(t->op.x, t->op.dom.domid);
+    if (rc)
+        goto out;
+    rc = cut_still(t);
+    if (rc || !(t->opts->flags & CKPT_TAKE_LEAVE_PAUSED)) {
+        r = xen_unpause(t->op.x, t->op.dom.domid);
+        rc = rc ? rc : r;
+    }
+    t->info.pause_us = t->info.still_us = now_us() - begin_us;
+    t->info.consistency = CKPT_CONSISTENCY_CRASH;
+out:
+    guard_del(t->op.g, token);
+    return rc;
+}
+
+/* Suspended, and the guard knows; @token_out is for the resume. */
+static int suspend(struct take *t, struct xen_suspend_times *times,
+                   unsigned *token_out)
+{
+    unsigned token;
+    int rc;
+
+    *token_out = 0;
+    rc = guard_add(t->op.g, GUARD_SUSPEND, t->op.dom.domid, NULL, &token);
+    if (rc)
+        return rc;
+    rc = xen_suspend(t->op.x, &t->op.dom, timeout_ms(t), times, &t->pending);
+    if (t->pending)
+        return rc;
+    guard_hold(t->op.g);
+    guard_del(t->op.g, token);
+    if (!rc)
+        rc = guard_add(t->op.g, GUARD_STILL, t->op.dom.domid, NULL, token_out);
+    return guard_flush(t->op.g) ?: rc;
+}
+
+/* Resumes; a guest that shall be paused then holds a pause before it. */
+static int resume(struct take *t, bool pause, unsigned token)
+{
+    int rc = 0, r;
+
+    if (pause)
+        rc = xen_pause(t->op.x, t->op.dom.domid);
+    r = xen_resume(t->op.x, &t->op.dom);
+    if (!r)
+        guard_del(t->op.g, token);
+    return rc ? rc : r;
+}
+
+static int cut_suspended(struct take *t)
+{
+    bool was_paused = t->op.dom.paused;
+    struct xen_suspend_times times;
+    unsigned token, token_unpaused = 0;
+    int rc, r;
+
+    if (was_paused) {
+        /* It has to run for as long as it takes to suspend. */
+        rc = guard_add(t->op.g, GUARD_UNPAUSED, t->op.dom.domid, NULL,
+                       &token_unpaused);
+        if (!rc)
+            rc = xen_unpause(t->op.x, t->op.dom.domid);
+        if (rc)
+            return rc;
+    }
+    rc = suspend(t, &times, &token);
+    if (rc) {
+        if (was_paused && !t->pending) {
+            xen_pause(t->op.x, t->op.dom.domid);
+            guard_del(t->op.g, token_unpaused);
+        }
+        return rc;
+    }
+    rc = cut_still(t);
+    r = resume(t, was_paused || (!rc && t->opts->flags &
+                                            CKPT_TAKE_LEAVE_PAUSED),
+               token);
+    t->info.pause_us = now_us() - times.request_us;
+    t->info.still_us = now_us() - times.still_us;
+    guard_del(t->op.g, token_unpaused);
+    t->info.consistency = CKPT_CONSISTENCY_GUEST_SUSPENDED;
+    return rc ? rc : r;
+}
+
+static int take_cut(void *arg)
+{
+    struct take *t = arg;
+
+    return t->has_memory ? cut_suspended(t) : cut_disks_only(t);
+}
+
+static int take_disks_drain(void *arg)
+{
+    struct take *t = arg;
+    int rc = 0, r;
+
+    /* First what the guest waits for: its disks; then its fast writes. */
+    r = disks_drain(t->disks.disk, t->disks.nr);
+    if (t->has_memory)
+        rc = t->mem.drv->disarm(&t->mem);
+    return r ? r : rc;
+}
+
+static int take_mem_drain(void *arg)
+{
+    struct take *t = arg;
+    struct ckpt_info *info = &t->info;
+    int rc;
+
+    if (t->has_memory) {
+        rc = t->mem.drv->drain(&t->mem);
+        if (!rc)
+            rc = machine_store(&t->mem.machine, t->img);
+        if (rc)
+            return rc;
+        info->passes = t->mem.passes;
+        info->pages_in_pause = t->mem.pages_in_pause;
+    }
+    rc = image_put_blob(t->img, CONFIG_BLOB, t->op.config,
+                        strlen(t->op.config) + 1);
+    if (!rc)
+        rc = image_sync(t->img);
+    image_stats(t->img, &info->pages_stored, &info->pages_zero,
+                &info->stored_bytes);
+    return rc;
+}
+
+static int take_commit(void *arg)
+{
+    struct take *t = arg;
+    struct ckpt_info *info = &t->info;
+    char *json = NULL;
+    int rc;
+
+    rc = copy_string(t, &info->mem_driver,
+                     t->has_memory ? t->mem.drv->name : "none");
+    if (!rc)
+        rc = copy_string(t, &info->mem_why, t->mem.why);
+    if (!rc)
+        rc = disks_describe(&t->disks, info);
+    info->durable_us = now_us() - t->c->begin_us;
+    if (!rc)
+        rc = checkpoint_to_json(t->c, info, &json);
+    if (rc)
+        goto out;
+    rc = image_commit(t->img, json);
+    t->img = NULL;
+    if (rc)
+        goto out;
+    disks_keep(t->disks.disk, t->disks.nr);
+    info->is_head = true;
+    info->durable_us = now_us() - t->c->begin_us;
+    if (checkpoint_set_head(t->c, info->domain_uuid, info->id))
+        warn(t->c, "the checkpoint is safe, but not marked as the latest: %s",
+             t->c->error);
+out:
+    free(json);
+    return rc;
+}
+
+/* clang-format off */
+static const struct step take_steps[] = {
+    { "domain found",  take_find,        NULL            },
+    { "disks found",   take_disks_find,  take_disks_undo },
+    { "room found",    take_room,        take_room_undo  },
+    { "memory armed",  take_mem_arm,     take_mem_undo   },
+    { "disks armed",   take_disks_arm,   take_disks_undo },
+    { "cut",           take_cut,         NULL            }, /* the pause */
+    { "disks stored",  take_disks_drain, NULL            },
+    { "memory stored", take_mem_drain,   NULL            },
+    { "committed",     take_commit,      NULL            }, /* one rename */
+    { NULL,            NULL,             NULL            },
+};
+/* clang-format on */
+
+int take_inner(struct ckpt *c, const char *domain,
+               const struct ckpt_take_opts *opts, struct ckpt_info *info_out)
+{
+    static const struct ckpt_take_opts defaults;
+    struct take t = { .c = c, .domain = domain, .monitor = -1 };
+    int rc;
+
+    t.opts = opts ? opts : &defaults;
+    t.has_memory = !(t.opts->flags & CKPT_TAKE_DISK_ONLY);
+    rc = steps_run(c, "take", take_steps, &t);
+    if (t.mem.drv)
+        t.mem.drv->undo(&t.mem);
+    machine_fini(&t.mem.machine);
+    disks_close(&t.disks);
+    watch_replace(&t.op, t.monitor);
+    op_close(&t.op, t.pending);
+    if (rc || !info_out)
+        ckpt_info_fini(&t.info);
+    else
+        *info_out = t.info;
+    return rc;
+}
+
+int ckpt_take(ckpt *c, const char *domain, const struct ckpt_take_opts *opts,
+              struct ckpt_info *info_out)
+{
+    ctx_begin(c);
+    return take_inner(c, domain, opts, info_out);
+}

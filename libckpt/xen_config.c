@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * libxl's domain configuration: libxl reads, prints and parses it; nothing
+ * here looks at the JSON itself.
+ */
+#include "xen_config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "xen_private.h"
+
+static int parse(struct xen *x, const char *json, libxl_domain_config *config)
+{
+    libxl_domain_config_init(config);
+    if (libxl_domain_config_from_json(x->ctx, config, json)) {
+        libxl_domain_config_dispose(config);
+        return fail(x->c, -EUCLEAN,
+                    "libxl does not understand the stored configuration (%s).",
+                    xen_words(x));
+    }
+    return 0;
+}
+
+int xen_config_read(struct xen *x, uint32_t domid, char **json_out)
+{
+    libxl_domain_config config;
+    int rc = 0;
+
+    *json_out = NULL;
+    libxl_domain_config_init(&config);
+    if (libxl_retrieve_domain_configuration(x->ctx, domid, &config, NULL)) {
+        rc = fail(x->c, -EIO,
+                  "domain %u: libxl has no configuration of it (%s).", domid,
+                  xen_words(x));
+        goto out;
+    }
+    *json_out = libxl_domain_config_to_json(x->ctx, &config);
+    if (!*json_out)
+        rc = fail(x->c, -ENOMEM, "domain %u: its configuration", domid);
+out:
+    libxl_domain_config_dispose(&config);
+    return rc;
+}
+
+int xen_config_disks(struct xen *x, const char *json,
+                     struct xen_disk **disks_out, size_t *nr_out)
+{
+    libxl_domain_config config;
+    struct xen_disk *disks;
+    int i, rc;
+
+    *disks_out = NULL;
+    *nr_out = 0;
+    rc = parse(x, json, &config);
+    if (rc)
+        return rc;
+    disks = calloc((size_t)config.num_disks + 1, sizeof(*disks));
+    for (i = 0; disks && i < config.num_disks; i++) {
+        const libxl_device_disk *d = &config.disks[i];
+
+        disks[i].vdev = strdup(d->vdev ? d->vdev : "");
+        disks[i].target = strdup(d->pdev_path ? d->pdev_path : "");
+        disks[i].readonly = !d->readwrite;
+        disks[i].cdrom = d->is_cdrom;
+        disks[i].remote = d->backend_domid != 0;
+        disks[i].is_phy = d->backend == LIBXL_DISK_BACKEND_PHY;
+    }
+    libxl_domain_config_dispose(&config);
+    if (!disks)
+        return fail(x->c, -ENOMEM, "the list of disks");
+    *disks_out = disks;
+    *nr_out = (size_t)i;
+    return 0;
+}
+
+void xen_disks_free(struct xen_disk *disks, size_t nr)
+{
+    size_t i;
+
+    for (i = 0; i < nr; i++) {
+        free(disks[i].vdev);
+        free(disks[i].target);
+    }
+    free(disks);
+}
+
+int xen_config_check(struct xen *x, const char *domain, const char *json)
+{
+    libxl_domain_config config;
+    const char *what = NULL;
+    int rc;
+
+    rc = parse(x, json, &config);
+    if (rc)
+        return rc;
+    if (config.num_pcidevs)
+        what = "a passed-through PCI device";
+    else if (config.num_dtdevs)
+        what = "a passed-through device-tree device";
+    else if (config.num_usbdevs)
+        what = "a passed-through USB device";
+    else if (config.num_rdms)
+        what = "reserved device memory";
+    else if (config.num_vtpms)
+        what = "a virtual TPM, whose state lives in another domain";
+    libxl_domain_config_dispose(&config);
+    if (what)
+        return fail(x->c, -ENOTSUP,
+                    "domain \"%s\" has %s: its state cannot be part of a "
+                    "checkpoint. Detach it first.",
+                    domain, what);
+    return 0;
+}
+
+static int set_targets(struct xen *x, libxl_domain_config *config,
+                       const struct xen_identity *id)
+{
+    size_t i;
+    int j;
+
+    for (i = 0; i < id->nr_disks; i++) {
+        for (j = 0; j < config->num_disks; j++) {
+            libxl_device_disk *d = &config->disks[j];
+
+            if (!d->vdev || strcmp(d->vdev, id->vdevs[i]))
+                continue;
+            free(d->pdev_path);
+            d->pdev_path = strdup(id->targets[i]);
+            if (!d->pdev_path)
+                return fail(x->c, -ENOMEM, "disk %s", id->vdevs[i]);
+        }
+    }
+    return 0;
+}
+
+/* A new machine: nothing of it may be mistaken for the old one. */
+static int make_fresh(struct xen *x, libxl_domain_config *config)
+{
+    int i;
+
+    libxl_uuid_generate(&config->c_info.uuid);
+    for (i = 0; i < config->num_nics; i++) {
+        uint8_t *mac = config->nics[i].mac;
+
+        /* Xen's own OUI, as libxl gives its MACs. */
+        if (getrandom(mac, 6, 0) != 6)
+            return fail(x->c, -errno, "random numbers for a MAC");
+        mac[0] = 0x00;
+        mac[1] = 0x16;
+        mac[2] = 0x3e;
+        mac[3] &= 0x7f;
+        free(config->nics[i].ifname); /* the old one's vif has that name */
+        config->nics[i].ifname = NULL;
+    }
+    if (config->c_info.type == LIBXL_DOMAIN_TYPE_HVM &&
+        getrandom(&config->b_info.u.hvm.ms_vm_genid, 16, 0) != 16)
+        return fail(x->c, -errno, "random numbers for a generation id");
+    return 0;
+}
+
+int xen_config_rewrite(struct xen *x, const char *json,
+                       const struct xen_identity *id, char **json_out,
+                       char uuid_out[37])
+{
+    libxl_domain_config config;
+    int rc;
+
+    *json_out = NULL;
+    rc = parse(x, json, &config);
+    if (rc)
+        return rc;
+    if (id->name) {
+        free(config.c_info.name);
+        config.c_info.name = strdup(id->name);
+    }
+    rc = set_targets(x, &config, id);
+    if (!rc && id->fresh)
+        rc = make_fresh(x, &config);
+    if (rc)
+        goto out;
+    snprintf(uuid_out, 37, LIBXL_UUID_FMT,
+             LIBXL_UUID_BYTES(config.c_info.uuid));
+    *json_out = libxl_domain_config_to_json(x->ctx, &config);
+    if (!*json_out || !config.c_info.name)
+        rc = fail(x->c, -ENOMEM, "the new configuration");
+out:
+    libxl_domain_config_dispose(&config);
+    return rc;
+}
+
+int xen_config_memory(struct xen *x, const char *json, uint64_t *bytes_out)
+{
+    libxl_domain_config config;
+    uint64_t need_kb = 0;
+    int rc;
+
+    rc = parse(x, json, &config);
+    if (rc)
+        return rc;
+    /* 0 or ERROR_* */
+    if (libxl_domain_need_memory(x->ctx, &config, 0, &need_kb))
+        rc = fail(x->c, -EIO, "libxl cannot tell the memory needed (%s)",
+                  xen_words(x));
+    *bytes_out = need_kb * 1024;
+    libxl_domain_config_dispose(&config);
+    return rc;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+#ifndef CKPT_XEN_CONFIG_H
+#define CKPT_XEN_CONFIG_H
+/*
+ * A domain's configuration, in libxl's own JSON: read from the running domain,
+ * kept in the checkpoint, changed for a copy.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct xen;
+
+struct xen_disk {
+    char *vdev;    /* owned */
+    char *target;  /* owned; "" for an empty drive */
+    bool readonly;
+    bool cdrom;
+    bool remote;   /* the backend is not in this domain */
+    bool is_phy;   /* a block device served by blkback */
+};
+
+/* The configuration of @domid as libxl would create it again; owned. */
+int xen_config_read(struct xen *x, uint32_t domid, char **json_out);
+
+/* Its disks; *disks_out is owned, released with xen_disks_free(). */
+int xen_config_disks(struct xen *x, const char *json,
+                     struct xen_disk **disks_out, size_t *nr_out);
+void xen_disks_free(struct xen_disk *disks, size_t nr);
+
+/* -ENOTSUP, naming the device, when something of the domain cannot be in a
+ * checkpoint: passed-through PCI or device-tree devices, USB controllers, …
+ * Nothing has been touched. */
+int xen_config_check(struct xen *x, const char *domain, const char *json);
+
+/* What makes a copy another machine; NULL members stay as they are. */
+struct xen_identity {
+    const char *name;
+    bool fresh; /* new UUID, MACs, generation id */
+    /* Disk targets by vdev, both borrowed. */
+    const char *const *vdevs;
+    const char *const *targets;
+    size_t nr_disks;
+};
+/* *json_out and uuid_out are filled. */
+int xen_config_rewrite(struct xen *x, const char *json,
+                       const struct xen_identity *id, char **json_out,
+                       char uuid_out[37]);
+/* The memory a domain of this configuration may use, with Xen's overhead. */
+int xen_config_memory(struct xen *x, const char *json, uint64_t *bytes_out);
+
+#endif

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * Domains: found, paused, renamed, destroyed.  Names and ids are resolved by
+ * libxl, states are read from the hypervisor.
+ */
+#include "xen_dom.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "xen_private.h"
+
+const char *xen_type_name(enum xen_type type)
+{
+    static const char *const names[] = {
+        [XEN_TYPE_PV] = "pv",
+        [XEN_TYPE_PVH] = "pvh",
+        [XEN_TYPE_HVM] = "hvm",
+    };
+
+    return names[type];
+}
+
+static int find_domid(struct xen *x, const char *word, uint32_t *domid_out)
+{
+    char *end;
+    unsigned long id;
+
+    if (!libxl_name_to_domid(x->ctx, word, domid_out)) /* 0 or ERROR_* */
+        return 0;
+    id = isdigit((unsigned char)word[0]) ? strtoul(word, &end, 10) : ~0UL;
+    if (id > DOMID_FIRST_RESERVED || *end)
+        return fail(x->c, -ENOENT,
+                    "there is no domain \"%s\" (xl list shows them).", word);
+    *domid_out = (uint32_t)id;
+    return 0;
+}
+
+/* libxl_dominfo knows PVH only as HVM; libxl's own record tells them apart. */
+static int read_type(struct xen *x, struct xen_dom *dom)
+{
+    static const enum xen_type types[] = { XEN_TYPE_PV, XEN_TYPE_PVH,
+                                           XEN_TYPE_HVM };
+    unsigned i, len;
+    char path[64];
+    char *type;
+
+    snprintf(path, sizeof(path), "/libxl/%u/type", dom->domid);
+    type = xs_read(x->xsh, XBT_NULL, path, &len);
+    for (i = 0; type && i < sizeof(types) / sizeof(types[0]); i++)
+        if (!strcmp(type, xen_type_name(types[i])))
+            break;
+    free(type);
+    if (!type || i == sizeof(types) / sizeof(types[0]))
+        return fail(x->c, -ENOTSUP,
+                    "domain %u was not made by libxl: its type is unknown.",
+                    dom->domid);
+    dom->type = types[i];
+    return 0;
+}
+
+static int read_state(struct xen *x, const char *word, struct xen_dom *dom)
+{
+    libxl_dominfo info;
+    int rc;
+
+    if (dom->domid == 0)
+        return fail(x->c, -EINVAL,
+                    "domain 0 is the control domain itself: it cannot be "
+                    "checkpointed.");
+    libxl_dominfo_init(&info);
+    /* 0, or ERROR_DOMAIN_NOTFOUND, or another ERROR_* */
+    if (libxl_domain_info(x->ctx, &info, dom->domid)) {
+        rc = fail(x->c, -ENOENT,
+                  "there is no domain \"%s\" (xl list shows them).", word);
+        goto out;
+    }
+    if (info.dying) {
+        rc = fail(x->c, -EINVAL, "domain \"%s\" is being destroyed.", word);
+        goto out;
+    }
+    if (info.shutdown) {
+        rc = fail(x->c, -EINVAL,
+                  "domain \"%s\" is shut down or suspended: nothing is "
+                  "running there.",
+                  word);
+        goto out;
+    }
+    dom->paused = info.paused;
+    dom->nr_vcpus = info.vcpu_max_id + 1;
+    dom->memory_bytes = info.current_memkb * 1024;
+    snprintf(dom->uuid, sizeof(dom->uuid), LIBXL_UUID_FMT,
+             LIBXL_UUID_BYTES(info.uuid));
+    rc = read_type(x, dom);
+out:
+    libxl_dominfo_dispose(&info);
+    return rc;
+}
+
+int xen_dom_find(struct xen *x, const char *word, struct xen_dom *dom_out)
+{
+    struct xen_dom dom = { 0 };
+    int rc;
+
+    rc = find_domid(x, word, &dom.domid);
+    if (rc)
+        goto out;
+    rc = read_state(x, word, &dom);
+    if (rc)
+        goto out;
+    dom.name = libxl_domid_to_name(x->ctx, dom.domid);
+    if (!dom.name)
+        rc = fail(x->c, -ENOENT, "domain %u has no name in xenstore",
+                  dom.domid);
+out:
+    if (rc)
+        xen_dom_fini(&dom);
+    *dom_out = dom;
+    return rc;
+}
+
+void xen_dom_fini(struct xen_dom *dom)
+{
+    free(dom->name);
+    memset(dom, 0, sizeof(*dom));
+}
+
+int xen_name_free(struct xen *x, const char *name)
+{
+    uint32_t domid;
+
+    if (libxl_name_to_domid(x->ctx, name, &domid))
+        return 0;
+    return fail(x->c, -EEXIST, "a domain called \"%s\" is running (id %u).",
+                name, domid);
+}
+
+int xen_pause(struct xen *x, uint32_t domid)
+{
+    if (xc_domain_pause(x->xch, domid)) /* -1 with errno */
+        return fail(x->c, -errno, "domain %u: cannot pause it", domid);
+    return 0;
+}
+
+int xen_unpause(struct xen *x, uint32_t domid)
+{
+    if (xc_domain_unpause(x->xch, domid))
+        return fail(x->c, -errno,
+                    "domain %u: cannot unpause it (try: xl unpause %u)", domid,
+                    domid);
+    return 0;
+}
+
+int xen_rename(struct xen *x, uint32_t domid, const char *from, const char *to)
+{
+    if (libxl_domain_rename(x->ctx, domid, from, to)) /* 0 or ERROR_* */
+        return fail(x->c, -EIO, "domain %u: cannot rename it to \"%s\" (%s).",
+                    domid, to, xen_words(x));
+    return 0;
+}
+
+int xen_destroy(struct xen *x, uint32_t domid)
+{
+    if (libxl_domain_destroy(x->ctx, domid, NULL))
+        return fail(x->c, -EIO,
+                    "domain %u: cannot destroy it (%s); try: xl destroy %u.",
+                    domid, xen_words(x), domid);
+    return 0;
+}
+
+int xen_free_bytes(struct xen *x, uint64_t *bytes_out)
+{
+    libxl_physinfo info;
+    int rc = 0;
+
+    libxl_physinfo_init(&info);
+    if (libxl_get_physinfo(x->ctx, &info)) {
+        rc = fail(x->c, -EIO, "asking Xen for its free memory (%s)",
+                  xen_words(x));
+        goto out;
+    }
+    *bytes_out = (info.free_pages + info.scrub_pages) * XC_PAGE_SIZE;
+    if (*bytes_out > info.outstanding_pages * XC_PAGE_SIZE)
+        *bytes_out -= info.outstanding_pages * XC_PAGE_SIZE;
+    else
+        *bytes_out = 0;
+out:
+    libxl_physinfo_dispose(&info);
+    return rc;
+}
+
+/* xl's background process has its log, /var/log/xen/xl-NAME.log, as stdout. */
+static int is_monitor(int proc, const char *pid, const char *log)
+{
+    char path[64], target[256];
+    ssize_t n;
+
+    snprintf(path, sizeof(path), "%.16s/fd/1", pid);
+    n = readlinkat(proc, path, target, sizeof(target) - 1);
+    if (n < 0)
+        return 0;
+    target[n] = '\0';
+    return !strcmp(target, log);
+}
+
+int xen_monitor_fd(const struct xen_dom *dom)
+{
+    char log[256];
+    struct dirent *e;
+    DIR *dir;
+    int fd = -1;
+
+    snprintf(log, sizeof(log), "/var/log/xen/xl-%s.log", dom->name);
+    dir = opendir("/proc");
+    if (!dir)
+        return -1;
+    while (fd < 0 && (e = readdir(dir)))
+        if (isdigit((unsigned char)e->d_name[0]) &&
+            is_monitor(dirfd(dir), e->d_name, log))
+            fd = (int)syscall(SYS_pidfd_open, atoi(e->d_name), 0);
+    closedir(dir);
+    return fd;
+}

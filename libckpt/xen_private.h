@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+#ifndef CKPT_XEN_PRIVATE_H
+#define CKPT_XEN_PRIVATE_H
+/*
+ * What the xen_*.c files share: the open connections.  Included by them only,
+ * since it brings Xen's headers.
+ */
+#define XC_WANT_COMPAT_DEVICEMODEL_API
+#include <libxl.h>
+#include <libxl_utils.h>
+#include <xenctrl.h>
+#include <xenforeignmemory.h>
+#include <xenguest.h>
+#include <xenstore.h>
+#include <xentoollog.h>
+
+#include "ctx.h"
+
+/* Exported by libxenctrl, declared in no public header of it: types of
+ * @num frames, in place, as XEN_DOMCTL_PFINFO_*; -1 with errno. */
+int xc_get_pfn_type_batch(xc_interface *xch, uint32_t dom, unsigned int num,
+                          xen_pfn_t *types);
+
+struct xen {
+    struct ckpt *c; /* borrowed */
+    /* What the Xen libraries log: their last complaint is kept for our own
+     * error text, all of it goes on to the caller's logger. */
+    struct xen_log {
+        xentoollog_logger vtable; /* first: Xen casts it back */
+        xentoollog_logger *next;  /* borrowed, may be NULL */
+        char first[256]; /* complaint: the cause, where last is its effect */
+        char last[256];
+    } log;
+    xc_interface *xch;
+    struct xs_handle *xsh;
+    xenforeignmemory_handle *fmem;
+    libxl_ctx *ctx;
+    char version[32];
+};
+
+/* The Xen libraries' last complaint as ": words", or "". */
+const char *xen_words(const struct xen *x);
+
+/* A logger that remembers into @log and passes on to @next. */
+void xen_log_init(struct xen_log *log, xentoollog_logger *next);
+
+#endif

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * The suspend protocol, waited for by xenstore watches:
+ *
+ *   we: control/shutdown = "suspend"      guest: clears it (acknowledged)
+ *   guest: SCHEDOP_shutdown(suspend)      Xen: @releaseDomain fires
+ *   we: xc_domain_resume(fast)            guest: sees "cancelled"
+ *
+ * libxl has the same inside libxl_domain_suspend_only(), but with fixed limits
+ * of twice 60 s and no way to cancel in time, so it is done here.  A domain
+ * without PV drivers (no callback vector) knows nothing of the protocol and
+ * needs it not: it is shut down and resumed by Xen alone, as libxl does.
+ */
+#include "xen_suspend.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "qmp.h"
+#include "xen_dom.h"
+#include "xen_private.h"
+#include "xen_undo.h"
+
+#include <xen/hvm/params.h> /* needs xenctrl.h before it */
+
+enum still { STILL_NO, STILL_SUSPENDED, STILL_GONE };
+
+static void control_path(uint32_t domid, char *path, size_t size)
+{
+    snprintf(path, size, "/local/domain/%u/control/shutdown", domid);
+}
+
+static enum still read_still(xc_interface *xch, uint32_t domid)
+{
+    xc_domaininfo_t info;
+
+    /* Number of domains filled, or -1; it may answer with a higher domid. */
+    if (xc_domain_getinfolist(xch, domid, 1, &info) != 1 ||
+        info.domain != domid || info.flags & XEN_DOMINF_dying)
+        return STILL_GONE;
+    if (!(info.flags & XEN_DOMINF_shutdown))
+        return STILL_NO;
+    if (((info.flags >> XEN_DOMINF_shutdownshift) & XEN_DOMINF_shutdownmask) !=
+        SHUTDOWN_suspend)
+        return STILL_GONE;
+    return STILL_SUSPENDED;
+}
+
+/* Has the guest taken the request out of its node? */
+static bool is_acked(struct xs_handle *xsh, xs_transaction_t t,
+                     const char *path)
+{
+    unsigned len;
+    char *value;
+    bool acked;
+
+    value = xs_read(xsh, t, path, &len);
+    acked = value && strcmp(value, "suspend");
+    free(value);
+    return acked;
+}
+
+/* Takes an unanswered request back.  True: it is gone.  False: the guest was
+ * quicker and is about to suspend. */
+static bool withdraw(struct xs_handle *xsh, const char *path)
+{
+    xs_transaction_t t;
+
+    for (;;) {
+        t = xs_transaction_start(xsh);
+        if (t == XBT_NULL)
+            return true; /* no xenstore: nobody can read it either */
+        if (is_acked(xsh, t, path)) {
+            xs_transaction_end(xsh, t, true);
+            return false;
+        }
+        xs_write(xsh, t, path, "", 0);
+        if (xs_transaction_end(xsh, t, false))
+            return true;
+        if (errno != EAGAIN)
+            return true;
+    }
+}
+
+static int watch(struct xen *x, const char *path)
+{
+    if (!xs_watch(x->xsh, "@releaseDomain", "still") ||
+        !xs_watch(x->xsh, path, "ack"))
+        return fail(x->c, -errno, "xenstore: watching %s", path);
+    return 0;
+}
+
+static void unwatch(struct xen *x, const char *path)
+{
+    char **event;
+
+    xs_unwatch(x->xsh, "@releaseDomain", "still");
+    xs_unwatch(x->xsh, path, "ack");
+    while ((event = xs_check_watch(x->xsh)))
+        free(event);
+}
+
+/* Waits for a watch event or the deadline. */
+static int wait_event(struct xen *x, uint64_t deadline_us)
+{
+    struct pollfd pfd = { .fd = xs_fileno(x->xsh), .events = POLLIN };
+    uint64_t now = now_us();
+    char **event;
+    int rc;
+
+    rc = check_cancel(x->c);
+    if (rc)
+        return rc;
+    if (now >= deadline_us)
+        return -ETIMEDOUT;
+    if (poll(&pfd, 1, (int)((deadline_us - now + 999) / 1000)) < 0 &&
+        errno != EINTR)
+        return fail(x->c, -errno, "waiting for xenstore");
+    while ((event = xs_check_watch(x->xsh)))
+        free(event);
+    return 0;
+}
+
+static int wait_still(struct xen *x, const struct xen_dom *dom,
+                      uint64_t deadline_us)
+{
+    int rc;
+
+    for (;;) {
+        switch (read_still(x->xch, dom->domid)) {
+        case STILL_SUSPENDED:
+            return 0;
+        case STILL_GONE:
+            return fail(x->c, -ESRCH,
+                        "domain \"%s\" went down while it was asked to "
+                        "suspend.",
+                        dom->name);
+        case STILL_NO:
+        default:
+            break;
+        }
+        rc = wait_event(x, deadline_us);
+        if (rc)
+            return rc;
+    }
+}
+
+/* Of a guest without PV drivers nobody has to be asked. */
+static bool needs_no_asking(struct xen *x, const struct xen_dom *dom)
+{
+    uint64_t irq = 0;
+
+    if (dom->type == XEN_TYPE_PV)
+        return false;
+    return !xc_hvm_param_get(x->xch, dom->domid, HVM_PARAM_CALLBACK_IRQ,
+                             &irq) &&
+           !irq;
+}
+
+static int gave_up(struct xen *x, const struct xen_dom *dom, const char *path,
+                   int rc, unsigned timeout_ms, bool *pending_out)
+{
+    *pending_out = !withdraw(x->xsh, path);
+    if (rc != -ETIMEDOUT)
+        return rc;
+    if (*pending_out)
+        return fail(x->c, -ETIMEDOUT,
+                    "domain \"%s\" began to suspend but did not finish within "
+                    "%u s; it is resumed as soon as it does.",
+                    dom->name, timeout_ms / 1000);
+    return fail(x->c, -ETIMEDOUT,
+                "domain \"%s\" did not answer the request to suspend within "
+                "%u s; the request was withdrawn. Has the guest a Xen-aware "
+                "kernel, and is it responsive?",
+                dom->name, timeout_ms / 1000);
+}
+
+int xen_suspend(struct xen *x, const struct xen_dom *dom, unsigned timeout_ms,
+                struct xen_suspend_times *times_out, bool *pending_out)
+{
+    uint64_t deadline_us;
+    char path[64];
+    int rc;
+
+    *pending_out = false;
+    control_path(dom->domid, path, sizeof(path));
+    times_out->request_us = now_us();
+    deadline_us = times_out->request_us + timeout_ms * 1000ull;
+    if (needs_no_asking(x, dom)) {
+        if (xc_domain_shutdown(x->xch, dom->domid, SHUTDOWN_suspend))
+            return fail(x->c, -errno, "domain \"%s\": cannot suspend it",
+                        dom->name);
+        times_out->still_us = now_us();
+        return 0;
+    }
+
+    rc = watch(x, path);
+    if (rc)
+        goto out;
+    if (!xs_write(x->xsh, XBT_NULL, path, "suspend", strlen("suspend"))) {
+        rc = fail(x->c, -errno, "xenstore: writing %s", path);
+        goto out;
+    }
+    rc = wait_still(x, dom, deadline_us);
+    times_out->still_us = now_us();
+    if (rc)
+        rc = gave_up(x, dom, path, rc, timeout_ms, pending_out);
+out:
+    unwatch(x, path);
+    return rc;
+}
+
+/* Resume without a word to anybody, also for the guard. */
+static int resume_quietly(xc_interface *xch, struct xs_handle *xsh,
+                          uint32_t domid)
+{
+    int rc;
+
+    if (xc_domain_resume(xch, domid, 1 /* in place */)) /* -1 with errno */
+        return errno ? -errno : -EIO;
+    /* Tells xenstored to forget it announced the shutdown; an old xenstored
+     * does not know it, and needs it only for the next @releaseDomain. */
+    rc = xs_resume_domain(xsh, domid) ? 0 : -errno;
+    return rc;
+}
+
+int xen_resume(struct xen *x, const struct xen_dom *dom)
+{
+    int rc;
+
+    if (dom->type == XEN_TYPE_HVM) {
+        rc = qmp_cont(x->c, dom->domid);
+        if (rc)
+            return rc;
+    }
+    rc = resume_quietly(x->xch, x->xsh, dom->domid);
+    if (rc)
+        return fail(x->c, rc,
+                    "domain \"%s\": cannot resume it (%s); try: xl resume %u",
+                    dom->name, xen_words(x), dom->domid);
+    return 0;
+}
+
+/* --- the guard's side ---------------------------------------------------- */
+
+#define UNDO_WAIT_S 600 /* for a guest that acknowledged to finish */
+
+static int undo_wait(struct xs_handle *xsh, xc_interface *xch, uint32_t domid)
+{
+    struct pollfd pfd = { .fd = xs_fileno(xsh), .events = POLLIN };
+    uint64_t deadline_us = now_us() + UNDO_WAIT_S * 1000000ull;
+    enum still still;
+    char **event;
+
+    if (!xs_watch(xsh, "@releaseDomain", "still"))
+        return -errno;
+    for (;;) {
+        still = read_still(xch, domid);
+        if (still == STILL_GONE)
+            return 0;
+        if (still == STILL_SUSPENDED)
+            return resume_quietly(xch, xsh, domid);
+        if (now_us() >= deadline_us)
+            return -ETIMEDOUT;
+        if (poll(&pfd, 1, 1000) < 0 && errno != EINTR)
+            return -errno;
+        while ((event = xs_check_watch(xsh)))
+            free(event);
+    }
+}
+
+int xen_undo_still(uint32_t domid)
+{
+    struct xs_handle *xsh;
+    xc_interface *xch;
+    int rc = 0;
+
+    xch = xc_interface_open(NULL, NULL, 0);
+    xsh = xs_open(0);
+    if (!xch || !xsh)
+        rc = errno ? -errno : -EIO;
+    else if (read_still(xch, domid) == STILL_SUSPENDED) {
+        qmp_cont(NULL, domid); /* no device model: no socket, no harm */
+        rc = resume_quietly(xch, xsh, domid);
+    }
+    if (xsh)
+        xs_close(xsh);
+    if (xch)
+        xc_interface_close(xch);
+    return rc;
+}
+
+int xen_undo_suspend(uint32_t domid)
+{
+    struct xs_handle *xsh = NULL;
+    xc_interface *xch = NULL;
+    enum still still;
+    char path[64];
+    int rc;
+
+    xch = xc_interface_open(NULL, NULL, 0);
+    xsh = xs_open(0);
+    if (!xch || !xsh) {
+        rc = errno ? -errno : -EIO;
+        goto out;
+    }
+    control_path(domid, path, sizeof(path));
+    still = read_still(xch, domid);
+    if (still == STILL_GONE) {
+        rc = 0;
+        goto out;
+    }
+    if (still == STILL_NO && withdraw(xsh, path)) {
+        /* It may have been resumed before we came, or have been quicker. */
+        rc = 0;
+        if (read_still(xch, domid) == STILL_SUSPENDED)
+            rc = resume_quietly(xch, xsh, domid);
+        goto out;
+    }
+    qmp_cont(NULL, domid); /* no device model: no socket, no harm */
+    rc = undo_wait(xsh, xch, domid);
+out:
+    if (xsh)
+        xs_close(xsh);
+    if (xch)
+        xc_interface_close(xch);
+    return rc;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+#ifndef CKPT_XEN_SUSPEND_H
+#define CKPT_XEN_SUSPEND_H
+/*
+ * Bringing a guest to a standstill with its own help, and letting it go on.
+ * Xen's suspend protocol (docs/misc/xenstore-paths, control/shutdown): the
+ * guest's kernel quiesces its devices and calls SCHEDOP_shutdown(suspend).
+ * Resumed in place it is told "cancelled" and goes on; brought up elsewhere
+ * it is told 0 and reconnects its devices.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+struct xen;
+struct xen_dom;
+
+struct xen_suspend_times {
+    uint64_t request_us; /* the request was written */
+    uint64_t still_us;   /* no vCPU runs any more */
+};
+
+/*
+ * Asks @dom to suspend and waits until it has, at most @timeout_ms.
+ * A guest that does not acknowledge has its request withdrawn: -ETIMEDOUT
+ * and nothing has changed.  One that acknowledges but does not finish cannot
+ * be stopped from suspending later: *pending_out is true and somebody must go
+ * on waiting for it (the guard does).  -ESRCH: the guest died or shut down.
+ */
+int xen_suspend(struct xen *x, const struct xen_dom *dom, unsigned timeout_ms,
+                struct xen_suspend_times *times_out, bool *pending_out);
+
+/* Lets a suspended guest go on in place ("cancelled"). */
+int xen_resume(struct xen *x, const struct xen_dom *dom);
+
+#endif

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: LGPL-2.1-only
+# A test is a file in its folder: tests/unit/t_NAME.c or tests/flow/NAME.sh
+# is found by being there.  Programs link the core of the library and the
+# fakes, never xen_*.c.
+UNIT_SRCS := $(sort $(wildcard tests/unit/t_*.c))
+CONFORM_SRCS := $(sort $(wildcard tests/conform/*.c))
+FAKE_SRCS := $(sort $(wildcard tests/fake/*.c))
+FUZZ_SRCS := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+
+UNIT_BINS := $(UNIT_SRCS:%.c=$(B)/%)
+CONFORM_BINS := $(CONFORM_SRCS:%.c=$(B)/%)
+FUZZ_BINS := $(FUZZ_SRCS:%.c=$(B)/%)
+REPLAY_BINS := $(addsuffix -replay,$(FUZZ_BINS))
+TEST_BINS := $(UNIT_BINS) $(CONFORM_BINS)
+FAKE_OBJS := $(FAKE_SRCS:%.c=$(B)/%.o)
+CRASH_SRCS := $(filter-out tests/crash/faults.c, \
+	$(sort $(wildcard tests/crash/*.c)))
+CRASH_BINS := $(CRASH_SRCS:%.c=$(B)/%)
+TEST_OBJS := $(addsuffix .o,$(TEST_BINS) $(FUZZ_BINS) $(CRASH_BINS)) \
+	$(FAKE_OBJS) $(B)/tests/fuzz/replay.o $(B)/tests/crash/faults.o
+OBJS += $(TEST_OBJS)
+$(TEST_OBJS): CFLAGS_T := -Itests
+
+$(B)/libfake.a: $(FAKE_OBJS)
+TEST_LIBS = -Wl$(,)--start-group $(B)/libfake.a $(B)/libckpt-core.a \
+	-Wl$(,)--end-group $(PKG_LIBS)
+$(TEST_BINS): %: %.o $(B)/libckpt-core.a $(B)/libfake.a
+	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) -o $@ $< $(TEST_LIBS) -lcmocka
+$(FUZZ_BINS): %: %.o $(B)/libckpt-core.a $(B)/libfake.a
+	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $< \
+	    $(TEST_LIBS)
+# faults.c stands between the library and the calls that it wraps.
+CRASH_WRAPS = $(addprefix -Wl$(,)--wrap=,$(shell sed -n \
+	's/.*__wrap_\([a-z0-9_]*\)[^a-z0-9_].*/\1/p' tests/crash/faults.c | sort -u))
+$(CRASH_BINS): %: %.o $(B)/tests/crash/faults.o $(B)/libckpt-core.a \
+		$(B)/libfake.a
+	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) $(CRASH_WRAPS) -o $@ $< \
+	    $(B)/tests/crash/faults.o $(TEST_LIBS)
+# A fuzzer's body over its saved corpus, with any compiler.
+$(REPLAY_BINS): %-replay: %.o $(B)/tests/fuzz/replay.o $(B)/libckpt-core.a \
+		$(B)/libfake.a
+	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) -o $@ $< \
+	    $(B)/tests/fuzz/replay.o $(TEST_LIBS)
+
+# xl's commands over a guest in an array, for tests/flow and tests/crash.
+XL_FAKE := $(if $(wildcard tests/fake/fake_xen.c),$(B)/tests/xl-ckpt)
+$(B)/tests/xl-ckpt: $(XL_OBJS) $(B)/libckpt-core.a $(B)/libfake.a
+	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) -o $@ $(XL_OBJS) $(TEST_LIBS) \
+	    $(XL_LIBS)
+
+# The same over a library that answers from a script, for tests/flow/*-cli-*.
+XL_SCRIPTED := $(B)/tests/xl-ckpt-fake
+XL_SCRIPTED_OBJS := $(patsubst %.c,$(B)/%.o, \
+	$(filter-out xl-plugin/xen_names.c,$(XL_SRCS)) \
+	$(sort $(wildcard tests/fake/cli/*.c)))
+OBJS += $(filter $(B)/tests/%,$(XL_SCRIPTED_OBJS))
+$(filter $(B)/tests/%,$(XL_SCRIPTED_OBJS)): CFLAGS_T := -Ixl-plugin
+$(XL_SCRIPTED): $(XL_SCRIPTED_OBJS)
+	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) -o $@ $^ -lxentoollog -lyajl
+
+# What tests/xen/*.sh run in dom0: the whole library, no fakes.
+XEN_TOOL_SRCS := $(sort $(wildcard tests/xen/*.c))
+XEN_TOOLS := $(XEN_TOOL_SRCS:%.c=$(B)/%)
+OBJS += $(addsuffix .o,$(XEN_TOOLS))
+$(XEN_TOOLS): %: %.o $(B)/libckpt.a
+	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
+
+test-bins: $(TEST_BINS) $(CRASH_BINS) $(XL_FAKE) $(XL_SCRIPTED)
+fuzz-bins: $(FUZZ_BINS)
+
+# Every group can be run alone; `check` and `check-fast` add them up.
+RUN = B=$(B) CC='$(CC)' CXX='$(CXX)' scripts/run-tests.sh
+SAN_BUILD := SAN=address,undefined BUILD=build-san
+VALGRIND := valgrind -q --error-exitcode=1 --leak-check=full \
+	--child-silent-after-fork=yes
+# A script that is not executable is there for others to source.
+scripts_in = $(sort $(shell find tests -path 'tests/$1/*.sh' -perm -u+x))
+
+FAST_GROUPS := unit conform golden flow crash promise lint asan clang
+check-fast: ## every test that needs neither root nor Xen; under a minute
+	+@B=$(B) scripts/check.sh $(FAST_GROUPS)
+check: deps ## everything, the tests in the lab's Xen included
+	+@B=$(B) scripts/check.sh $(FAST_GROUPS) valgrind xen
+
+check-unit: test-bins ## one program per source file, cmocka
+	@$(RUN) -j$(JOBS) -t 300 unit $(UNIT_BINS)
+check-conform: test-bins ## the contract of each driver table
+	@$(RUN) -j$(JOBS) -t 300 conform $(CONFORM_BINS)
+check-golden: all test-bins ## formats, byte for byte
+	@$(RUN) -j$(JOBS) -t 60 golden $(call scripts_in,golden)
+check-flow: all test-bins ## real programs, fake guest
+	@$(RUN) -j$(JOBS) -t 300 flow $(call scripts_in,flow)
+check-crash: all test-bins ## die at every step, look at what is left
+	@$(RUN) -j$(JOBS) -t 600 crash $(call scripts_in,crash)
+check-promise: all ## what the header, the map and the pages promise
+	@$(RUN) -j$(JOBS) -t 120 promise $(call scripts_in,promise)
+check-lint:
+	@$(RUN) -t 300 lint scripts/lint.sh
+check-clang: ## clang builds it all
+	@$(RUN) -t 300 clang tests/clang.sh
+check-asan: ## unit, conform and the fuzzers' corpora with sanitizers
+	+@$(MAKE) --no-print-directory $(SAN_BUILD) check-asan-run
+check-asan-run: test-bins $(REPLAY_BINS)
+	@$(RUN) -j$(JOBS) -t 300 asan $(TEST_BINS) $(REPLAY_BINS) \
+	    $(sort $(wildcard tests/flow/*-cli-*.sh))
+check-valgrind: test-bins ## unit and conform under valgrind
+	@$(RUN) -j$(JOBS) -t 600 -w '$(VALGRIND)' valgrind $(TEST_BINS)
+check-xen: ## tests/xen in the lab: a real Xen in an emulator
+	@$(RUN) -t 3600 -w scripts/lab-test.sh xen $(call scripts_in,xen)
+
+lab: ## build the lab's images (cached outside the checkout)
+	tests/lab/lab build
+lab-install: all $(XEN_TOOLS) ## install into the tree the lab's dom0 sees
+	@$(MAKE) --no-print-directory install DESTDIR=$(B)/lab/destdir PREFIX=/usr
+demo: deps ## take, roll back and fork a guest in the lab, and show it
+	+@$(MAKE) --no-print-directory lab-install
+	@tests/demo.sh
+
+BENCH_GROUPS := take rollback fork store disk
+bench: ## all measurements, rows into build/bench
+	+@$(MAKE) --no-print-directory $(addprefix bench-,$(BENCH_GROUPS))
+$(addprefix bench-,$(BENCH_GROUPS)): bench-%: all test-bins
+	@B=$(B) scripts/bench.sh $*
+
+fuzz: ## each parser for FUZZ_SECONDS, with clang's libFuzzer
+	+@$(MAKE) --no-print-directory CC=clang BUILD=build-fuzz \
+	    SAN=fuzzer-no-link,address,undefined fuzz-run
+fuzz-run: fuzz-bins
+	@scripts/fuzz.sh $(FUZZ_SECONDS) $(FUZZ_BINS)
+
+.PHONY: test-bins fuzz-bins fuzz-run check check-fast check-unit \
+	check-conform check-golden check-flow check-crash check-promise \
+	check-lint check-clang check-asan check-asan-run check-valgrind \
+	check-xen lab lab-install demo bench fuzz \
+	$(addprefix bench-,$(BENCH_GROUPS))

@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * Dies, or meets a full or broken disk, at every single point where the store
+ * changes a file, and finds no memory at every allocation, in each of three
+ * operations; then looks at what is left:
+ *
+ *   - whole checkpoints only, each page of them right;
+ *   - what reported success is there, what reported failure is not;
+ *   - nothing else: no temporary file, no folder of the dead;
+ *   - the store works.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "checkpoint.h"
+#include "ctx.h"
+#include "fake/scratch.h"
+#include "faults.h"
+#include "store.h"
+
+#define ID_A "aaaaaaaaaaaaaaaa" /* a root, in the store from the start */
+#define ID_C "cccccccccccccccc" /* its child, of another domain */
+#define ID_N "0123456789abcdef" /* the one being taken */
+#define UUID_1 "11111111-1111-1111-1111-111111111111"
+#define UUID_2 "22222222-2222-2222-2222-222222222222"
+#define NR_PAGES 400u
+#define NR_AGAIN 40u
+
+enum outcome {
+    DONE = 0,
+    FAILED = 1,      /* said so */
+    FAILED_LATE = 2, /* the checkpoint was committed, what followed failed */
+    KILLED = 3,
+};
+
+struct scenario {
+    const char *name;
+    enum outcome (*run)(const char *dir);
+    void (*check)(struct ckpt *c, enum fault fault, enum outcome outcome);
+};
+
+static const char *const fault_names[NR_FAULTS] = {
+    [FAULT_NONE] = "none",
+    [FAULT_KILL_BEFORE] = "kill before",
+    [FAULT_KILL_AFTER] = "kill after",
+    [FAULT_KILL_TORN] = "kill in",
+    [FAULT_EIO] = "EIO",
+    [FAULT_ENOSPC] = "ENOSPC",
+    [FAULT_DEAD] = "disk dead",
+    [FAULT_SHORT] = "short",
+    [FAULT_EINTR] = "EINTR",
+    [FAULT_ENOMEM] = "ENOMEM",
+};
+
+static const char *where = "";
+static unsigned where_n;
+static enum fault where_fault;
+
+static void insist(int is_so, const char *what, struct ckpt *c)
+{
+    if (is_so)
+        return;
+    fprintf(stderr, "%s, point %u, %s: %s (%s)\n", where, where_n,
+            fault_names[where_fault], what, c ? ckpt_error(c) : "");
+    exit(1);
+}
+
+/* --- content ------------------------------------------------------------- */
+
+/* Zero at every fourth frame; the first few are put a second time. */
+static uint64_t seed_of(unsigned gfn, int is_again)
+{
+    if (gfn % 4 == 3)
+        return 0;
+    return gfn < NR_AGAIN && is_again ? gfn + 5000 : gfn + 1;
+}
+
+static int put_pages(struct image *img, unsigned nr, int is_again)
+{
+    static char pages[PAGE_BATCH][PAGE_SIZE_BYTES];
+    static struct page_batch b;
+
+    b.nr = nr;
+    for (unsigned i = 0; i < nr; i++) {
+        b.gfn[i] = i;
+        b.type[i] = PAGE_TYPE_NORMAL;
+        scratch_page(pages[i], seed_of(i, is_again));
+        b.data[i] = pages[i];
+    }
+    return image_put(img, &b);
+}
+
+static int take(struct ckpt *c, const struct ckpt_info *info)
+{
+    struct image *img;
+    char *manifest;
+    int rc;
+
+    rc = checkpoint_to_json(c, info, &manifest);
+    if (rc)
+        return rc;
+    rc = image_create(c->store, info->id, &img);
+    if (rc)
+        goto out;
+    rc = put_pages(img, NR_PAGES, 0);
+    if (!rc)
+        rc = put_pages(img, NR_AGAIN, 1);
+    if (!rc)
+        rc = image_put_blob(img, "state", manifest, strlen(manifest));
+    if (!rc)
+        rc = image_put_blob(img, "config", "{}", 2);
+    if (!rc)
+        rc = image_sync(img);
+    if (rc)
+        image_abort(img);
+    else
+        rc = image_commit(img, manifest);
+out:
+    free(manifest);
+    return rc;
+}
+
+static void check_whole(struct ckpt *c, const char *id)
+{
+    char want[PAGE_SIZE_BYTES], got[PAGE_SIZE_BYTES];
+    struct image *img;
+    void *data;
+    size_t len;
+
+    insist(!image_open(c->store, id, &img), "open", c);
+    insist(image_nr_gfns(img) == NR_PAGES, "number of frames", c);
+    for (unsigned i = 0; i < NR_PAGES; i++) {
+        scratch_page(want, seed_of(i, 1));
+        insist(!image_get(img, i, got, NULL), "page", c);
+        insist(!memcmp(want, got, sizeof(want)), "content", c);
+    }
+    insist(!image_blob(img, "state", &data, &len), "blob", c);
+    free(data);
+    insist(!image_blob(img, "config", &data, &len), "blob", c);
+    free(data);
+    image_close(img);
+}
+
+static int is_there(struct ckpt *c, const char *id)
+{
+    struct ckpt_info info;
+    int rc = checkpoint_find(c, NULL, id, &info);
+
+    insist(!rc || rc == -ENOENT, "neither there nor not", c);
+    ckpt_info_fini(&info);
+    return !rc;
+}
+
+/* --- operations ---------------------------------------------------------- */
+
+static enum outcome run_open(const char *dir)
+{
+    struct ckpt *c;
+    int rc;
+
+    rc = ckpt_open(scratch_path(dir, "new"), NULL, &c);
+    ckpt_close(c);
+    return rc ? FAILED : DONE;
+}
+
+static void check_open(struct ckpt *c, enum fault fault, enum outcome outcome)
+{
+    struct ckpt *other;
+    char path[512];
+    int rc;
+
+    (void)fault;
+    (void)outcome;
+    /* Whatever was left of the new store can be opened, and is empty. */
+    snprintf(path, sizeof(path), "%s/../new", c->url);
+    rc = ckpt_open(path, NULL, &other);
+    insist(!rc, "open the new store", other);
+    insist(!is_there(other, ID_A), "not empty", other);
+    ckpt_close(other);
+}
+
+static enum outcome run_take(const char *dir)
+{
+    enum outcome outcome = FAILED;
+    struct ckpt_info info;
+    struct ckpt *c;
+
+    scratch_info(&info, ID_N, "new", "one", UUID_1);
+    memcpy(info.parent, ID_A, sizeof(info.parent));
+    if (ckpt_open(scratch_path(dir, "store"), NULL, &c))
+        goto out;
+    if (take(c, &info)) {
+        insist(*ckpt_error(c), "no words", c);
+        goto out;
+    }
+    outcome = FAILED_LATE;
+    if (checkpoint_set_head(c, UUID_1, ID_N))
+        goto out;
+    outcome = DONE;
+out:
+    ckpt_close(c);
+    ckpt_info_fini(&info);
+    return outcome;
+}
+
+static void check_take(struct ckpt *c, enum fault fault, enum outcome outcome)
+{
+    char head[CKPT_ID_LEN + 1];
+    int rc, found = is_there(c, ID_N);
+
+    check_whole(c, ID_A);
+    check_whole(c, ID_C);
+    if (found)
+        check_whole(c, ID_N);
+    if (outcome == DONE || outcome == FAILED_LATE)
+        insist(found, "committed and not there", c);
+    /* A disk that died at the rename may or may not have it. */
+    if (outcome == FAILED && fault != FAULT_DEAD)
+        insist(!found, "failed and yet there", c);
+    rc = checkpoint_head(c, UUID_1, head);
+    insist(!rc, "head", c);
+    insist(!strcmp(head, outcome == DONE ? ID_N : ID_A) ||
+               (outcome != DONE && found && !strcmp(head, ID_N)),
+           "head", c);
+}
+
+static enum outcome run_remove(const char *dir)
+{
+    enum outcome outcome = FAILED;
+    struct ckpt_info info = {.name = NULL};
+    struct ckpt *c;
+
+    if (ckpt_open(scratch_path(dir, "store"), NULL, &c))
+        goto out;
+    if (checkpoint_find(c, NULL, ID_A, &info))
+        goto out;
+    if (checkpoint_remove(c, &info))
+        goto out;
+    outcome = DONE;
+out:
+    ckpt_info_fini(&info);
+    ckpt_close(c);
+    return outcome;
+}
+
+static void check_remove(struct ckpt *c, enum fault fault, enum outcome outcome)
+{
+    char head[CKPT_ID_LEN + 1];
+    struct ckpt_info info;
+    int found = is_there(c, ID_A);
+
+    (void)fault;
+    if (found)
+        check_whole(c, ID_A);
+    check_whole(c, ID_C);
+    if (outcome == DONE)
+        insist(!found, "removed and yet there", c);
+    insist(!checkpoint_find(c, NULL, ID_C, &info), "child", c);
+    insist(!*info.parent || (found && !strcmp(info.parent, ID_A)),
+           "child's parent", c);
+    ckpt_info_fini(&info);
+    insist(!checkpoint_head(c, UUID_1, head), "head", c);
+    insist(!*head || (found && !strcmp(head, ID_A)), "head", c);
+    insist(!checkpoint_head(c, UUID_2, head), "head", c);
+    insist(!strcmp(head, ID_C), "the other head", c);
+}
+
+/* clang-format off */
+static const struct scenario scenarios[] = {
+    { "open",   run_open,   check_open   },
+    { "take",   run_take,   check_take   },
+    { "remove", run_remove, check_remove },
+};
+/* clang-format on */
+
+/* --- around them --------------------------------------------------------- */
+
+static char *prepare(void)
+{
+    char *dir = scratch_dir();
+    struct ckpt *c = scratch_open(dir);
+    struct ckpt_info info;
+
+    scratch_info(&info, ID_A, "first", "one", UUID_1);
+    insist(!take(c, &info), "prepare", c);
+    ckpt_info_fini(&info);
+    scratch_info(&info, ID_C, "child", "two", UUID_2);
+    memcpy(info.parent, ID_A, sizeof(info.parent));
+    insist(!take(c, &info), "prepare", c);
+    ckpt_info_fini(&info);
+    insist(!checkpoint_set_head(c, UUID_1, ID_A), "prepare", c);
+    insist(!checkpoint_set_head(c, UUID_2, ID_C), "prepare", c);
+    ckpt_close(c);
+    return dir;
+}
+
+/* Nothing but what is whole: 5 files to a checkpoint, 2 heads at most. */
+static void check_tidy(struct ckpt *c, const char *dir)
+{
+    char **ids, **keys;
+    unsigned nr = 0;
+
+    insist(!store_list(c->store, &ids), "list", c);
+    while (ids[nr])
+        nr++;
+    free(ids);
+    insist(scratch_count(dir, "store/tmp") == 0, "waste in tmp/", c);
+    insist(scratch_count(dir, "store/checkpoints") == 6 * nr,
+           "waste in checkpoints/", c);
+    insist(!store_keys(c->store, &keys), "keys", c);
+    for (nr = 0; keys[nr];)
+        nr++;
+    free(keys);
+    insist(scratch_count(dir, "store/values") == nr, "waste in values/", c);
+}
+
+static void check_works(struct ckpt *c)
+{
+    struct ckpt_info info;
+
+    scratch_info(&info, "eeeeeeeeeeeeeeee", "after", "one", UUID_1);
+    insist(!take(c, &info), "take afterwards", c);
+    check_whole(c, info.id);
+    insist(!checkpoint_remove(c, &info), "remove afterwards", c);
+    ckpt_info_fini(&info);
+}
+
+/* One fault at one point. Returns how many points were passed; 0: killed. */
+static unsigned run_one(const struct scenario *s, enum fault fault, unsigned n)
+{
+    enum outcome outcome = KILLED;
+    unsigned passed = 0;
+    int report[2], status;
+    struct ckpt *c;
+    char *dir;
+    pid_t pid;
+
+    where = s->name;
+    where_fault = fault;
+    where_n = n;
+    dir = prepare();
+    insist(!pipe(report), "pipe", NULL);
+    fflush(NULL);
+    pid = fork();
+    if (!pid) {
+        faults_arm(fault, n);
+        outcome = s->run(dir);
+        passed = faults_disarm();
+        if (outcome == DONE) {
+            faults_is_durable(scratch_path(dir, "store/checkpoints"));
+            faults_is_durable(scratch_path(dir, "store/values"));
+        }
+        insist(!*faults_unsound(), faults_unsound(), NULL);
+        insist(write(report[1], &passed, sizeof(passed)) ==
+                   (ssize_t)sizeof(passed),
+               "report", NULL);
+        free(dir);
+        exit(outcome); /* and not _exit(): a sanitizer looks for leaks */
+    }
+    close(report[1]);
+    insist(waitpid(pid, &status, 0) == pid, "wait", NULL);
+    if (WIFEXITED(status)) {
+        outcome = WEXITSTATUS(status);
+        insist(outcome <= FAILED_LATE, "the operation itself", NULL);
+        insist(read(report[0], &passed, sizeof(passed)) ==
+                   (ssize_t)sizeof(passed),
+               "report", NULL);
+        /* What is no failure is hidden from the caller. */
+        if (fault == FAULT_NONE || fault == FAULT_SHORT || fault == FAULT_EINTR)
+            insist(outcome == DONE, "should have worked", NULL);
+    }
+    close(report[0]);
+
+    c = scratch_open(dir);
+    s->check(c, fault, outcome);
+    check_tidy(c, dir);
+    check_works(c);
+    ckpt_close(c);
+    scratch_remove(dir);
+    return passed;
+}
+
+int main(void)
+{
+    unsigned total = 0;
+
+    for (unsigned i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]); i++) {
+        const unsigned nr = run_one(&scenarios[i], FAULT_NONE, 0);
+        const unsigned nr_allocs = run_one(&scenarios[i], FAULT_ENOMEM, 0);
+
+        for (int fault = FAULT_KILL_BEFORE; fault < NR_FAULTS; fault++) {
+            const unsigned end = fault == FAULT_ENOMEM ? nr_allocs : nr;
+
+            for (unsigned n = 1; n <= end; n++, total++)
+                run_one(&scenarios[i], fault, n);
+        }
+        printf("%s: %u points, %d faults at each; %u allocations\n",
+               scenarios[i].name, nr, NR_FAULTS - 2, nr_allocs);
+    }
+    printf("%u in all, nothing lost\n", total);
+    return 0;
+}

@@ -1,0 +1,544 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * libckpt played from a script, to test xl's commands without a guest, a
+ * store or a library.  $CKPT_FAKE names a file of KEY=VALUE lines:
+ *
+ *   log=FILE            a line per call is added there, with its arguments
+ *   version=TEXT
+ *   CALL=-ERRNO WORDS   that call fails (open take rollback fork list find
+ *   CALL:ARG=...        delete verify), or only with this argument
+ *   phase=NAME|DONE|TOTAL|ELAPSED_US     reported by long calls, in order
+ *   cancels=N           long calls then wait for N calls of ckpt_cancel()
+ *   ready=FIFO          opened for writing before each of these waits
+ *   result=NAME|UUID|DOMID|DOWN_US       a domain rollback or fork makes
+ *   verified=CHECKED|BAD|FIRST_GFN
+ *   checkpoint=ID       begins a checkpoint; the keys of `fields` and
+ *   disk=VDEV|DRIVER|TARGET|SNAPSHOT|WHY_NONE|BYTES    belong to the last
+ *
+ * take answers with the first checkpoint.  All that is returned is on the
+ * heap, so that the sanitizers see what the caller forgets.
+ */
+#include "ckpt.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MAX_LINES 4096
+#define WAIT_MS 30000
+
+struct line {
+    char *key, *value;
+};
+
+struct ckpt {
+    char error[256];
+    ckpt_progress_fn *fn;
+    void *arg;
+    atomic_int nr_cancels;
+};
+
+static char *script;
+static struct line lines[MAX_LINES];
+static size_t nr_lines;
+
+static _Noreturn void broken(const char *what)
+{
+    fprintf(stderr, "fake_ckpt: %s\n", what);
+    exit(99);
+}
+
+static void unload(void)
+{
+    free(script);
+}
+
+static void load(void)
+{
+    const char *path = getenv("CKPT_FAKE");
+    size_t room = 0;
+    char *at, *next;
+    FILE *f;
+
+    if (script)
+        return;
+    f = path ? fopen(path, "r") : NULL;
+    if (!f)
+        broken("$CKPT_FAKE cannot be read");
+    if (getdelim(&script, &room, '\0', f) < 0)
+        broken("the script is empty");
+    fclose(f);
+    atexit(unload);
+    for (at = script; at && *at && nr_lines < MAX_LINES; at = next) {
+        next = strchr(at, '\n');
+        if (next)
+            *next++ = '\0';
+        if (*at == '#' || !strchr(at, '='))
+            continue;
+        lines[nr_lines].key = at;
+        lines[nr_lines].value = strchr(at, '=') + 1;
+        *strchr(at, '=') = '\0';
+        nr_lines++;
+    }
+}
+
+static const char *get(const char *key)
+{
+    size_t i;
+
+    load();
+    for (i = 0; i < nr_lines; i++)
+        if (strcmp(lines[i].key, key) == 0)
+            return lines[i].value;
+    return NULL;
+}
+
+static uint64_t num(const char *s)
+{
+    return s ? strtoull(s, NULL, 10) : 0;
+}
+
+static char *heap(const char *s)
+{
+    char *copy = s ? strdup(s) : NULL;
+
+    if (s && !copy)
+        broken("no memory");
+    return copy;
+}
+
+/* The @n-th part of A|B|C, on the heap; NULL when it is empty or missing. */
+static char *part(const char *s, unsigned n)
+{
+    size_t len;
+    char *p;
+
+    for (; s && n; n--) {
+        s = strchr(s, '|');
+        s = s ? s + 1 : NULL;
+    }
+    len = s ? strcspn(s, "|") : 0;
+    if (!len)
+        return NULL;
+    p = heap(s);
+    p[len] = '\0';
+    return p;
+}
+
+static uint64_t part_num(const char *s, unsigned n)
+{
+    char *p = part(s, n);
+    uint64_t v = num(p);
+
+    free(p);
+    return v;
+}
+
+__attribute__((format(printf, 1, 2))) static void note(const char *fmt, ...)
+{
+    const char *path = get("log");
+    FILE *f = path ? fopen(path, "a") : NULL;
+    va_list ap;
+
+    if (!f)
+        return;
+    va_start(ap, fmt);
+    vfprintf(f, fmt, ap);
+    va_end(ap);
+    putc('\n', f);
+    fclose(f);
+}
+
+/* The scripted result of a call. */
+static int answer(ckpt *c, const char *call, const char *arg)
+{
+    const char *v;
+    char key[256];
+    int rc;
+
+    snprintf(key, sizeof(key), "%s:%s", call, arg ? arg : "");
+    v = get(key);
+    v = v ? v : get(call);
+    if (!v)
+        return 0;
+    rc = atoi(v);
+    v += strcspn(v, " ");
+    if (rc < 0)
+        snprintf(c->error, sizeof(c->error), "%s", *v ? v + 1 : "");
+    return rc;
+}
+
+static void wait_for_cancel(ckpt *c, int nth)
+{
+    int waited;
+
+    for (waited = 0; c->nr_cancels < nth; waited += 20) {
+        if (waited > WAIT_MS)
+            broken("nobody cancels");
+        poll(NULL, 0, 20);
+    }
+}
+
+/* Reports, waits to be cancelled where the script says so, answers. */
+static int long_answer(ckpt *c, const char *call, const char *arg)
+{
+    const int wanted = (int)num(get("cancels"));
+    const char *ready = get("ready");
+    struct ckpt_progress p;
+    char *phase;
+    size_t i;
+    int seen;
+
+    for (i = 0; i < nr_lines; i++) {
+        if (strcmp(lines[i].key, "phase") != 0 || !c->fn)
+            continue;
+        phase = part(lines[i].value, 0);
+        p = (struct ckpt_progress){phase, part_num(lines[i].value, 1),
+                                   part_num(lines[i].value, 2),
+                                   part_num(lines[i].value, 3)};
+        c->fn(c->arg, &p);
+        free(phase);
+    }
+    if (!wanted)
+        return answer(c, call, arg);
+    for (seen = 0; seen < wanted; seen++) {
+        if (ready)
+            close(open(ready, O_WRONLY | O_CLOEXEC));
+        wait_for_cancel(c, seen + 1);
+    }
+    snprintf(c->error, sizeof(c->error), "%s: cancelled, nothing is changed",
+             call);
+    return -ECANCELED;
+}
+
+static void fill_disk(struct ckpt_info *info, const char *v)
+{
+    struct ckpt_disk *disks =
+        realloc(info->disks, (info->nr_disks + 1) * sizeof(*disks));
+
+    if (!disks)
+        broken("no memory");
+    info->disks = disks;
+    disks[info->nr_disks++] = (struct ckpt_disk){
+        .vdev = part(v, 0),
+        .driver = part(v, 1),
+        .target = part(v, 2),
+        .snapshot = part(v, 3),
+        .why_none = part(v, 4),
+        .size_bytes = part_num(v, 5),
+    };
+}
+
+/* clang-format off */
+enum field_kind { STRING, U64, UNSIGNED, BOOL };
+static const struct field {
+    const char *key;
+    enum field_kind kind;
+    size_t offset;
+} fields[] = {
+#define FIELD(name, kind) { #name, kind, offsetof(struct ckpt_info, name) }
+    FIELD(name, STRING), FIELD(description, STRING),
+    FIELD(domain_name, STRING), FIELD(domain_type, STRING),
+    FIELD(mem_driver, STRING), FIELD(mem_why, STRING),
+    FIELD(xen_version, STRING), FIELD(created_unix_us, U64),
+    FIELD(has_memory, BOOL), FIELD(is_head, BOOL),
+    FIELD(consistency, UNSIGNED), FIELD(memory_bytes, U64),
+    FIELD(stored_bytes, U64), FIELD(pages_stored, U64),
+    FIELD(pages_zero, U64), FIELD(pages_in_pause, U64),
+    FIELD(passes, UNSIGNED), FIELD(pause_us, U64),
+    FIELD(pause_disks_us, U64), FIELD(still_us, U64),
+    FIELD(durable_us, U64),
+};
+/* clang-format on */
+
+static void fill_field(struct ckpt_info *info, const struct line *l)
+{
+    char *at;
+    size_t i;
+
+    if (strcmp(l->key, "parent") == 0)
+        snprintf(info->parent, sizeof(info->parent), "%s", l->value);
+    if (strcmp(l->key, "domain_uuid") == 0)
+        snprintf(info->domain_uuid, sizeof(info->domain_uuid), "%s", l->value);
+    if (strcmp(l->key, "disk") == 0)
+        fill_disk(info, l->value);
+    for (i = 0; i < sizeof(fields) / sizeof(*fields); i++) {
+        if (strcmp(fields[i].key, l->key) != 0)
+            continue;
+        at = (char *)info + fields[i].offset;
+        switch (fields[i].kind) {
+        case STRING:
+            free(*(char **)at);
+            *(char **)at = heap(l->value);
+            break;
+        case U64: /* created_unix_us may have a sign */
+            *(uint64_t *)at = *l->value == '-'
+                                  ? (uint64_t)strtoll(l->value, NULL, 10)
+                                  : strtoull(l->value, NULL, 10);
+            break;
+        case UNSIGNED:
+            *(unsigned *)at = (unsigned)num(l->value);
+            break;
+        case BOOL:
+            *(bool *)at = num(l->value) != 0;
+            break;
+        }
+    }
+}
+
+static bool begins(const struct line *l)
+{
+    return strcmp(l->key, "checkpoint") == 0;
+}
+
+/* From the line that begins a checkpoint; returns where the next begins. */
+static size_t fill(size_t i, struct ckpt_info *info)
+{
+    memset(info, 0, sizeof(*info));
+    snprintf(info->id, sizeof(info->id), "%s", lines[i].value);
+    info->name = heap("unnamed");
+    info->description = heap("");
+    info->domain_name = heap("web1");
+    info->domain_type = heap("pvh");
+    info->mem_driver = heap("none");
+    info->mem_why = heap("");
+    info->xen_version = heap("4.17.7");
+    for (i++; i < nr_lines && !begins(&lines[i]); i++)
+        fill_field(info, &lines[i]);
+    return i;
+}
+
+static size_t next_checkpoint(size_t i)
+{
+    while (i < nr_lines && !begins(&lines[i]))
+        i++;
+    return i;
+}
+
+int ckpt_open(const char *url, struct xentoollog_logger *log, ckpt **c_out)
+{
+    ckpt *c = calloc(1, sizeof(*c));
+
+    (void)log;
+    *c_out = c;
+    if (!c)
+        return -ENOMEM;
+    note("open store=%s", url ? url : "(default)");
+    return answer(c, "open", url);
+}
+
+void ckpt_close(ckpt *c)
+{
+    if (c)
+        note("close");
+    free(c);
+}
+
+const char *ckpt_error(const ckpt *c)
+{
+    return c->error;
+}
+
+const char *ckpt_version(void)
+{
+    const char *v = getenv("CKPT_FAKE") ? get("version") : NULL;
+
+    return v ? v : "0.0.0";
+}
+
+void ckpt_set_progress(ckpt *c, ckpt_progress_fn *fn, void *arg)
+{
+    c->fn = fn;
+    c->arg = arg;
+}
+
+void ckpt_cancel(ckpt *c)
+{
+    c->nr_cancels++;
+}
+
+const char *ckpt_consistency_name(enum ckpt_consistency v)
+{
+    static const char *const names[] = {"crash", "io-drained",
+                                        "guest-suspended", "fs-frozen"};
+
+    return names[v];
+}
+
+void ckpt_info_fini(struct ckpt_info *info)
+{
+    size_t i;
+
+    for (i = 0; i < info->nr_disks; i++) {
+        free(info->disks[i].vdev);
+        free(info->disks[i].driver);
+        free(info->disks[i].target);
+        free(info->disks[i].snapshot);
+        free(info->disks[i].why_none);
+    }
+    free(info->disks);
+    for (i = 0; i < sizeof(fields) / sizeof(*fields); i++)
+        if (fields[i].kind == STRING)
+            free(*(char **)((char *)info + fields[i].offset));
+    memset(info, 0, sizeof(*info));
+}
+
+int ckpt_take(ckpt *c, const char *domain, const struct ckpt_take_opts *opts,
+              struct ckpt_info *info_out)
+{
+    const char *const *e = opts->exclude_disks;
+    char excluded[256] = "";
+    size_t i;
+    int rc;
+
+    for (; e && *e; e++)
+        snprintf(excluded + strlen(excluded),
+                 sizeof(excluded) - strlen(excluded), "%s,", *e);
+    note("take domain=%s name=%s description=%s exclude=%s flags=%x "
+         "timeout_ms=%u",
+         domain, opts->name ? opts->name : "(none)",
+         opts->description ? opts->description : "(none)", excluded,
+         opts->flags, opts->suspend_timeout_ms);
+    rc = long_answer(c, "take", domain);
+    if (rc < 0)
+        return rc;
+    i = next_checkpoint(0);
+    if (i == nr_lines)
+        broken("take without a checkpoint");
+    fill(i, info_out);
+    return 0;
+}
+
+void ckpt_domain_fini(struct ckpt_domain *d)
+{
+    free(d->name);
+    memset(d, 0, sizeof(*d));
+}
+
+static unsigned fill_domains(struct ckpt_domain *doms, unsigned most)
+{
+    unsigned nr = 0;
+    char *uuid;
+    size_t i;
+
+    for (i = 0; i < nr_lines && nr < most; i++) {
+        if (strcmp(lines[i].key, "result") != 0)
+            continue;
+        uuid = part(lines[i].value, 1);
+        doms[nr] =
+            (struct ckpt_domain){.name = part(lines[i].value, 0),
+                                 .domid = (uint32_t)part_num(lines[i].value, 2),
+                                 .down_us = part_num(lines[i].value, 3)};
+        snprintf(doms[nr].uuid, sizeof(doms[nr].uuid), "%s", uuid ? uuid : "");
+        free(uuid);
+        nr++;
+    }
+    return nr;
+}
+
+int ckpt_rollback(ckpt *c, const char *domain, const char *checkpoint,
+                  const struct ckpt_rollback_opts *opts,
+                  struct ckpt_domain *dom_out)
+{
+    int rc;
+
+    note("rollback domain=%s checkpoint=%s flags=%x", domain,
+         checkpoint ? checkpoint : "(latest)", opts->flags);
+    rc = long_answer(c, "rollback", domain);
+    if (rc == 0 && fill_domains(dom_out, 1) != 1)
+        broken("rollback without a result");
+    return rc;
+}
+
+int ckpt_fork(ckpt *c, const char *source, const struct ckpt_fork_opts *opts,
+              struct ckpt_domain *doms_out, unsigned *nr_out)
+{
+    note("fork source=%s name=%s count=%u flags=%x timeout_ms=%u", source,
+         opts->name ? opts->name : "(none)", opts->count, opts->flags,
+         opts->suspend_timeout_ms);
+    *nr_out = fill_domains(doms_out, opts->count ? opts->count : 1);
+    return long_answer(c, "fork", source);
+}
+
+int ckpt_list(ckpt *c, const char *domain, struct ckpt_info **list_out,
+              size_t *nr_out)
+{
+    struct ckpt_info *list, info;
+    size_t nr = 0, i;
+    int rc;
+
+    note("list domain=%s", domain ? domain : "(all)");
+    rc = answer(c, "list", domain);
+    if (rc < 0)
+        return rc;
+    list = calloc(MAX_LINES, sizeof(*list));
+    if (!list)
+        broken("no memory");
+    for (i = next_checkpoint(0); i < nr_lines;) {
+        i = fill(i, &info);
+        if (domain && strcmp(domain, info.domain_name) != 0 &&
+            strcmp(domain, info.domain_uuid) != 0)
+            ckpt_info_fini(&info);
+        else
+            list[nr++] = info;
+    }
+    *list_out = list;
+    *nr_out = nr;
+    return 0;
+}
+
+void ckpt_list_free(struct ckpt_info *list, size_t nr)
+{
+    size_t i;
+
+    for (i = 0; i < nr; i++)
+        ckpt_info_fini(&list[i]);
+    free(list);
+}
+
+int ckpt_find(ckpt *c, const char *checkpoint, struct ckpt_info *info_out)
+{
+    size_t i, next;
+    int rc;
+
+    note("find checkpoint=%s", checkpoint);
+    rc = answer(c, "find", checkpoint);
+    if (rc < 0)
+        return rc;
+    for (i = next_checkpoint(0); i < nr_lines; i = next) {
+        next = fill(i, info_out);
+        if (strcmp(info_out->id, checkpoint) == 0 ||
+            strcmp(info_out->name, checkpoint) == 0)
+            return 0;
+        ckpt_info_fini(info_out);
+    }
+    snprintf(c->error, sizeof(c->error), "%s: no such checkpoint", checkpoint);
+    return -ENOENT;
+}
+
+int ckpt_delete(ckpt *c, const char *checkpoint)
+{
+    note("delete checkpoint=%s", checkpoint);
+    return long_answer(c, "delete", checkpoint);
+}
+
+int ckpt_verify(ckpt *c, const char *checkpoint,
+                struct ckpt_verify_result *result_out)
+{
+    const char *v = get("verified");
+    int rc;
+
+    note("verify checkpoint=%s", checkpoint);
+    rc = long_answer(c, "verify", checkpoint);
+    if (rc == 0 || rc == -EUCLEAN)
+        *result_out = (struct ckpt_verify_result){
+            part_num(v, 0), rc ? part_num(v, 1) : 0, part_num(v, 2)};
+    return rc;
+}

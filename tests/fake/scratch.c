@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+#include "scratch.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "checkpoint.h"
+#include "ctx.h"
+#include "safe_io.h"
+#include "store.h"
+
+static void insist(int is_so, const char *what)
+{
+    if (is_so)
+        return;
+    fprintf(stderr, "scratch: %s: %s\n", what, strerror(errno));
+    exit(99); /* the test's own world is broken */
+}
+
+char *scratch_dir(void)
+{
+    const char *top = getenv("CKPT_TEST_TMP");
+    char *dir;
+
+    if (!top)
+        top = access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm";
+    insist(asprintf(&dir, "%s/ckpt-test.XXXXXX", top) > 0, "asprintf");
+    insist(mkdtemp(dir) != NULL, dir);
+    return dir;
+}
+
+void scratch_remove(char *dir)
+{
+    struct ckpt c = {.log = NULL};
+
+    insist(!safe_remove_tree(&c, AT_FDCWD, dir), dir);
+    free(dir);
+}
+
+const char *scratch_path(const char *dir, const char *rest)
+{
+    static char paths[4][512];
+    static unsigned next;
+    char *path = paths[next++ % 4];
+
+    snprintf(path, sizeof(paths[0]), "%s/%s", dir, rest);
+    return path;
+}
+
+struct ckpt *scratch_open(const char *dir)
+{
+    struct ckpt *c;
+    int rc;
+
+    rc = ckpt_open(scratch_path(dir, "store"), NULL, &c);
+    errno = -rc;
+    insist(!rc, c ? ckpt_error(c) : "ckpt_open");
+    return c;
+}
+
+void scratch_page(void *page, uint64_t seed)
+{
+    uint64_t w = seed;
+    char *at = page;
+
+    for (unsigned i = 0; i < PAGE_SIZE_BYTES; i += sizeof(w)) {
+        memcpy(at + i, &w, sizeof(w));
+        w = w ? w * 6364136223846793005u + 1442695040888963407u : 0;
+    }
+}
+
+int scratch_put(struct image *img, uint64_t gfn, uint64_t seed)
+{
+    static struct page_batch b;
+    char page[PAGE_SIZE_BYTES];
+
+    scratch_page(page, seed);
+    b.nr = 1;
+    b.gfn[0] = gfn;
+    b.type[0] = PAGE_TYPE_NORMAL;
+    b.data[0] = page;
+    return image_put(img, &b);
+}
+
+void scratch_image(struct ckpt *c, const char *id, unsigned nr)
+{
+    struct image *img;
+
+    insist(!image_create(c->store, id, &img), c->error);
+    for (unsigned i = 0; i < nr; i++)
+        insist(!scratch_put(img, i, i + 1), c->error);
+    insist(!image_commit(img, "{}"), c->error);
+}
+
+static char *copy_of(const char *s)
+{
+    char *copy = strdup(s);
+
+    insist(copy != NULL, "strdup");
+    return copy;
+}
+
+void scratch_info(struct ckpt_info *info_out, const char *id, const char *name,
+                  const char *domain_name, const char *domain_uuid)
+{
+    memset(info_out, 0, sizeof(*info_out));
+    snprintf(info_out->id, sizeof(info_out->id), "%s", id);
+    snprintf(info_out->domain_uuid, sizeof(info_out->domain_uuid), "%s",
+             domain_uuid);
+    info_out->name = copy_of(name);
+    info_out->description = copy_of("");
+    info_out->domain_name = copy_of(domain_name);
+    info_out->domain_type = copy_of("pvh");
+    info_out->mem_driver = copy_of("none");
+    info_out->mem_why = copy_of("");
+    info_out->xen_version = copy_of("4.17.5");
+    info_out->created_unix_us = 1;
+}
+
+void scratch_commit(struct ckpt *c, const struct ckpt_info *info)
+{
+    struct image *img;
+    char *text;
+
+    insist(!checkpoint_to_json(c, info, &text), c->error);
+    insist(!image_create(c->store, info->id, &img), c->error);
+    insist(!image_commit(img, text), c->error);
+    free(text);
+}
+
+static unsigned count_in(int dirfd, const char *name)
+{
+    unsigned n = 0;
+    struct dirent *e;
+    DIR *dir;
+    int fd;
+
+    fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    dir = fdopendir(fd);
+    insist(dir != NULL, name);
+    while ((e = readdir(dir))) {
+        if (strcmp(e->d_name, ".") && strcmp(e->d_name, ".."))
+            n += 1 + count_in(fd, e->d_name);
+    }
+    closedir(dir);
+    return n;
+}
+
+unsigned scratch_count(const char *dir, const char *rest)
+{
+    return count_in(AT_FDCWD, scratch_path(dir, rest));
+}
+
+void scratch_flip(const char *path, long offset)
+{
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    char byte;
+
+    insist(fd >= 0, path);
+    insist(pread(fd, &byte, 1, offset) == 1, path);
+    byte = (char)~byte;
+    insist(pwrite(fd, &byte, 1, offset) == 1, path);
+    close(fd);
+}
+
+long scratch_size(const char *path)
+{
+    struct stat sb;
+
+    insist(!stat(path, &sb), path);
+    return (long)sb.st_size;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+#ifndef SCRATCH_H
+#define SCRATCH_H
+/*
+ * A folder to play in, a store in it, and pages and batches with content that
+ * can be told from any other.  What goes wrong here ends the test.
+ */
+#include <stddef.h>
+#include <stdint.h>
+
+#include "page.h"
+
+struct ckpt;
+struct ckpt_info;
+struct image;
+
+/* A new folder below $CKPT_TEST_TMP, else /dev/shm; owned, its name is
+ * released by scratch_remove() together with all that is in it. */
+char *scratch_dir(void);
+void scratch_remove(char *dir);
+
+/* "DIR/REST"; one of a few static buffers, good until four calls later. */
+const char *scratch_path(const char *dir, const char *rest);
+
+/* A handle on the store in DIR/store. */
+struct ckpt *scratch_open(const char *dir);
+
+/* 4096 bytes told by @seed; 0 is the zero page. */
+void scratch_page(void *page, uint64_t seed);
+/* Puts one ordinary page. */
+int scratch_put(struct image *img, uint64_t gfn, uint64_t seed);
+/* A committed image of @nr pages, frame n with seed n + 1, and its manifest
+ * "{}". */
+void scratch_image(struct ckpt *c, const char *id, unsigned nr);
+
+/* All that a manifest must have; strings are owned by *info_out. */
+void scratch_info(struct ckpt_info *info_out, const char *id, const char *name,
+                  const char *domain_name, const char *domain_uuid);
+/* A checkpoint without pages and with that manifest. */
+void scratch_commit(struct ckpt *c, const struct ckpt_info *info);
+
+/* How many files and folders lie below @dir/@rest, itself apart. */
+unsigned scratch_count(const char *dir, const char *rest);
+/* Turns over one byte of a file. */
+void scratch_flip(const char *path, long offset);
+long scratch_size(const char *path);
+#endif

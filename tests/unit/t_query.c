@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "unit.h"
+
+#include "checkpoint.h"
+#include "ctx.h"
+#include "fake/scratch.h"
+#include "store.h"
+
+#define UUID_1 "11111111-1111-1111-1111-111111111111"
+#define ID "00000000000000aa"
+#define ID_DISKS "00000000000000bb"
+#define NR 500u
+
+struct world {
+    char *dir;
+    ckpt *c;
+};
+
+static int setup(void **state)
+{
+    struct world *w = calloc(1, sizeof(*w));
+    struct ckpt_info info;
+    struct image *img;
+    char *text;
+
+    assert_non_null(w);
+    w->dir = scratch_dir();
+    w->c = scratch_open(w->dir);
+    scratch_info(&info, ID, "whole", "web", UUID_1);
+    info.has_memory = true;
+    assert_int_equal(checkpoint_to_json(w->c, &info, &text), 0);
+    assert_int_equal(image_create(w->c->store, ID, &img), 0);
+    for (unsigned i = 0; i < NR; i++)
+        assert_int_equal(scratch_put(img, i, i), 0);
+    assert_int_equal(image_put_blob(img, "state", "abc", 3), 0);
+    assert_int_equal(image_commit(img, text), 0);
+    free(text);
+    ckpt_info_fini(&info);
+    scratch_info(&info, ID_DISKS, "disks", "db",
+                 "22222222-2222-2222-2222-222222222222");
+    scratch_commit(w->c, &info);
+    ckpt_info_fini(&info);
+    *state = w;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct world *w = *state;
+
+    ckpt_close(w->c);
+    scratch_remove(w->dir);
+    free(w);
+    return 0;
+}
+
+static void a_list_can_be_of_one_domain(void **state)
+{
+    struct world *w = *state;
+    struct ckpt_info *list;
+    size_t nr;
+
+    assert_int_equal(ckpt_list(w->c, NULL, &list, &nr), 0);
+    assert_int_equal(nr, 2);
+    ckpt_list_free(list, nr);
+    assert_int_equal(ckpt_list(w->c, "db", &list, &nr), 0);
+    assert_int_equal(nr, 1);
+    assert_string_equal(list[0].id, ID_DISKS);
+    ckpt_list_free(list, nr);
+    assert_int_equal(ckpt_list(w->c, UUID_1, &list, &nr), 0);
+    assert_int_equal(nr, 1);
+    assert_string_equal(list[0].id, ID);
+    ckpt_list_free(list, nr);
+    assert_int_equal(ckpt_list(w->c, "nobody", &list, &nr), 0);
+    assert_int_equal(nr, 0);
+    ckpt_list_free(list, nr);
+}
+
+static void memory_is_read_frame_by_frame(void **state)
+{
+    struct world *w = *state;
+    char page[CKPT_PAGE_SIZE], want[CKPT_PAGE_SIZE];
+    ckpt_memory *m;
+
+    assert_int_equal(ckpt_memory_open(w->c, "web/whole", &m), 0);
+    assert_int_equal(ckpt_memory_nr_gfns(m), NR);
+    for (unsigned i = 0; i < NR; i++) {
+        assert_int_equal(ckpt_memory_read(m, i, page), 0);
+        scratch_page(want, i);
+        assert_memory_equal(page, want, sizeof(page));
+    }
+    assert_int_equal(ckpt_memory_read(m, NR, page), -ENOENT);
+    assert_int_equal(ckpt_memory_read(m, UINT64_MAX, page), -ENOENT);
+    ckpt_memory_close(m);
+    ckpt_memory_close(NULL);
+}
+
+static void disks_alone_have_no_memory(void **state)
+{
+    struct world *w = *state;
+    ckpt_memory *m;
+
+    assert_int_equal(ckpt_memory_open(w->c, "disks", &m), -EINVAL);
+    assert_null(m);
+    assert_int_equal(ckpt_memory_open(w->c, "nothing", &m), -ENOENT);
+}
+
+static void a_sound_checkpoint_verifies(void **state)
+{
+    struct ckpt_verify_result result;
+    struct world *w = *state;
+
+    assert_int_equal(ckpt_verify(w->c, "whole", &result), 0);
+    assert_int_equal(result.pages_checked, NR);
+    assert_int_equal(result.pages_bad, 0);
+    assert_int_equal(ckpt_verify(w->c, "whole", NULL), 0);
+    assert_int_equal(ckpt_verify(w->c, "disks", &result), 0);
+    assert_string_equal(ckpt_error(w->c), "");
+}
+
+static void damage_is_counted_and_the_first_is_named(void **state)
+{
+    struct ckpt_verify_result result;
+    struct world *w = *state;
+    const char *pages = scratch_path(w->dir, "store/checkpoints/" ID "/pages");
+
+    /* Frame n is page n: frame 0 is zero and takes none. */
+    scratch_flip(pages, 4096 * 100);
+    scratch_flip(pages, 4096 * 101);
+    scratch_flip(pages, 4096 * 300 + 4095);
+    assert_int_equal(ckpt_verify(w->c, "whole", &result), -EUCLEAN);
+    assert_int_equal(result.pages_bad, 3);
+    assert_int_equal(result.pages_checked, NR);
+    assert_int_equal(result.first_bad_gfn, 100);
+    assert_non_null(strstr(ckpt_error(w->c), "frame 0x64"));
+    assert_non_null(strstr(ckpt_error(w->c), "pages"));
+}
+
+static void a_damaged_blob_fails_the_verify(void **state)
+{
+    struct ckpt_verify_result result;
+    struct world *w = *state;
+
+    scratch_flip(scratch_path(w->dir, "store/checkpoints/" ID "/blob.state"),
+                 65);
+    assert_int_equal(ckpt_verify(w->c, "whole", &result), -EUCLEAN);
+    assert_int_equal(result.pages_bad, 0);
+    assert_non_null(strstr(ckpt_error(w->c), "blob.state"));
+}
+
+static void a_call_does_not_inherit_a_cancel(void **state)
+{
+    struct world *w = *state;
+    struct ckpt_info info;
+
+    /* Cancelled before is not cancelled: each call begins anew. */
+    ckpt_cancel(w->c);
+    assert_int_equal(ckpt_verify(w->c, "whole", NULL), 0);
+    assert_int_equal(ckpt_find(w->c, "whole", &info), 0);
+    ckpt_info_fini(&info);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(a_list_can_be_of_one_domain),
+        T(memory_is_read_frame_by_frame),
+        T(disks_alone_have_no_memory),
+        T(a_sound_checkpoint_verifies),
+        T(damage_is_counted_and_the_first_is_named),
+        T(a_damaged_blob_fails_the_verify),
+        T(a_call_does_not_inherit_a_cancel),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

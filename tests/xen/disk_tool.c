@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * Drives the disk drivers without a guest, for tests in the lab's dom0:
+ *
+ *   disk_tool VDEV=TARGET... -- VERB...
+ *
+ * runs the verbs in order, says after each "VERB: ok MICROSECONDS" or
+ * "VERB: ERRNO WORDS", and stops at the first that fails, without undoing:
+ * that is a verb, or the guard's work.  Verbs with a ':' have an argument.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "ctx.h"
+#include "disk.h"
+#include "guard.h"
+
+#define NR_DISKS_MAX 8
+
+static struct ckpt c;
+static struct guard *g;
+static struct disk disks[NR_DISKS_MAX];
+static size_t nr_disks;
+
+static int do_probe(const char *arg)
+{
+    int rc = 0;
+
+    (void)arg;
+    for (size_t i = 0; i < nr_disks && !rc; i++)
+        rc = disk_pick(&c, disks[i].vdev, disks[i].target, &disks[i].drv);
+    return rc;
+}
+
+static int do_guard(const char *arg)
+{
+    int rc;
+
+    (void)arg;
+    rc = guard_start(&c, -1, &g);
+    for (size_t i = 0; i < nr_disks; i++)
+        disks[i].g = g;
+    return rc;
+}
+
+static int do_stop(const char *arg)
+{
+    (void)arg;
+    guard_stop(g);
+    g = NULL;
+    for (size_t i = 0; i < nr_disks; i++)
+        disks[i].g = NULL;
+    return 0;
+}
+
+static int do_arm(const char *arg)
+{
+    return disks_arm(disks, nr_disks, arg);
+}
+
+static int do_cut(const char *arg)
+{
+    (void)arg;
+    return disks_cut(disks, nr_disks);
+}
+
+static int do_drain(const char *arg)
+{
+    (void)arg;
+    return disks_drain(disks, nr_disks);
+}
+
+static int do_undo(const char *arg)
+{
+    (void)arg;
+    disks_undo(disks, nr_disks);
+    return 0;
+}
+
+static int do_keep(const char *arg)
+{
+    (void)arg;
+    disks_keep(disks, nr_disks);
+    return 0;
+}
+
+static int do_rollback(const char *arg)
+{
+    return disk_lvmthin.rollback(&disks[0], arg);
+}
+
+static int do_end(const char *arg)
+{
+    return disk_lvmthin.rollback_end(&disks[0], !strcmp(arg, "new"));
+}
+
+static int do_remove(const char *arg)
+{
+    return disk_lvmthin.remove(&c, arg);
+}
+
+static int do_check(const char *arg)
+{
+    return disk_lvmthin.check(&c, arg);
+}
+
+/* --- somebody who writes all the time -------------------------------------- */
+
+/* A process of its own: one that waits for a suspended device cannot die. */
+static pid_t writer;
+static atomic_uint_fast64_t *written; /* per disk the last that is there */
+
+/* 1, 2, 3, ...: each number to every disk before the next to any. */
+static void write_numbers(void)
+{
+    uint64_t *block = aligned_alloc(4096, 4096);
+    int fds[NR_DISKS_MAX];
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    memset(block, 0, 4096);
+    for (size_t i = 0; i < nr_disks; i++)
+        fds[i] = open(disks[i].target, O_WRONLY | O_DIRECT | O_CLOEXEC);
+    for (;;) {
+        (*block)++;
+        for (size_t i = 0; i < nr_disks; i++) {
+            if (pwrite(fds[i], block, 4096, 0) != 4096)
+                printf("writer: %s\n", strerror(errno));
+            atomic_store(&written[i], *block);
+        }
+    }
+}
+
+static int do_write(const char *arg)
+{
+    (void)arg;
+    written = mmap(NULL, NR_DISKS_MAX * sizeof(*written),
+                   PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (written == MAP_FAILED)
+        return -errno;
+    writer = fork();
+    if (writer == 0)
+        write_numbers();
+    return writer < 0 ? -errno : 0;
+}
+
+static int do_written(const char *arg)
+{
+    (void)arg;
+    kill(writer, SIGKILL);
+    return waitpid(writer, NULL, 0) == writer ? 0 : -errno;
+}
+
+/* For a while no write is done; says up to which number all are. */
+static int do_still(const char *arg)
+{
+    uint64_t before[NR_DISKS_MAX];
+
+    (void)arg;
+    for (int n = 0; n < 3; n++) {
+        for (size_t i = 0; i < nr_disks; i++)
+            before[i] = atomic_load(&written[i]);
+        /* lint: sleep ok: nothing is to happen in this time */
+        usleep(300000);
+        for (size_t i = 0; i < nr_disks; i++)
+            if (n && atomic_load(&written[i]) != before[i])
+                return fail(&c, -EIO, "%s is written to", disks[i].target);
+    }
+    for (size_t i = 0; i < nr_disks; i++)
+        printf("at %s %llu\n", disks[i].vdev, (unsigned long long)before[i]);
+    return 0;
+}
+
+/* "VG/SNAPSHOT:NAME" */
+static int do_fork(const char *arg)
+{
+    char snapshot[256];
+    const char *colon = strchr(arg, ':');
+    char *target = NULL;
+    int rc;
+
+    if (!colon)
+        return -EINVAL;
+    snprintf(snapshot, sizeof(snapshot), "%.*s", (int)(colon - arg), arg);
+    rc = disk_lvmthin.fork(&disks[0], snapshot, colon + 1, &target);
+    if (!rc)
+        printf("target %s\n", target);
+    free(target);
+    return rc;
+}
+
+/* Says so, and waits for a line: the script does something meanwhile. */
+static int do_wait(const char *arg)
+{
+    char line[8];
+
+    (void)arg;
+    return fgets(line, sizeof(line), stdin) ? 0 : -EPIPE;
+}
+
+static int do_kill(const char *arg)
+{
+    (void)arg;
+    return raise(SIGKILL);
+}
+
+static const struct verb {
+    const char *name;
+    int (*run)(const char *arg);
+} verbs[] = {
+    {"probe", do_probe}, {"guard", do_guard},       {"stop", do_stop},
+    {"arm", do_arm},     {"cut", do_cut},           {"drain", do_drain},
+    {"undo", do_undo},   {"keep", do_keep},         {"fork", do_fork},
+    {"end", do_end},     {"rollback", do_rollback}, {"remove", do_remove},
+    {"check", do_check}, {"wait", do_wait},         {"kill", do_kill},
+    {"write", do_write}, {"still", do_still},       {"written", do_written},
+};
+
+static int run_verb(const char *word)
+{
+    const size_t len = strcspn(word, ":");
+    const uint64_t begin_us = now_us();
+    int rc;
+
+    for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+        if (strlen(verbs[i].name) != len || strncmp(verbs[i].name, word, len))
+            continue;
+        if (!strcmp(verbs[i].name, "wait"))
+            printf("waiting\n");
+        rc = verbs[i].run(word[len] ? word + len + 1 : "");
+        if (rc)
+            printf("%s: %d %s\n", word, -rc, ckpt_error(&c));
+        else
+            printf("%s: ok %llu\n", word,
+                   (unsigned long long)(now_us() - begin_us));
+        return rc;
+    }
+    printf("%s: no such verb\n", word);
+    return -EINVAL;
+}
+
+static int add_disk(const char *word)
+{
+    struct disk *d = &disks[nr_disks];
+    const char *equals = strchr(word, '=');
+
+    if (!equals || nr_disks == NR_DISKS_MAX)
+        return -EINVAL;
+    d->c = &c;
+    d->drv = &disk_lvmthin;
+    d->vdev = strndup(word, (size_t)(equals - word));
+    d->target = strdup(equals + 1);
+    nr_disks++;
+    return d->vdev && d->target ? 0 : -ENOMEM;
+}
+
+int main(int argc, char **argv)
+{
+    int i, rc = 0;
+
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    for (i = 1; i < argc && strcmp(argv[i], "--") && !rc; i++)
+        rc = add_disk(argv[i]);
+    for (i++; i < argc && !rc; i++)
+        rc = run_verb(argv[i]);
+    for (size_t n = 0; n < nr_disks; n++)
+        disk_fini(&disks[n]);
+    guard_stop(g);
+    return rc ? 1 : 0;
+}

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: LGPL-2.1-only
+# shellcheck shell=bash
+#
+# What the tests that run in the lab's dom0 share; sourced by each:
+#   . /mnt/tests/xen/lib.sh
+# A test says what it promises with `step`, checks with `must` and `mustnot`,
+# and ends with `finish`.  Guests, volumes and stores made through here are
+# taken away at the end, and what is left over then is a failure.
+set -u -o pipefail
+[ -r /mnt/tests/lab/guest.sh ] || { echo "skip: not in the lab's dom0"; exit 77; }
+# shellcheck source=tests/lab/guest.sh
+. /mnt/tests/lab/guest.sh
+
+WORKLOAD=/mnt/build/tests/workload
+export CKPT_STORE=/var/lib/xen/ckpt-test
+T=$(mktemp -d) || exit 99
+FAILED=0
+CHECKS=0
+
+say() { echo "== $*"; }
+step() { say "$(cut -d' ' -f1 /proc/uptime) $*"; }
+fail() { echo "FAIL: $*"; FAILED=$((FAILED + 1)); }
+broken() { echo "BROKEN: $*"; exit 99; }
+# A control run makes the same load and takes no checkpoint.
+is_control() { [ -n "${XEN_CKPT_CONTROL:-}" ]; }
+
+# must WHAT COMMAND...: the command succeeds.
+must() {
+    local what=$1
+    shift
+    CHECKS=$((CHECKS + 1))
+    "$@" >"$T/out" 2>"$T/err" && return 0
+    fail "$what: \`$*' exited $?: $(tail -q -n 3 "$T/err" "$T/out" | tr '\n' ' ')"
+    return 1
+}
+
+# must_fail STATUS PATTERN COMMAND...: it exits so, and says so.
+must_fail() {
+    local status=$1 pattern=$2 got=0
+    shift 2
+    CHECKS=$((CHECKS + 1))
+    "$@" >"$T/out" 2>"$T/err" || got=$?
+    [ "$got" = "$status" ] || {
+        fail "\`$*' exited $got, not $status: $(tail -3 "$T/err" | tr '\n' ' ')"
+        return 1
+    }
+    grep -Eq "$pattern" "$T/err" ||
+        fail "\`$*' did not say /$pattern/ but: $(cat "$T/err")"
+}
+
+is() { # is WHAT EXPECTED FOUND
+    CHECKS=$((CHECKS + 1))
+    [ "$2" = "$3" ] || fail "$1: expected \"$2\", found \"$3\""
+}
+
+# --- the guest that testifies ---------------------------------------------
+
+# witness_create NAME [guest_create's words] [-- witness's words]
+witness_create() {
+    local name=$1 words=writers=2,mb=24,rate=full,logms=50,disk=/mnt/disk/witness.log
+    local -a guest=()
+    shift
+    while [ $# -gt 0 ] && [ "$1" != -- ]; do guest+=("$1"); shift; done
+    [ $# -eq 0 ] || { shift; words=$words${1:+,$1}; }
+    guest_create "$name" "${guest[@]}" "witness=$words" || broken "no guest $name"
+    guest_wait "$name" 'WITNESS READY' 180 >"$T/ready" || {
+        tail -20 "$(guest_log "$name")"
+        broken "the witness of $name did not come up"
+    }
+    guest_wait "$name" 'WITNESS TICK n=2 ' 60 >/dev/null || broken "no ticks of $name"
+}
+
+# Ticks written from now on; two, so that one under way does not count.
+ticks() { # ticks NAME WHY
+    local n
+    CHECKS=$((CHECKS + 1))
+    n=$(guest_lines "$1")
+    guest_wait "$1" 'WITNESS TICK' 60 $((n + 1)) >/dev/null &&
+        guest_wait "$1" 'WITNESS TICK' 60 $((n + 2)) >/dev/null && return 0
+    fail "$2: $1 does not go on; $(xl list "$1" 2>&1 | tail -1); $(tail -2 "$(guest_log "$1")")"
+}
+
+clean() { # clean NAME WHY: neither its witness nor its kernel complains
+    CHECKS=$((CHECKS + 1))
+    if grep -aE 'WITNESS VIOLATION|BUG:|Oops|segfault|Call Trace|I/O error' \
+        "$(guest_log "$1")" | head -5 | grep .; then
+        fail "$2: $1 complains"
+    fi
+}
+
+field() { # field CHECKPOINT NAME: of checkpoint-show --json
+    xl checkpoint-show --json "$1" | jq -r ".checkpoint.$2"
+}
+
+# The stored image is one instant, memory and disk.
+check_stored() { # check_stored CHECKPOINT
+    local id snap disk=()
+    id=$(field "$1" id)
+    snap=$(field "$1" 'disks[0].snapshot // empty')
+    if [ -n "$snap" ]; then
+        lvchange -qq -ay -K "$snap" || broken "cannot activate $snap"
+        disk=(--disk "/dev/$snap")
+    fi
+    CHECKS=$((CHECKS + 1))
+    if ! "$WORKLOAD/witness-check" --checkpoint "$CKPT_STORE" "$id" "${disk[@]}" \
+        >"$T/check" 2>&1; then
+        fail "checkpoint $1 is not one instant: $(head -5 "$T/check")"
+    fi
+    [ -z "$snap" ] || lvchange -qq -an "$snap"
+}
+
+# --- the state of the host --------------------------------------------------
+
+# Everything a failed operation could leave behind.
+host_state() {
+    lvs --noheadings -o vg_name,lv_name,lv_role 2>/dev/null | sed 's/^ *//' | sort
+    dmsetup info -c --noheadings -o name,suspended | sort
+    xl list | awk 'NR > 1 { print $1 }' | sort
+    xl checkpoint-list --json | jq -r '.. | .id? // empty' | sort
+    ls "$CKPT_STORE/tmp" 2>/dev/null
+    pgrep -a ckpt-helper | grep -v ' watch \| build ' | cut -d' ' -f2-
+}
+
+# running NAME WHY: neither paused, suspended nor write-protected for long.
+running() {
+    ticks "$1" "$2"
+    CHECKS=$((CHECKS + 1))
+    case $(xl list "$1" | awk 'NR == 2 { print $5 }') in
+    *p*|*s*|*c*) fail "$2: $1 is left $(xl list "$1" | tail -1)" ;;
+    esac
+}
+
+wait_until() { # wait_until SECONDS COMMAND...
+    local end=$((SECONDS + $1))
+    shift
+    until "$@" >/dev/null 2>&1; do
+        [ $SECONDS -lt $end ] || return 1
+        sleep 0.2 # lint: sleep ok: the condition has no event
+    done
+}
+
+no_guard() { ! pgrep -f 'ckpt-helper guard' >/dev/null; }
+
+finish() {
+    local name
+    for name in $(xl list | awk 'NR > 2 { print $1 }'); do guest_destroy "$name"; done
+    rm -rf "$T" "$CKPT_STORE"
+    echo "$CHECKS checks, $FAILED failed"
+    [ $FAILED -eq 0 ]
+    exit
+}

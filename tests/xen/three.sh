@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: LGPL-2.1-only
+# shellcheck shell=bash
+#
+# three TYPE: take, rollback and fork of one guest, as the numbered tests run
+# it for each type.
+
+# The generation the witness has reached, from its newest tick.
+generation() {
+    grep -ao 'WITNESS TICK.*' "$(guest_log "$1")" | tail -1 |
+        sed 's/.* gen=\([0-9]*\).*/\1/'
+}
+
+three() {
+    local type=$1 g=three old new uuid fork
+    witness_create $g type="$type" mem=256 vcpus=2 disk_mb=64
+    is_control && { ticks $g control; clean $g control; return; }
+    uuid=$(xl domid $g) && uuid=$(xenstore-read "/local/domain/$uuid/vm")
+
+    step "take"
+    must "take" xl checkpoint $g -n one --json || return
+    jq -c . "$T/out"
+    running $g "after the take"
+    check_stored one
+    clean $g "after the take"
+    is "memory driver" "$([ "$type" = pv ] && echo stream || echo dirty)" \
+        "$(field one mem_driver)"
+
+    step "run on, roll back"
+    old=$(generation $g)
+    ticks $g "running on"
+    must "rollback" xl rollback $g || return
+    ticks $g "after the rollback"
+    clean $g "after the rollback"
+    is "uuid after the rollback" "$uuid" \
+        "$(xenstore-read "/local/domain/$(xl domid $g)/vm")"
+    new=$(generation $g)
+    say "generation $old before, $new after"
+    must "take after the rollback" xl checkpoint $g -n two
+    check_stored two
+    is "the tree" "$(field one id)" "$(field two parent)"
+
+    step "fork of the running guest"
+    must "fork" xl fork $g -n $g-fork || return
+    fork=$g-fork
+    ticks $fork "the fork"
+    running $g "the original beside its fork"
+    clean $fork "the fork"
+    clean $g "the original"
+    [ "$(xenstore-read "/local/domain/$(xl domid $fork)/vm")" != "$uuid" ] ||
+        fail "the fork has its original's UUID"
+    must "verify" xl checkpoint-verify one two
+
+    step "fork of a checkpoint, twice"
+    guest_destroy $fork
+    must "fork --count" xl fork $g/one --count 2 || return
+    for fork in $g-fork-1 $g-fork-2; do
+        ticks $fork "a fork of the checkpoint"
+        clean $fork "a fork of the checkpoint"
+        guest_destroy $fork
+    done
+    running $g "the original in the end"
+    clean $g "the original in the end"
+    must "delete" xl checkpoint-delete one two
+    is "checkpoints left" "" "$(xl checkpoint-list --json | jq -r '.. | .id? // empty')"
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/* xl checkpoint: one call, and two lines that hide nothing: how long the
+ * guest stood still, and why it was not shorter. */
+#include "job.h"
+
+#include "print.h"
+#include "text.h"
+
+const struct opt checkpoint_opts[] = {
+    {.letter = 'n',
+     .name = "name",
+     .value = "NAME",
+     .kind = OPT_STRING,
+     .offset = OPT_FIELD(name),
+     .help = "Name the checkpoint; without it the name is made from the time."},
+    {.name = "description",
+     .value = "TEXT",
+     .kind = OPT_STRING,
+     .offset = OPT_FIELD(description),
+     .help = "Keep this text with the checkpoint."},
+    {.name = "disk-only",
+     .offset = OPT_FIELD(disk_only),
+     .help = "Only the disks: no memory, no machine state."},
+    {.name = "exclude-disk",
+     .value = "VDEV",
+     .kind = OPT_LIST,
+     .offset = OPT_FIELD(exclude),
+     .help = "Leave this disk (such as xvdb) out; may be repeated."},
+    {.letter = 'p',
+     .name = "paused",
+     .offset = OPT_FIELD(paused),
+     .help = "Leave the domain paused afterwards."},
+    {.name = "timeout",
+     .value = "SECONDS",
+     .kind = OPT_SECONDS,
+     .offset = OPT_FIELD(timeout_ms),
+     .help = "Wait this long for the guest to suspend (default 30)."},
+    {.name = NULL},
+};
+
+static void print_pause(FILE *f, const struct ckpt_info *info)
+{
+    char a[PRINT_LEN], b[PRINT_LEN];
+
+    text_print(f, info->domain_name);
+    fprintf(f, ": checkpoint %s \"", info->id);
+    text_print(f, info->name);
+    fprintf(f, "\", paused %s", print_ms(a, info->pause_us));
+    if (info->nr_disks)
+        fprintf(f, " (disks %s)", print_ms(b, info->pause_disks_us));
+    fprintf(f, ", %s\n", ckpt_consistency_name(info->consistency));
+}
+
+static void print_storage(FILE *f, const struct ckpt_info *info)
+{
+    char a[PRINT_LEN], b[PRINT_LEN];
+
+    if (info->has_memory) {
+        fputs("  memory by ", f);
+        text_print(f, info->mem_driver);
+    } else {
+        fputs("  disks only", f);
+    }
+    if (info->has_memory && info->mem_why && info->mem_why[0]) {
+        fputs(" (", f);
+        text_print(f, info->mem_why);
+        putc(')', f);
+    }
+    fprintf(f, "; %s stored, durable after %s\n",
+            print_size(a, info->stored_bytes),
+            print_duration(b, info->durable_us));
+}
+
+int cmd_checkpoint(struct job *job)
+{
+    const struct args *a = &job->args;
+    struct ckpt_take_opts opts = {
+        .name = a->name,
+        .description = a->description,
+        .exclude_disks = a->exclude,
+        .flags = (a->disk_only ? CKPT_TAKE_DISK_ONLY : 0) |
+                 (a->paused ? CKPT_TAKE_LEAVE_PAUSED : 0),
+        .suspend_timeout_ms = a->timeout_ms,
+    };
+    struct ckpt_info info = {.parent = ""};
+    FILE *f;
+    int rc;
+
+    rc = job_go(job);
+    if (rc < 0)
+        return rc;
+    rc = ckpt_take(job->c, a->words[0], &opts, &info);
+    if (rc < 0)
+        return job_failed(job, rc);
+    f = job_output(job);
+    if (f && a->quiet) {
+        fprintf(f, "%s\n", info.id);
+    } else if (f) {
+        print_pause(f, &info);
+        print_storage(f, &info);
+    } else {
+        json_checkpoint(job->json, "checkpoint", &info);
+    }
+    ckpt_info_fini(&info);
+    return 0;
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+#ifndef XL_OPTS_H
+#define XL_OPTS_H
+/*
+ * Options as tables.  A row says how the option is written, what --help says
+ * of it and which field of struct args it fills; parsing, help and shell
+ * completion are made from the same rows.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+/* Every option of every command; a command's table says which it takes. */
+struct args {
+    bool help, version, json, quiet, tty_progress, timestamps;
+    unsigned verbose;
+    const char *store; /* this and all strings: borrowed from argv */
+
+    const char *name, *description;
+    const char **exclude; /* owned; NULL-terminated, NULL when none */
+    bool disk_only, paused, destroy_first, tree;
+    unsigned count;      /* 0 when not given */
+    unsigned timeout_ms; /* 0 when not given */
+
+    char **words; /* what is not an option */
+    size_t nr_words;
+};
+
+enum opt_kind {
+    OPT_FLAG,    /* bool */
+    OPT_COUNT,   /* unsigned: how often it was given */
+    OPT_STRING,  /* const char * */
+    OPT_LIST,    /* const char **: may be repeated */
+    OPT_FORKS,   /* unsigned, 1 to CKPT_FORK_MAX */
+    OPT_SECONDS, /* unsigned milliseconds, from "30" or "2.5" */
+};
+
+struct opt {
+    char letter;       /* 0: none */
+    const char *name;  /* without the dashes */
+    const char *value; /* what it takes, for help; NULL: nothing */
+    const char *help;
+    enum opt_kind kind;
+    size_t offset; /* in struct args */
+};
+#define OPT_FIELD(field) offsetof(struct args, field)
+
+/* One command.  Tables of options end with a row without a name. */
+struct job;
+struct command {
+    const char *name; /* as in `xl NAME` */
+    int (*run)(struct job *job);
+    const char *usage;   /* what follows the name */
+    const char *summary; /* without a full stop */
+    const struct opt *opts;
+    size_t min_words, max_words; /* max 0: no limit */
+};
+
+#define OPTS_WHY_LEN 256
+
+/* Fills *args from argv[1] on; argv is put in another order.  0, or -EINVAL
+ * with the reason in @why (then *args is filled as far as it goes, so that
+ * --json is known), or -ENOMEM.  args_fini() is needed in every case. */
+int opts_parse(const struct command *cmd, int argc, char **argv,
+               struct args *args, char why[OPTS_WHY_LEN]);
+void args_fini(struct args *args);
+
+/* In xl's layout. */
+void opts_help(FILE *f, const struct command *cmd);
+/* One option a line, both spellings, for shell completion. */
+void opts_words(FILE *f, const struct command *cmd);
+#endif
