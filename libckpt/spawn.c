@@ -110,15 +110,28 @@ static int place_fds(const int *fds, int nr)
     return fcntl(nr - 1, F_SETFD, FD_CLOEXEC);
 }
 
+/* By the system call: the C library keeps two signals to itself, which make
+ * hands down as ignored. */
+static void default_signals(void)
+{
+    struct {
+        void (*handler)(int);
+        unsigned long flags;
+        void (*restorer)(void);
+        unsigned long mask;
+    } dfl = {.handler = SIG_DFL};
+
+    for (int sig = 1; sig < NSIG; sig++) /* fails for those nobody can have */
+        syscall(SYS_rt_sigaction, sig, &dfl, NULL, sizeof(dfl.mask));
+}
+
 static int execute(void *arg)
 {
     const struct program *p = arg;
-    struct sigaction dfl = {.sa_handler = SIG_DFL};
     struct end end = {0, 0};
     sigset_t none;
 
-    for (int sig = 1; sig < NSIG; sig++)
-        sigaction(sig, &dfl, NULL); /* fails for those nobody can have */
+    default_signals();
     if (!p->is_daemon)
         prctl(PR_SET_PDEATHSIG, SIGTERM);
     sigemptyset(&none);

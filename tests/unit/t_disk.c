@@ -5,6 +5,7 @@
  */
 #include "disk.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ctx.h"
 #include "disk_deed.h"
@@ -231,6 +233,58 @@ static void what_cannot_be_undone_is_left_with_all_before_it(void **state)
     free_disks(disks);
 }
 
+static void
+what_becomes_superfluous_is_removed_only_once_the_rest_is_kept(void **state)
+{
+    struct disk disks[3];
+    struct disk *d = &disks[0];
+
+    (void)state;
+    make_disks(disks);
+    /* taken back before: nothing is superfluous */
+    assert_int_equal(disk_deed_begin(d, GUARD_LV_RENAME, undo_suspend, "new"),
+                     0);
+    assert_int_equal(disk_deed_after(d, GUARD_LV_REMOVE, undo_remove, "old"),
+                     0);
+    assert_int_equal(disk_deed_undo_all(d), 0);
+    assert_string_equal(calls, "resume new");
+    assert_int_equal(disk_deed_undo_after(d), 0);
+    assert_string_equal(calls, "resume new");
+    /* kept */
+    assert_int_equal(disk_deed_begin(d, GUARD_LV_RENAME, undo_suspend, "new"),
+                     0);
+    assert_int_equal(disk_deed_after(d, GUARD_LV_REMOVE, undo_remove, "old"),
+                     0);
+    disk_keep(d);
+    disk_keep(d);
+    assert_int_equal(disk_deed_undo_after(d), 0);
+    assert_int_equal(disk_deed_undo_after(d), 0);
+    assert_int_equal(disk_deed_undo_all(d), 0);
+    assert_string_equal(calls, "resume new, remove old");
+    free_disks(disks);
+}
+
+static void a_lock_is_held_as_long_as_its_deed_stands(void **state)
+{
+    struct disk disks[3];
+    struct disk *d = &disks[0];
+    struct disk_deed *deed;
+    int ends[2];
+
+    (void)state;
+    make_disks(disks);
+    assert_int_equal(pipe(ends), 0);
+    deed = disk_deed_new(d);
+    deed->fd = ends[1];
+    assert_int_equal(
+        disk_deed_add(d, deed, GUARD_DM_SUSPEND, undo_suspend, "a"), 0);
+    assert_true(fcntl(ends[1], F_GETFD) >= 0);
+    assert_int_equal(disk_deed_strike(d), 0);
+    assert_int_equal(fcntl(ends[1], F_GETFD), -1);
+    close(ends[0]);
+    free_disks(disks);
+}
+
 static void a_disk_nobody_takes_is_named_with_the_reason(void **state)
 {
     const struct disk_driver *drv = NULL;
@@ -278,6 +332,8 @@ int main(void)
         T(undo_of_a_failed_arm_takes_back_what_was_armed),
         T(kept_deeds_are_not_undone),
         T(what_cannot_be_undone_is_left_with_all_before_it),
+        T(what_becomes_superfluous_is_removed_only_once_the_rest_is_kept),
+        T(a_lock_is_held_as_long_as_its_deed_stands),
         T(a_disk_nobody_takes_is_named_with_the_reason),
         T(drivers_are_found_by_their_whole_name),
         T(every_driver_fills_every_slot),

@@ -5,6 +5,7 @@
  */
 #include "lvm.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -240,6 +242,46 @@ static void a_copy_takes_over_the_tags(void **state)
                        "vg0/s\n");
 }
 
+/* --- LVM's lock ------------------------------------------------------------ */
+
+static void the_lock_is_where_lvms_configuration_says(void **state)
+{
+    char path[LVM_LOCK_MAX];
+
+    (void)state;
+    write_file("lvmconfig", "#!/bin/sh\necho 'locking_dir=\"/run/x y\"'\n",
+               0700);
+    assert_int_equal(lvm_lock_path(&c, "vg0", path), 0);
+    assert_string_equal(path, "/run/x y/V_vg0");
+    write_file("lvmconfig", "#!/bin/sh\necho locking_dir=\n", 0700);
+    assert_int_equal(lvm_lock_path(&c, "vg0", path), -EIO);
+}
+
+static void the_lock_keeps_writers_out_and_is_waited_for(void **state)
+{
+    const char *path = scratch_path(dir, "V_vg0");
+    const uint64_t begin_us = now_us();
+    int fd = -1, other = -1, writer;
+
+    (void)state;
+    assert_int_equal(lvm_lock(&c, path, 0, &fd), 0);
+    assert_int_equal(lvm_lock(&c, path, 0, &other), 0); /* another disk's */
+    writer = open(path, O_RDWR | O_CLOEXEC);
+    assert_true(writer >= 0);
+    assert_int_equal(flock(writer, LOCK_EX | LOCK_NB), -1);
+    close(fd);
+    close(other);
+    assert_int_equal(flock(writer, LOCK_EX | LOCK_NB), 0);
+    assert_int_equal(lvm_lock(&c, path, 50000, &fd), -EBUSY);
+    assert_true(now_us() - begin_us >= 50000);
+    assert_non_null(strstr(c.error, "LVM is at work"));
+    /* LVM removes the file when it unlocks: then the lock is a new file's. */
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(lvm_lock(&c, path, 0, &fd), 0);
+    close(fd);
+    close(writer);
+}
+
 /* --- undoing --------------------------------------------------------------- */
 
 static void only_what_has_our_tag_is_removed(void **state)
@@ -309,6 +351,8 @@ int main(void)
         T(names_that_are_none_never_reach_a_command),
         T(a_hidden_snapshot_is_read_only_and_inactive),
         T(a_copy_takes_over_the_tags),
+        T(the_lock_is_where_lvms_configuration_says),
+        T(the_lock_keeps_writers_out_and_is_waited_for),
         T(only_what_has_our_tag_is_removed),
         T(what_is_named_with_its_uuid_must_have_it),
         T(what_is_gone_needs_no_undoing),
