@@ -230,7 +230,7 @@ static int pick(struct ckpt *c, const struct word *w,
     return found == 1 ? 0 : fail_ambiguous(c, w, list, nr);
 }
 
-/* The domain's head, else its latest. */
+/* The domain's latest. */
 static int pick_default(struct ckpt *c, const char *uuid,
                         const struct ckpt_info *list, size_t nr, size_t *at_out)
 {
@@ -241,8 +241,6 @@ static int pick_default(struct ckpt *c, const char *uuid,
             continue;
         *at_out = i; /* sorted by time */
         found = true;
-        if (list[i].is_head)
-            return 0;
     }
     return found ? 0
                  : fail(c, -ENOENT, "This domain has no checkpoint in %s.",

@@ -26,9 +26,8 @@ int checkpoint_list(struct ckpt *c, struct ckpt_info **list_out,
                     size_t *nr_out);
 
 /* Resolves a user's word: id, prefix, DOMAIN/NAME or NAME.  With @domain_uuid
- * not NULL only that domain's are considered, and @word NULL is its head, or
- * its latest when it has no head.  A word that may be several is -EINVAL, with
- * the candidates listed. */
+ * not NULL only that domain's are considered, and @word NULL is its latest.  A
+ * word that may be several is -EINVAL, with the candidates listed. */
 int checkpoint_find(struct ckpt *c, const char *domain_uuid, const char *word,
                     struct ckpt_info *info_out);
 

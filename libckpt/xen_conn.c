@@ -86,6 +86,12 @@ const char *xen_version(const struct xen *x)
     return x->version;
 }
 
+/* A missing /dev/xen is not a missing domain: -ENOENT means that. */
+static int no_connection(void)
+{
+    return errno && errno != ENOENT ? -errno : -EIO;
+}
+
 int xen_open(struct ckpt *c, struct xen **x_out)
 {
     struct xen *x;
@@ -99,20 +105,20 @@ int xen_open(struct ckpt *c, struct xen **x_out)
 
     x->xch = xc_interface_open(&x->log.vtable, &x->log.vtable, 0);
     if (!x->xch) {
-        rc = fail(c, errno ? -errno : -EIO,
+        rc = fail(c, no_connection(),
                   "cannot reach the hypervisor: this must run as root in "
                   "dom0 of a running Xen");
         goto out;
     }
     x->xsh = xs_open(0);
     if (!x->xsh) {
-        rc = fail(c, errno ? -errno : -EIO,
+        rc = fail(c, no_connection(),
                   "cannot reach xenstored: is it running?");
         goto out;
     }
     x->fmem = xenforeignmemory_open(&x->log.vtable, 0);
     if (!x->fmem) {
-        rc = fail(c, errno ? -errno : -EIO, "cannot open /dev/xen/privcmd");
+        rc = fail(c, no_connection(), "cannot open /dev/xen/privcmd");
         goto out;
     }
     if (libxl_ctx_alloc(&x->ctx, LIBXL_VERSION, 0, &x->log.vtable)) {

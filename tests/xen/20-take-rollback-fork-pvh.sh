@@ -4,6 +4,7 @@
 # The three operations on a PVH guest under full write load: what is stored is
 # one instant; the guest rolled back goes on from there; a fork is another
 # machine and leaves the original alone.
+# shellcheck source=tests/xen/lib.sh
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/three.sh"
 three pvh

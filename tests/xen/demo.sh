@@ -4,6 +4,7 @@
 # The demonstration, dom0's part: a guest with a disk that writes memory and
 # disk as fast as it can and notices every inconsistency; a checkpoint of it, a
 # rollback, a fork; and the proof that nothing came apart.
+# shellcheck source=tests/xen/lib.sh
 . "$(dirname "$0")/lib.sh"
 g=demo
 

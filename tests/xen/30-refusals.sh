@@ -1,0 +1,85 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-only
+# lab: --timeout 1800
+#
+# What is wrong is said clearly, before the guest is touched, and costs
+# nothing: the guest runs on, nothing is left over.
+# shellcheck source=tests/xen/lib.sh
+. "$(dirname "$0")/lib.sh"
+g=refuse
+
+witness_create $g mem=128 vcpus=2 disk_mb=64 -- mb=8
+is_control && { ticks $g control; finish; }
+
+step "names"
+must_fail 3 'no domain "nobody"' xl checkpoint nobody
+must_fail 3 'No checkpoint|no checkpoint' xl rollback $g nothing
+must_fail 3 'No checkpoint|no checkpoint' xl checkpoint-verify nothing
+must_fail 2 'control domain' xl checkpoint 0
+must "take" xl checkpoint $g -n one
+must_fail 4 'one' xl checkpoint $g -n one
+must_fail 2 '' xl checkpoint $g -n ../one
+must_fail 2 'no disk "xvdz"' xl checkpoint $g --exclude-disk xvdz
+must_fail 4 "\"$g\" is running" xl fork $g/one -n $g
+before=$(host_state)
+
+step "a disk that cannot be snapshotted"
+truncate -s 64M "$T/raw.img"
+loop=$(losetup -f --show "$T/raw.img")
+must "attach" xl block-attach $g "phy:$loop,xvdb,w"
+must_fail 5 "xvdb" xl checkpoint $g -n two
+must "excluded" xl checkpoint $g -n two --exclude-disk xvdb
+is "why it has none" excluded "$(xl checkpoint-show --json two |
+    jq -r '.checkpoint.disks[] | select(.vdev == "xvdb") | .why_none')"
+must_fail 5 "xvdb" xl fork two -n other
+must "delete" xl checkpoint-delete two
+must "detach" xl block-detach $g xvdb
+wait_until 30 losetup -d "$loop"
+running $g "after the refusals"
+
+step "no room, no right"
+mkdir -p "$T/small"
+mount -t tmpfs -o size=16m small "$T/small"
+must_fail 6 'MiB free' xl checkpoint $g --store "$T/small"
+umount "$T/small"
+must_fail 1 '' xl checkpoint $g --store /proc/ckpt
+is "the host" "$before" "$(host_state)"
+
+step "two at a time"
+xl checkpoint $g -n three >"$T/first" 2>&1 &
+first=$!
+wait_until 20 test -n "$(ls "$CKPT_STORE/tmp" 2>/dev/null)"
+must_fail 4 'process' xl checkpoint $g -n four
+must "the first of two" wait $first
+must "delete" xl checkpoint-delete three
+
+step "cancelled"
+xl checkpoint $g -n three >"$T/first" 2>&1 &
+first=$!
+wait_until 20 test -n "$(ls "$CKPT_STORE/tmp" 2>/dev/null)"
+kill -INT $first
+wait $first
+is "status when cancelled" 9 $?
+running $g "after a cancelled take"
+wait_until 60 no_guard
+is "the host" "$before" "$(host_state)"
+
+step "a paused guest"
+must "pause" xl pause $g
+must "take of a paused guest" xl checkpoint $g -n paused
+is "its state" p "$(xl list $g | awk 'NR == 2 { print $5 }' | tr -d -- -)"
+must "unpause" xl unpause $g
+check_stored paused
+running $g "after the take of it paused"
+
+step "a damaged checkpoint"
+id=$(field one id)
+page=$(($(stat -c %s "$CKPT_STORE/checkpoints/$id/pages") / 4096 - 1))
+printf 'X' | dd of="$CKPT_STORE/checkpoints/$id/pages" bs=1 \
+    seek=$((page * 4096 + 17)) conv=notrunc status=none
+must_fail 8 'pages' xl checkpoint-verify one
+must_fail 8 'pages' xl rollback $g one
+running $g "after the refused rollback"
+clean $g "in the end"
+must "delete" xl checkpoint-delete one paused
+finish
