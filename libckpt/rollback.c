@@ -6,7 +6,9 @@
  * from the checkpoint beside the old one, which stands paused meanwhile with
  * everything it had.  Only when the new one stands is the old one destroyed;
  * until then every step has its way back, and after it the guard finishes
- * what we cannot.  What can be checked is checked before the pause.
+ * what we cannot.  What can be checked is checked before anything is done, and
+ * the disks are switched before the pause: the old one still runs then, on the
+ * volumes it holds open.
  *
  * With too little memory for both the old one has to go first; that is done
  * only when asked for (CKPT_ROLLBACK_DESTROY_FIRST).
@@ -331,8 +333,8 @@ static const struct step rollback_steps[] = {
     { "domain found",        rollback_find,      NULL                },
     { "checkpoint verified", rollback_verify,    NULL                },
     { "room found",          rollback_room,      rollback_room_undo  },
-    { "domain paused",       rollback_pause,     rollback_pause_undo },
     { "disks switched",      rollback_disks,     rollback_disks_undo },
+    { "domain paused",       rollback_pause,     rollback_pause_undo },
     { "name given up",       rollback_aside,     rollback_aside_undo },
     { "room made",           rollback_make_room, NULL                },
     { "domain built",        rollback_build,     rollback_build_undo },

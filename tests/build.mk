@@ -106,7 +106,7 @@ check-asan-run: test-bins $(REPLAY_BINS)
 check-valgrind: test-bins ## unit and conform under valgrind
 	@$(RUN) -j$(JOBS) -t 600 -w '$(VALGRIND)' valgrind $(TEST_BINS)
 check-xen: ## tests/xen in the lab: a real Xen in an emulator
-	@$(RUN) -t 3600 -w scripts/lab-test.sh xen $(call scripts_in,xen)
+	@$(RUN) -j$(JOBS) -t 3600 -w scripts/lab-test.sh xen $(call scripts_in,xen)
 
 lab: ## build the lab's images (cached outside the checkout)
 	tests/lab/lab build
