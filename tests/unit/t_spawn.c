@@ -182,7 +182,7 @@ static void a_deaf_program_is_killed(void **state)
         spawn_run(&c,
                   SH("trap '' TERM; echo deaf >&2; while :; do sleep 1;"
                      "done"), /* lint: sleep ok: it overstays */
-                  100, NULL),
+                  3000, NULL), /* time to say so, also on a busy machine */
         -ETIMEDOUT);
     assert_error_has("deaf");
 }
