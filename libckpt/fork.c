@@ -239,14 +239,17 @@ static int child_keep(struct fork *f, struct ckpt_domain *out)
     return 0;
 }
 
-/* Ends the child's turn; of one that does not stand nothing is left. */
-static void child_end(struct fork *f)
+/* Ends the child's turn; of one that does not stand nothing is left.  (After
+ * it there is no other: undo also forgets which snapshots to clone.) */
+static void child_end(struct fork *f, bool stands)
 {
     size_t i;
 
-    build_abort(f->build);
-    f->build = NULL;
-    disks_undo(f->disks.disk, f->disks.nr); /* nothing, if they were kept */
+    if (!stands) {
+        build_abort(f->build);
+        f->build = NULL;
+        disks_undo(f->disks.disk, f->disks.nr);
+    }
     for (i = 0; i < f->disks.nr; i++) {
         free(f->targets[i]);
         f->targets[i] = NULL;
@@ -276,7 +279,7 @@ static int fork_children(void *arg)
             rc = steps_fault(f->c, "fork", "child built");
         if (!rc)
             rc = child_keep(f, out);
-        child_end(f);
+        child_end(f, !rc);
         if (!rc)
             f->nr++;
     }
