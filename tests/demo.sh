@@ -8,5 +8,5 @@ begin=$SECONDS
 echo "The lab is made ready (the first time this takes some minutes) ..."
 "$top/tests/lab/lab" build
 echo "The lab is ready after $((SECONDS - begin)) s. A machine with Xen is started ..."
-"$top/tests/lab/lab" run --name demo --timeout 1800 -- /mnt/tests/xen/demo.sh
+"$top/tests/lab/lab" run --name demo --timeout 1800 -- bash /mnt/tests/xen/demo.sh
 echo "The demonstration took $((SECONDS - begin)) s."
