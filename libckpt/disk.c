@@ -278,8 +278,9 @@ int disks_drain(struct disk *disks, size_t nr)
 void disks_undo(struct disk *disks, size_t nr)
 {
     let_io_flow(disks, nr);
+    /* One for which no driver was found has nothing to undo. */
     for (size_t i = nr; i-- > 0;)
-        if (!disks[i].why_none)
+        if (disks[i].drv)
             disks[i].drv->undo(&disks[i]);
 }
 

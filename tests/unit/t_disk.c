@@ -201,6 +201,18 @@ static void undo_of_a_failed_arm_takes_back_what_was_armed(void **state)
     free_disks(disks);
 }
 
+static void undo_passes_over_a_disk_that_no_driver_took(void **state)
+{
+    struct disk disks[3];
+
+    (void)state;
+    make_disks(disks);
+    disks[2].drv = NULL;
+    disks_undo(disks, 3);
+    assert_string_equal(calls, "undo a");
+    free_disks(disks);
+}
+
 static void kept_deeds_are_not_undone(void **state)
 {
     struct disk disks[3];
@@ -330,6 +342,7 @@ int main(void)
         T(a_failed_drain_lets_io_flow),
         T(undo_resumes_all_before_it_removes_any),
         T(undo_of_a_failed_arm_takes_back_what_was_armed),
+        T(undo_passes_over_a_disk_that_no_driver_took),
         T(kept_deeds_are_not_undone),
         T(what_cannot_be_undone_is_left_with_all_before_it),
         T(what_becomes_superfluous_is_removed_only_once_the_rest_is_kept),
