@@ -107,11 +107,15 @@ check-valgrind: test-bins ## unit and conform under valgrind
 	@$(RUN) -j$(JOBS) -t 600 -w '$(VALGRIND)' valgrind $(TEST_BINS)
 check-xen: ## tests/xen in the lab: a real Xen in an emulator
 	@$(RUN) -j$(JOBS) -t 3600 -w scripts/lab-test.sh xen $(call scripts_in,xen)
+check-long: ## what takes too long for check, in the lab
+	@$(RUN) -j$(JOBS) -t 3600 -w scripts/lab-test.sh long $(call scripts_in,long)
 
 lab: ## build the lab's images (cached outside the checkout)
 	tests/lab/lab build
-lab-install: all $(XEN_TOOLS) ## install into the tree the lab's dom0 sees
-	@$(MAKE) --no-print-directory install DESTDIR=$(B)/lab/destdir PREFIX=/usr
+lab-install: ## install into the tree the lab's dom0 sees
+	+@$(MAKE) --no-print-directory install xen-tools \
+	    DESTDIR=$(B)/lab/destdir PREFIX=/usr
+xen-tools: $(XEN_TOOLS)
 demo: deps ## take, roll back and fork a guest in the lab, and show it
 	+@$(MAKE) --no-print-directory lab-install
 	@tests/demo.sh
@@ -131,5 +135,5 @@ fuzz-run: fuzz-bins
 .PHONY: test-bins fuzz-bins fuzz-run check check-fast check-unit \
 	check-conform check-golden check-flow check-crash check-promise \
 	check-lint check-clang check-asan check-asan-run check-valgrind \
-	check-xen lab lab-install demo bench fuzz \
+	check-xen check-long lab lab-install xen-tools demo bench fuzz \
 	$(addprefix bench-,$(BENCH_GROUPS))

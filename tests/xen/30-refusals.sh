@@ -7,6 +7,7 @@
 # shellcheck source=tests/xen/lib.sh
 . "$(dirname "$0")/lib.sh"
 g=refuse
+storing() { [ -n "$(ls "$CKPT_STORE/tmp" 2>/dev/null)" ]; }
 
 witness_create $g mem=128 vcpus=2 disk_mb=64 -- mb=8
 is_control && { ticks $g control; finish; }
@@ -42,21 +43,25 @@ mkdir -p "$T/small"
 mount -t tmpfs -o size=16m small "$T/small"
 must_fail 6 'MiB free' xl checkpoint $g --store "$T/small"
 umount "$T/small"
-must_fail 1 '' xl checkpoint $g --store /proc/ckpt
+mkdir -p "$T/ro"
+mount -t tmpfs -o ro ro "$T/ro"
+must_fail 1 'Read-only' xl checkpoint $g --store "$T/ro/store"
+umount "$T/ro"
 is "the host" "$before" "$(host_state)"
 
 step "two at a time"
 xl checkpoint $g -n three >"$T/first" 2>&1 &
 first=$!
-wait_until 20 test -n "$(ls "$CKPT_STORE/tmp" 2>/dev/null)"
+wait_until 60 storing || fail "the first take stores nothing"
 must_fail 4 'process' xl checkpoint $g -n four
 must "the first of two" wait $first
 must "delete" xl checkpoint-delete three
 
 step "cancelled"
-xl checkpoint $g -n three >"$T/first" 2>&1 &
+# A shell starts what is in the background with SIGINT ignored.
+env --default-signal=INT xl checkpoint $g -n three >"$T/first" 2>&1 &
 first=$!
-wait_until 20 test -n "$(ls "$CKPT_STORE/tmp" 2>/dev/null)"
+wait_until 60 storing || fail "the take stores nothing"
 kill -INT $first
 wait $first
 is "status when cancelled" 9 $?
