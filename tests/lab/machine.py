@@ -21,14 +21,15 @@ import time
 from report import EX_EMULATOR, Gone, die_with_parent
 
 # Why each -flag: see README.md, "Which emulator, and why".
-CPU = "EPYC,+svm,+npt,-monitor,-smap,-rdtscp,-xsave"
+CPU = "EPYC,+svm,+npt,+pcid,+invpcid,-monitor,-smap,-rdtscp,-xsave"
 # Virtual time counts instructions (2^SHIFT ns each) instead of following the host's
 # clock. On a busy host a guest would else spend all it gets on timer interrupts
 # that come faster than it can serve them, and time-outs would strike at random.
 TIME = ("-accel", "tcg,thread=single", "-icount", "shift=2,align=off")
-XEN_ARGS = ("dom0_mem={dom0}M,max:{dom0}M dom0_max_vcpus=2 bootscrub=0 "
+XEN_ARGS = ("dom0_mem={dom0}M,max:{dom0}M dom0_max_vcpus=2 bootscrub=0 pcid=1 "
             "console=com1 com1=115200,8n1 loglvl=all guest_loglvl=all")
-DOM0_ARGS = "console=hvc0 root=/dev/vda rw panic=-1 quiet"
+# norandmaps: the emulator translates code once for each address it is seen at.
+DOM0_ARGS = "console=hvc0 root=/dev/vda rw panic=-1 quiet norandmaps"
 VG_SIZE = "16G"
 
 

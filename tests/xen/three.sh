@@ -48,16 +48,18 @@ three() {
     clean $g "the original"
     [ "$(xenstore-read "/local/domain/$(xl domid $fork)/vm")" != "$uuid" ] ||
         fail "the fork has its original's UUID"
-    must "verify" xl checkpoint-verify one two
+    guest_destroy $fork
+    must "verify" quietly $g xl checkpoint-verify one two
 
     step "fork of a checkpoint, twice"
-    guest_destroy $fork
+    xl pause $g
     must "fork --count" xl fork $g/one --count 2 || return
     for fork in $g-fork-1 $g-fork-2; do
         ticks $fork "a fork of the checkpoint"
         clean $fork "a fork of the checkpoint"
         guest_destroy $fork
     done
+    xl unpause $g
     running $g "the original in the end"
     clean $g "the original in the end"
     must "delete" xl checkpoint-delete one two
