@@ -122,17 +122,25 @@ static int check_format(struct dir_store *st, bool *is_new_out)
     return rc;
 }
 
+/* A folder that is there or can be made.  On a read-only file system what is
+ * there is enough. */
+static int folder_at(int at_fd, const char *name, int flags, int *fd_out)
+{
+    int made = mkdirat(at_fd, name, 0700) < 0 ? errno : 0;
+
+    if (made && made != EEXIST && made != EROFS)
+        return -made;
+    *fd_out = openat(at_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | flags);
+    if (*fd_out >= 0)
+        return 0;
+    return errno == ENOENT && made ? -made : -errno;
+}
+
 static int open_folder(struct dir_store *st, const char *name, int *fd_out)
 {
-    int fd;
+    int rc = folder_at(st->fd, name, O_NOFOLLOW, fd_out);
 
-    if (mkdirat(st->fd, name, 0700) < 0 && errno != EEXIST && errno != EROFS)
-        return safe_fail(st->base.c, -errno, "mkdir", st->fd, name);
-    fd = openat(st->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return safe_fail(st->base.c, -errno, "open", st->fd, name);
-    *fd_out = fd;
-    return 0;
+    return rc ? safe_fail(st->base.c, rc, "open", st->fd, name) : 0;
 }
 
 static int open_folders(struct dir_store *st)
@@ -158,16 +166,14 @@ static int open_top(struct dir_store *st)
     bool is_new;
     int rc;
 
-    if (mkdir(st->path, 0700) < 0 && errno != EEXIST && errno != EROFS) {
-        if (errno == ENOENT)
-            return fail(c, -ENOENT,
-                        "Store %s: the folder above it does not exist.",
-                        st->path);
-        return fail(c, -errno, "store %s: mkdir", st->path);
-    }
-    st->fd = open(st->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (st->fd < 0 || fstat(st->fd, &sb) < 0)
-        return fail(c, -errno, "store %s", st->path);
+    rc = folder_at(AT_FDCWD, st->path, 0, &st->fd);
+    if (rc == -ENOENT)
+        return fail(c, rc, "Store %s: the folder above it does not exist.",
+                    st->path);
+    if (!rc && fstat(st->fd, &sb) < 0)
+        rc = -errno;
+    if (rc)
+        return fail(c, rc, "store %s", st->path);
     rc = check_format(st, &is_new);
     if (rc)
         return rc;
