@@ -35,13 +35,14 @@ struct rollback {
     struct ckpt_info info;
     struct image *img;
     struct disks disks;
-    char *config;        /* of the new one */
-    char name[256];      /* which both have in turn */
-    char aside[300];     /* the old one's meanwhile */
-    bool old_goes_first; /* no room for both */
+    char *config;                     /* of the new one */
+    char name[256];                   /* which both have in turn */
+    char aside[300];                  /* the old one's meanwhile */
+    bool old_goes_first;              /* no room for both */
     unsigned token_pause, token_name; /* of the old one */
     struct build *build;
     uint32_t new_domid;
+    unsigned token_new, token_let_go; /* of the new one */
     uint64_t down_begin_us;
     struct ckpt_domain *out;
 };
@@ -101,7 +102,7 @@ static int rollback_verify(void *arg)
 /* The configuration of the checkpoint, under the name the domain has now. */
 static int make_config(struct rollback *r)
 {
-    struct xen_identity id = { .name = r->name };
+    struct xen_identity id = {.name = r->name};
     char uuid[37];
     size_t len;
     void *json;
@@ -139,8 +140,7 @@ static int rollback_room(void *arg)
                 "Xen has %llu MiB free, the new domain needs %llu MiB beside "
                 "the old one. Free some, or let the old one be destroyed "
                 "before the new one stands (--destroy-first).",
-                (unsigned long long)have >> 20,
-                (unsigned long long)need >> 20);
+                (unsigned long long)have >> 20, (unsigned long long)need >> 20);
 }
 
 static void rollback_room_undo(void *arg)
@@ -159,8 +159,8 @@ static int rollback_pause(void *arg)
     r->down_begin_us = now_us();
     if (!r->has_old)
         return 0;
-    rc = guard_add(r->op.g, GUARD_PAUSE, r->op.dom.domid, NULL,
-                   &r->token_pause);
+    rc =
+        guard_add(r->op.g, GUARD_PAUSE, r->op.dom.domid, NULL, &r->token_pause);
     return rc ? rc : xen_pause(r->op.x, r->op.dom.domid);
 }
 
@@ -221,20 +221,25 @@ static void rollback_aside_undo(void *arg)
     }
 }
 
-/* From here on there is no way back: what stands is to be finished. */
+/* Until now our death undoes it all, from here on the guard finishes it: the
+ * new one, if it stands already, is let go, and the old one destroyed. */
 static int turn(struct rollback *r, unsigned *token_old_out)
 {
     int rc = 0;
 
     *token_old_out = 0;
     guard_hold(r->op.g);
-    if (r->has_old)
+    if (r->token_new && !(r->flags & CKPT_ROLLBACK_LEAVE_PAUSED))
+        rc = guard_add(r->op.g, GUARD_PAUSE, r->new_domid, NULL,
+                       &r->token_let_go);
+    guard_del(r->op.g, r->token_new);
+    if (!rc && r->has_old)
         rc = guard_add(r->op.g, GUARD_DOMAIN, r->op.dom.domid, NULL,
                        token_old_out);
     guard_del(r->op.g, r->token_pause);
     guard_del(r->op.g, r->token_name);
     disks_keep(r->disks.disk, r->disks.nr);
-    r->token_pause = r->token_name = 0;
+    r->token_pause = r->token_name = r->token_new = 0;
     return guard_flush(r->op.g) ?: rc;
 }
 
@@ -245,10 +250,12 @@ static int old_destroyed(struct rollback *r)
     int rc;
 
     rc = turn(r, &token);
+    if (!rc)
+        rc = steps_fault(r->c, "rollback", "turned");
     if (rc || !r->has_old)
         return rc;
     /* Both have the UUID, and the old one takes its folder along. */
-    if (r->build)
+    if (!r->old_goes_first)
         rc = xen_vm_node_save(r->op.x, r->op.dom.uuid, &node);
     if (!rc)
         rc = xen_destroy(r->op.x, r->op.dom.domid);
@@ -281,26 +288,39 @@ static void rollback_build_undo(void *arg)
 
     build_abort(r->build);
     r->build = NULL;
+    /* No longer its builder's to destroy: see rollback_switch(). */
+    if (r->token_new && !xen_destroy(r->op.x, r->new_domid)) {
+        guard_del(r->op.g, r->token_new);
+        r->token_new = 0;
+    }
 }
 
-/* The new one stands: it stays, and is let go whatever becomes of us. */
+/*
+ * The new one stands.  Its builder would destroy it if we died, and the guard
+ * the old one: one death must not do both.  So the new one becomes the guard's
+ * first, and the guard is told in one breath which of the two it is to be.
+ */
 static int rollback_switch(void *arg)
 {
     struct rollback *r = arg;
-    unsigned token = 0;
-    int rc = 0;
+    struct ckpt *c = r->c;
+    int rc;
 
-    if (!(r->flags & CKPT_ROLLBACK_LEAVE_PAUSED))
-        rc = guard_add(r->op.g, GUARD_PAUSE, r->new_domid, NULL, &token);
-    if (!rc && !r->old_goes_first)
-        rc = old_destroyed(r);
-    if (!rc)
-        rc = build_keep(r->c, r->build);
+    rc = guard_add(r->op.g, GUARD_DOMAIN, r->new_domid, NULL, &r->token_new);
+    if (rc)
+        return rc;
+    rc = build_keep(c, r->build);
     r->build = NULL;
-    if (!rc && token)
+    if (!rc)
+        rc = steps_fault(c, "rollback", "new one kept");
+    if (r->old_goes_first)
+        r->has_old = false; /* destroyed in an earlier step */
+    if (!rc)
+        rc = old_destroyed(r);
+    if (!rc && r->token_let_go)
         rc = xen_unpause(r->op.x, r->new_domid);
     if (!rc)
-        guard_del(r->op.g, token);
+        guard_del(r->op.g, r->token_let_go);
     return rc;
 }
 
@@ -348,12 +368,12 @@ int ckpt_rollback(ckpt *c, const char *domain, const char *checkpoint,
                   const struct ckpt_rollback_opts *opts,
                   struct ckpt_domain *dom_out)
 {
-    struct ckpt_domain unused = { 0 };
-    struct rollback r = { .c = c,
-                          .domain = domain,
-                          .checkpoint = checkpoint,
-                          .flags = opts ? opts->flags : 0,
-                          .out = dom_out ? dom_out : &unused };
+    struct ckpt_domain unused = {0};
+    struct rollback r = {.c = c,
+                         .domain = domain,
+                         .checkpoint = checkpoint,
+                         .flags = opts ? opts->flags : 0,
+                         .out = dom_out ? dom_out : &unused};
     int rc;
 
     ctx_begin(c);

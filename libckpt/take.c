@@ -110,8 +110,7 @@ static int take_find(void *arg)
     if (!rc)
         rc = copy_string(t, &info->domain_name, t->op.dom.name);
     if (!rc)
-        rc = copy_string(t, &info->domain_type,
-                         xen_type_name(t->op.dom.type));
+        rc = copy_string(t, &info->domain_type, xen_type_name(t->op.dom.type));
     if (!rc)
         rc = copy_string(t, &info->xen_version, xen_version(t->op.x));
     if (rc)
@@ -305,8 +304,8 @@ static int cut_suspended(struct take *t)
         return rc;
     }
     rc = cut_still(t);
-    r = resume(t, was_paused || (!rc && t->opts->flags &
-                                            CKPT_TAKE_LEAVE_PAUSED),
+    r = resume(t,
+               was_paused || (!rc && t->opts->flags & CKPT_TAKE_LEAVE_PAUSED),
                token);
     t->info.pause_us = now_us() - times.request_us;
     t->info.still_us = now_us() - times.still_us;
@@ -380,6 +379,7 @@ static int take_commit(void *arg)
     t->img = NULL;
     if (rc)
         goto out;
+    (void)steps_fault(t->c, "take", "published"); /* only to die there */
     disks_keep(t->disks.disk, t->disks.nr);
     info->is_head = true;
     info->durable_us = now_us() - t->c->begin_us;
@@ -410,7 +410,7 @@ int take_inner(struct ckpt *c, const char *domain,
                const struct ckpt_take_opts *opts, struct ckpt_info *info_out)
 {
     static const struct ckpt_take_opts defaults;
-    struct take t = { .c = c, .domain = domain, .monitor = -1 };
+    struct take t = {.c = c, .domain = domain, .monitor = -1};
     int rc;
 
     t.opts = opts ? opts : &defaults;

@@ -20,7 +20,10 @@ die() {
     wait_until 120 no_guard || fail "$point: the guard stays"
 }
 
-witness_create $g mem=128 vcpus=2 disk_mb=64 -- mb=8
+# domains N: there are so many, dom0 among them.
+domains() { [ "$(xl list | wc -l)" -eq $(($1 + 1)) ]; }
+
+witness_create $g mem=128 vcpus=2 disk_mb=64 -- mb=8,rate=500
 is_control && { ticks $g control; finish; }
 must "take" xl checkpoint $g -n one
 before=$(host_state)
@@ -32,16 +35,36 @@ for at in "before:take:memory armed" "after:take:memory armed" \
     running $g "$at"
     is "the host after $at" "$before" "$(host_state)"
 done
+# Once published it is a checkpoint, whatever becomes of its maker.
+for at in "at:take:published" "after:take:committed"; do
+    die "kill:$at" xl checkpoint $g -n kept
+    running $g "$at"
+    must "verify what $at left" xl checkpoint-verify kept
+    must "delete what $at left" xl checkpoint-delete kept
+    is "the host after $at" "$before" "$(host_state)"
+done
 for at in "after:rollback:domain paused" "after:rollback:disks switched" \
-    "after:rollback:name given up" "after:rollback:domain built"; do
+    "after:rollback:name given up" "after:rollback:domain built" \
+    "at:rollback:new one kept"; do
+    old=$(xl domid $g)
     die "kill:$at" xl rollback $g one
-    wait_until 60 test "$(xl list | wc -l)" -eq 3
+    wait_until 60 domains 2 || fail "$at: $(xl list)"
+    is "the domain after $at" "$old" "$(xl domid $g)"
+    running $g "$at"
+    is "the host after $at" "$before" "$(host_state)"
+done
+# From the turn on it is finished, not undone.
+for at in "at:rollback:turned" "after:rollback:domain switched"; do
+    old=$(xl domid $g)
+    die "kill:$at" xl rollback $g one
+    wait_until 60 domains 2 || fail "$at: $(xl list)"
+    [ "$(xl domid $g)" != "$old" ] || fail "$at: the old one is still there"
     running $g "$at"
     is "the host after $at" "$before" "$(host_state)"
 done
 for at in "at:fork:child disks" "at:fork:child built"; do
     die "kill:$at" xl fork $g/one -n $g-2
-    wait_until 60 test "$(xl list | wc -l)" -eq 3
+    wait_until 60 domains 2 || fail "$at: $(xl list)"
     running $g "$at"
     is "the host after $at" "$before" "$(host_state)"
 done
