@@ -63,7 +63,7 @@ guest_config() {
         printf 'memory = %d\nmaxmem = %d\nvcpus = %d\n' "$mem" "$mem" "$vcpus"
         printf 'kernel = "%s/%s"\nramdisk = "%s/initrd.guest"\n' \
             $GUEST_FILES $kernel $GUEST_FILES
-        printf 'extra = "console=hvc0 quiet norandmaps oops=panic panic=-1 %s%s"\n' \
+        printf 'extra = "console=hvc0 quiet norandmaps watchdog_thresh=60 oops=panic panic=-1 %s%s"\n' \
             "${witness:+witness=$witness }" "$extra"
         printf 'on_poweroff = "destroy"\non_reboot = "destroy"\non_crash = "destroy"\n'
         [ "$type" != hvm ] || printf 'serial = "null"\nvga = "none"\nusb = 0\n'

@@ -9,7 +9,7 @@
 g=refuse
 storing() { [ -n "$(ls "$CKPT_STORE/tmp" 2>/dev/null)" ]; }
 
-witness_create $g mem=128 vcpus=2 disk_mb=64 -- mb=8
+witness_create $g mem=128 vcpus=2 disk_mb=64 -- mb=8,rate=500
 is_control && { ticks $g control; finish; }
 
 step "names"
@@ -53,7 +53,7 @@ step "two at a time"
 xl checkpoint $g -n three >"$T/first" 2>&1 &
 first=$!
 wait_until 60 storing || fail "the first take stores nothing"
-must_fail 4 'process' xl checkpoint $g -n four
+must_fail 4 'Process .* under way' xl checkpoint $g -n four
 must "the first of two" wait $first
 must "delete" xl checkpoint-delete three
 

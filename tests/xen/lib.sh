@@ -132,7 +132,8 @@ running() {
 }
 
 # quietly NAME COMMAND...: while that guest is paused: what it does meanwhile
-# proves nothing, and would take half of the emulated processors.
+# proves nothing, and would take half of the emulated processors.  (Its clock
+# goes on; guest_config() sets the watchdog of its kernel accordingly.)
 quietly() {
     local name=$1 rc=0
     shift
