@@ -8,9 +8,10 @@
 set -u
 [ -n "${LAB:-}" ] || { echo "needs the lab's dom0"; exit 77; }
 
-tool=build/tests/xen/disk_tool
-# The tool is not installed: it knows of no place where its helper would be.
-export CKPT_HELPER=$PWD/build/ckpt-helper
+# Neither is installed, and a build on the host must not change them meanwhile.
+cp build/tests/xen/disk_tool build/ckpt-helper /run/ || exit 99
+tool=/run/disk_tool
+export CKPT_HELPER=/run/ckpt-helper
 out=$(mktemp)
 failed=0
 web=/dev/vg0/web
