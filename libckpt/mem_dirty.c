@@ -6,8 +6,9 @@
  *          written during pass n-1, until what is left is small, stops
  *          shrinking, or PASSES_MAX is reached
  *   cut    the frames written since are copied aside, into room taken in
- *          arm, so that the pause has no store and no page fault in it
- *   disarm log-dirty off
+ *          arm, so that the pause has no store and no page fault in it; what
+ *          was mapped for it stays mapped, so that it has no unmapping either
+ *   disarm log-dirty off, and the mappings
  *   drain  what was put aside goes into the image
  *
  * Invariant: a frame whose latest content is not in the image is set in Xen's
@@ -29,20 +30,22 @@
 #include "xen_machine.h"
 #include "xen_mem.h"
 
-#define PASSES_MAX 5u        /* the one in the pause not counted */
+#define PASSES_MAX 5u /* the one in the pause not counted */
 #define TOP_FRAMES (16 * PAGE_BATCH)
-#define TAIL_SMALL 256u      /* frames: not worth another pass */
-#define ASIDE_SLACK 8192u    /* frames beyond what the last pass met */
+#define TAIL_SMALL 256u   /* frames: not worth another pass */
+#define ASIDE_SLACK 8192u /* frames beyond what the last pass met */
 
 struct dirty {
     struct xen_dirty *bitmap;
     uint64_t nr_gfns;
     unsigned token_log, token_qemu; /* guard */
     /* What the cut put aside, in the order of its frames. */
-    char *aside;                    /* room_frames pages */
+    char *aside; /* room_frames pages */
     uint64_t *aside_gfn;
     uint8_t *aside_type;
     uint64_t room_frames, nr_aside;
+    struct xen_map *map; /* of the cut, until disarm */
+    size_t room_maps, nr_maps;
     struct page_batch batch;
 };
 
@@ -100,8 +103,7 @@ static int pass_range(struct mem *m, uint64_t gfn, uint64_t end,
     if (!rc)
         rc = copy_batch(m, b, true);
     *found_io += b->nr;
-    progress(m->c, "memory", *found_io * PAGE_SIZE_BYTES,
-             m->dom->memory_bytes);
+    progress(m->c, "memory", *found_io * PAGE_SIZE_BYTES, m->dom->memory_bytes);
     return rc;
 }
 
@@ -162,7 +164,9 @@ static int take_room(struct mem *m, uint64_t frames)
                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     d->aside_gfn = calloc(frames, sizeof(*d->aside_gfn));
     d->aside_type = calloc(frames, sizeof(*d->aside_type));
-    if (room == MAP_FAILED || !d->aside_gfn || !d->aside_type) {
+    d->room_maps = frames / PAGE_BATCH + 1;
+    d->map = calloc(d->room_maps, sizeof(*d->map));
+    if (room == MAP_FAILED || !d->aside_gfn || !d->aside_type || !d->map) {
         if (room != MAP_FAILED)
             munmap(room, frames * PAGE_SIZE_BYTES);
         return fail(m->c, -ENOMEM, "room for %llu pages of the last pass",
@@ -265,6 +269,10 @@ static int put_aside(struct mem *m, struct page_batch *b)
                    PAGE_SIZE_BYTES);
     }
     rc = 0;
+    if (d->nr_maps < d->room_maps) {
+        d->map[d->nr_maps++] = map;
+        return 0;
+    }
 out:
     xen_unmap(m->x, &map);
     return rc;
@@ -297,6 +305,8 @@ static int dirty_disarm(struct mem *m)
     struct dirty *d = m->priv;
     int rc = 0, r;
 
+    while (d->nr_maps)
+        xen_unmap(m->x, &d->map[--d->nr_maps]);
     if (d->token_qemu) {
         rc = qmp_log_dirty(m->c, m->dom->domid, false);
         if (!rc) {
@@ -355,6 +365,7 @@ static void dirty_undo(struct mem *m)
         munmap(d->aside, d->room_frames * PAGE_SIZE_BYTES);
     free(d->aside_gfn);
     free(d->aside_type);
+    free(d->map);
     free(d);
     m->priv = NULL;
 }

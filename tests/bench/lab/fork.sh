@@ -7,12 +7,12 @@
 g=bench
 
 ours() { timed "$T/ours" xl fork "$g/point" -n copy; ticks copy "fork"; xl destroy copy; }
-restore() { xl restore "$T/copy.cfg" "$T/save"; }
+restore() { xl restore "$T/copy.cfg" "$SAVE"; }
 peer() { timed "$T/peer" restore; ticks copy "restored"; xl destroy copy; }
 
 witness_create "$g" mem=512 vcpus=2 disk=none -- mb=64,disk=none
 must "take" xl checkpoint "$g" -n point
-must "save" xl save -c "$g" "$T/save"
+must "save" xl save -c "$g" "$SAVE"
 sed 's/^name = .*/name = "copy"/' "$GUEST_CFG/$g.cfg" >"$T/copy.cfg"
 alternate "$ROUNDS" ours peer
 row fork.stock.512 ms "xl restore" "$T/ours" "$T/peer"

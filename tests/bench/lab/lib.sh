@@ -8,6 +8,8 @@
 . /mnt/tests/xen/lib.sh
 
 ROUNDS=${ROUNDS:-5}
+# On the disk, as the store is: /tmp is memory.
+SAVE=/var/tmp/save
 
 now_ms() { echo $(($(date +%s%N) / 1000000)); }
 

@@ -7,12 +7,12 @@
 g=bench
 
 ours() { timed "$T/ours" xl rollback "$g" point; ticks "$g" "rolled back"; }
-destroy_restore() { xl destroy "$g" && xl restore "$GUEST_CFG/$g.cfg" "$T/save"; }
+destroy_restore() { xl destroy "$g" && xl restore "$GUEST_CFG/$g.cfg" "$SAVE"; }
 peer() { timed "$T/peer" destroy_restore; ticks "$g" "restored"; }
 
 witness_create "$g" mem=512 vcpus=2 disk=none -- mb=64,disk=none
 must "take" xl checkpoint "$g" -n point
-must "save" xl save -c "$g" "$T/save"
+must "save" xl save -c "$g" "$SAVE"
 alternate "$ROUNDS" ours peer
 row rollback.stock.512 ms "xl destroy; xl restore" "$T/ours" "$T/peer"
 finish

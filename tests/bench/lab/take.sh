@@ -8,10 +8,10 @@
 g=bench
 
 ours_pause() { paused "$T/pause.ours" "$g" xl checkpoint "$g" -n p; xl checkpoint-delete p; }
-peer_pause() { paused "$T/pause.peer" "$g" xl save -c "$g" "$T/save"; rm -f "$T/save"; }
+peer_pause() { paused "$T/pause.peer" "$g" xl save -c "$g" "$SAVE"; rm -f "$SAVE"; }
 ours_time() { timed "$T/time.ours" xl checkpoint "$g" -n t; xl checkpoint-delete t; }
-save_durable() { xl save -c "$g" "$T/save" && sync "$T/save"; }
-peer_time() { timed "$T/time.peer" save_durable; rm -f "$T/save"; }
+save_durable() { xl save -c "$g" "$SAVE" && sync "$SAVE"; }
+peer_time() { timed "$T/time.peer" save_durable; rm -f "$SAVE"; }
 
 witness_create "$g" mem=512 vcpus=2 disk_mb=64 -- mb=64
 alternate "$ROUNDS" ours_pause peer_pause
