@@ -114,7 +114,7 @@ check_stored() { # check_stored CHECKPOINT
 
 # Everything a failed operation could leave behind.
 host_state() {
-    lvs --noheadings -o vg_name,lv_name,lv_role 2>/dev/null | sed 's/^ *//' | sort
+    lvs --noheadings -o vg_name,lv_name 2>/dev/null | sed 's/^ *//' | sort
     dmsetup info -c --noheadings -o name,suspended | sort
     xl list | awk 'NR > 1 { print $1 }' | sort
     xl checkpoint-list --json | jq -r '.. | .id? // empty' | sort
