@@ -21,6 +21,7 @@ struct guard;
 
 enum guard_harm {
     GUARD_LOG_DIRTY,   /* domid: log-dirty mode is on */
+    GUARD_COW,         /* domid: Xen captures its memory on write */
     GUARD_QEMU_DIRTY,  /* domid: the device model reports its writes */
     GUARD_SUSPEND,     /* domid: asked to suspend, maybe about to */
     GUARD_STILL,       /* domid: stands suspended */

@@ -66,6 +66,12 @@ static int undo_log_dirty(struct ckpt *c, const struct guard_record *r)
     return xen_undo_log_dirty(r->domid);
 }
 
+static int undo_cow(struct ckpt *c, const struct guard_record *r)
+{
+    (void)c;
+    return xen_undo_cow(r->domid);
+}
+
 static int undo_qemu_dirty(struct ckpt *c, const struct guard_record *r)
 {
     (void)c;
@@ -145,6 +151,8 @@ static const struct {
 } rows[GUARD_NR] = {
     [GUARD_LOG_DIRTY] = { undo_log_dirty, DOMAIN,
         "log-dirty mode of domain", "xl save -c, or restart domain" },
+    [GUARD_COW] = { undo_cow, DOMAIN,
+        "the capture of domain", "restart domain" },
     [GUARD_QEMU_DIRTY] = { undo_qemu_dirty, DOMAIN,
         "the device model's log of domain", "xl save -c, or restart domain" },
     [GUARD_SUSPEND] = { undo_suspend, DOMAIN,

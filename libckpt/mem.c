@@ -11,6 +11,7 @@
 #include "ctx.h"
 
 const struct mem_driver *const mem_drivers[] = {
+    &mem_cow,    /* HVM, PVH on a patched Xen: copy on write */
     &mem_dirty,  /* HVM, PVH: log-dirty passes */
     &mem_stream, /* PV: Xen's own save code, which knows its page tables */
     NULL,

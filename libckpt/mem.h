@@ -50,6 +50,7 @@ struct mem {
 
 /* Best first, ended by NULL. */
 extern const struct mem_driver *const mem_drivers[];
+extern const struct mem_driver mem_cow;
 extern const struct mem_driver mem_dirty;
 extern const struct mem_driver mem_stream;
 

@@ -11,9 +11,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "bitmap.h"
 #include "xen_private.h"
-
-#define BITS_PER_WORD 64u
 
 int xen_nr_gfns(struct xen *x, uint32_t domid, uint64_t *nr_out)
 {
@@ -117,7 +116,7 @@ int xen_dirty_new(struct xen *x, uint32_t domid, uint64_t nr_gfns,
     d->x = x;
     d->domid = domid;
     d->nr_gfns = nr_gfns;
-    d->nr_words = (nr_gfns + BITS_PER_WORD - 1) / BITS_PER_WORD;
+    d->nr_words = bitmap_words(nr_gfns);
     {
         DECLARE_HYPERCALL_BUFFER_SHADOW(uint64_t, words, &d->hbuf);
 
@@ -165,9 +164,7 @@ int xen_dirty_fetch(struct xen_dirty *d, bool still, uint64_t *count_out)
 {
     DECLARE_HYPERCALL_BUFFER_SHADOW(uint64_t, words, &d->hbuf);
     xc_shadow_op_stats_t stats = { 0, 0 };
-    uint64_t count = 0;
     long long done;
-    size_t i;
 
     (void)words; /* the macro goes by its name only */
     /* The number of frames covered, or -1 with errno. */
@@ -178,30 +175,14 @@ int xen_dirty_fetch(struct xen_dirty *d, bool still, uint64_t *count_out)
     if (done < 0 || (uint64_t)done != d->nr_gfns)
         return fail(d->x->c, done < 0 ? -errno : -EIO,
                     "domain %u: reading the dirty bitmap", d->domid);
-    for (i = 0; i < d->nr_words; i++)
-        count += (uint64_t)__builtin_popcountll(d->words[i]);
-    *count_out = count;
+    *count_out = bitmap_count(d->words, d->nr_gfns);
     return 0;
 }
 
 void xen_dirty_next(const struct xen_dirty *d, uint64_t *cursor,
                     struct page_batch *b)
 {
-    uint64_t gfn = *cursor, word;
-
-    b->nr = 0;
-    while (gfn < d->nr_gfns && b->nr < PAGE_BATCH) {
-        word = d->words[gfn / BITS_PER_WORD] >> (gfn % BITS_PER_WORD);
-        if (!word) {
-            gfn = (gfn / BITS_PER_WORD + 1) * BITS_PER_WORD;
-            continue;
-        }
-        gfn += (uint64_t)__builtin_ctzll(word);
-        if (gfn >= d->nr_gfns)
-            break;
-        b->gfn[b->nr++] = gfn++;
-    }
-    *cursor = gfn;
+    bitmap_next(d->words, d->nr_gfns, cursor, b);
 }
 
 void xen_dirty_free(struct xen_dirty *d)

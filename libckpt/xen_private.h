@@ -41,6 +41,9 @@ struct xen {
 /* The Xen libraries' last complaint as ": words", or "". */
 const char *xen_words(const struct xen *x);
 
+/* Ends the capture of a domain's memory, whoever began it: -1 with errno. */
+int xen_cow_end(xc_interface *xch, uint32_t domid);
+
 /* A logger that remembers into @log and passes on to @next. */
 void xen_log_init(struct xen_log *log, xentoollog_logger *next);
 

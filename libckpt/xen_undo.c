@@ -38,6 +38,11 @@ int xen_undo_log_dirty(uint32_t domid)
     return rc == -EINVAL ? 0 : rc;
 }
 
+int xen_undo_cow(uint32_t domid)
+{
+    return with_xc(domid, xen_cow_end);
+}
+
 int xen_undo_qemu_dirty(uint32_t domid)
 {
     int rc = qmp_log_dirty(NULL, domid, false);

@@ -9,6 +9,8 @@
 #include <stdint.h>
 
 int xen_undo_log_dirty(uint32_t domid);
+/* Ends a capture by a patched hypervisor. */
+int xen_undo_cow(uint32_t domid);
 int xen_undo_qemu_dirty(uint32_t domid);
 /* Withdraws a suspend request, or waits for the guest to follow it and
  * resumes it. */

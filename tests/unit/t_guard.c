@@ -63,6 +63,11 @@ int xen_undo_log_dirty(uint32_t domid)
     return undo("log-dirty", domid, "");
 }
 
+int xen_undo_cow(uint32_t domid)
+{
+    return undo("cow", domid, "");
+}
+
 int xen_undo_qemu_dirty(uint32_t domid)
 {
     return undo("qemu-dirty", domid, "");

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * Memory of a running HVM or PVH guest on a hypervisor with our patch:
+ *
+ *   arm    a ring of pages shared with Xen; Xen looks for the pages that
+ *          others than the guest's vCPUs may write
+ *   cut    Xen copies those, and write protects the rest
+ *   drain  the guest runs: Xen puts what it is about to write into the ring,
+ *          and the rest as we ask for it
+ *
+ * The pause holds no pass over memory.  Every page comes out of the ring once,
+ * as it was at the cut, and goes from there into the image.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctx.h"
+#include "guard.h"
+#include "mem.h"
+#include "page.h"
+#include "store.h"
+#include "xen_cow.h"
+#include "xen_dom.h"
+#include "xen_machine.h"
+
+/* An eighth of the guest's pages, within these and what Xen has free.  The
+ * least is what Xen asks of a ring, 1024 + 64 a vCPU, four times. */
+#define SLOTS_SHARE 8u
+#define SLOTS_MAX (1u << 16)
+#define SLOTS_MIN(vcpus) (4u * (1024u + 64u * (vcpus)))
+/* How long a guest waits for room while nothing is stored at all. */
+#define STALL_MS 2000u
+
+struct cow {
+    struct xen_cow *xen;
+    unsigned token; /* guard */
+    uint64_t seq;   /* records up to here are in the image */
+    uint64_t nr_put;
+    struct page_batch batch;
+};
+
+static int cow_probe(struct xen *x, const struct xen_dom *dom, char *why)
+{
+    if (dom->type == XEN_TYPE_PV) {
+        snprintf(why, 256, "a PV guest's memory cannot be captured on write");
+        return -ENOTSUP;
+    }
+    return xen_cow_probe(x, dom->domid, why);
+}
+
+/* A ring as large as wanted, or as large as Xen has memory for. */
+static int attach(struct mem *m, uint32_t nr_slots)
+{
+    uint32_t min = SLOTS_MIN(m->dom->nr_vcpus);
+    struct cow *w = m->priv;
+    int rc;
+
+    if (nr_slots > SLOTS_MAX)
+        nr_slots = SLOTS_MAX;
+    if (nr_slots < min)
+        nr_slots = min;
+    for (;;) {
+        rc = xen_cow_attach(m->x, m->dom->domid, nr_slots, STALL_MS, &w->xen);
+        if (rc != -ENOMEM || nr_slots / 2 < min)
+            break;
+        nr_slots /= 2;
+    }
+    say(m->c, "ring of %u pages for what the guest writes", nr_slots);
+    return rc;
+}
+
+static int cow_arm(struct mem *m)
+{
+    uint64_t nr_pages = m->dom->memory_bytes / PAGE_SIZE_BYTES;
+    uint32_t nr_listed = 0;
+    struct cow *w;
+    int rc;
+
+    w = calloc(1, sizeof(*w));
+    if (!w)
+        return fail(m->c, -ENOMEM, "memory capture");
+    m->priv = w;
+    rc = xen_machine_head(m->x, m->dom, &m->machine);
+    if (!rc)
+        rc = guard_add(m->g, GUARD_COW, m->dom->domid, NULL, &w->token);
+    if (!rc)
+        rc = attach(m, (uint32_t)(nr_pages / SLOTS_SHARE));
+    if (!rc)
+        rc = xen_cow_prepare(w->xen, &nr_listed);
+    if (!rc && nr_listed > nr_pages / SLOTS_SHARE / 2) {
+        /* A device model or a backend maps much of it. */
+        rc = xen_cow_detach(w->xen);
+        w->xen = NULL;
+        if (!rc)
+            rc = attach(m, 4 * nr_listed);
+        if (!rc)
+            rc = xen_cow_prepare(w->xen, &nr_listed);
+    }
+    if (rc)
+        return rc;
+    say(m->c, "%u pages are mapped by others", nr_listed);
+    return 0;
+}
+
+static int cow_cut(struct mem *m)
+{
+    struct xen_cow_stats stats;
+    struct cow *w = m->priv;
+    uint32_t nr_listed;
+    int rc;
+
+    rc = xen_cow_begin(w->xen);
+    if (rc == -EAGAIN) {
+        /* More was mapped since than the ring holds: maybe no longer. */
+        rc = xen_cow_prepare(w->xen, &nr_listed);
+        if (!rc)
+            rc = xen_cow_begin(w->xen);
+        if (rc == -EAGAIN)
+            rc = fail(m->c, rc,
+                      "domain \"%s\": %u of its pages are mapped by others, "
+                      "more than can be copied at the cut.",
+                      m->dom->name, nr_listed);
+    }
+    if (rc)
+        return rc;
+    xen_cow_stats(w->xen, &stats);
+    m->passes = 1;
+    m->pages_in_pause = stats.eager;
+    return xen_machine_tail(m->x, m->dom, &m->machine);
+}
+
+static int cow_disarm(struct mem *m)
+{
+    (void)m; /* nothing slows the guest down that drain could do without */
+    return 0;
+}
+
+/* All records there are go into the image, and the ring is free again. */
+static int put_records(struct mem *m)
+{
+    struct cow *w = m->priv;
+    uint64_t seq;
+    int rc;
+
+    do {
+        seq = w->seq;
+        rc = check_cancel(m->c);
+        if (!rc)
+            rc = xen_cow_records(w->xen, &w->seq, &w->batch);
+        if (!rc && w->batch.nr)
+            rc = image_put(m->img, &w->batch);
+        if (rc)
+            return rc;
+        xen_cow_consume(w->xen, w->seq);
+        w->nr_put += w->batch.nr;
+        progress(m->c, "memory", w->nr_put * PAGE_SIZE_BYTES,
+                 m->dom->memory_bytes);
+    } while (w->seq != seq);
+    return 0;
+}
+
+static void say_stats(struct mem *m)
+{
+    struct xen_cow_stats stats;
+    struct cow *w = m->priv;
+
+    xen_cow_stats(w->xen, &stats);
+    say(m->c,
+        "%llu pages, %llu of them copied in the pause, which Xen had for %llu "
+        "us; %llu were written since; the guest waited for room %llu times",
+        (unsigned long long)w->nr_put, (unsigned long long)stats.eager,
+        (unsigned long long)stats.paused_us, (unsigned long long)stats.written,
+        (unsigned long long)stats.stalls);
+}
+
+static int cow_drain(struct mem *m)
+{
+    struct cow *w = m->priv;
+    uint64_t gfn = 0;
+    int rc = 0;
+
+    while (!rc && gfn < xen_cow_nr_gfns(w->xen)) {
+        rc = xen_cow_copy(w->xen, &gfn, PAGE_BATCH);
+        if (!rc)
+            rc = put_records(m);
+    }
+    if (!rc)
+        rc = put_records(m);
+    if (rc)
+        return rc;
+    say_stats(m);
+    rc = xen_cow_detach(w->xen);
+    w->xen = NULL;
+    if (!rc)
+        rc = guard_del(m->g, w->token);
+    return rc;
+}
+
+static void cow_undo(struct mem *m)
+{
+    struct cow *w = m->priv;
+
+    if (!w)
+        return;
+    if (w->xen && !xen_cow_detach(w->xen))
+        guard_del(m->g, w->token); /* else the guard does it */
+    free(w);
+    m->priv = NULL;
+}
+
+const struct mem_driver mem_cow = {
+    .name = "cow",
+    .caps = MEM_CAP_FLAT_CUT,
+    .probe = cow_probe,
+    .arm = cow_arm,
+    .cut = cow_cut,
+    .disarm = cow_disarm,
+    .drain = cow_drain,
+    .undo = cow_undo,
+};

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * The patched hypervisor's capture (xen_ckpt_abi.h): its operations, and the
+ * ring as this process maps it.  Hypercalls per take: a constant, and one per
+ * batch of pages asked for.
+ *
+ * What Xen writes into the ring is trusted as Xen is; what we write there is
+ * checked by Xen.
+ */
+#include "xen_cow.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "xen_ckpt_abi.h"
+#include "xen_private.h"
+
+#include <xenevtchn.h> /* needs xenctrl.h before it */
+
+#define POOL_SLACK (1u << 20)
+
+struct xen_cow {
+    struct xen *x; /* borrowed */
+    uint32_t domid;
+    struct xen_ckpt_op info; /* as attach answered */
+    xenforeignmemory_resource_handle *resource;
+    struct xen_ckpt_ring *ring;
+    const uint64_t *desc;    /* by slot */
+    const char *slots;
+    xenevtchn_handle *evtchn;
+    xenevtchn_port_or_error_t port; /* ours, or -1 */
+};
+
+/* -errno, with nothing said.  Longer operations are preempted inside. */
+static int domctl(xc_interface *xch, uint32_t domid, struct xen_ckpt_op *op)
+{
+    struct xen_domctl ctl = {
+        .cmd = XEN_CKPT_DOMCTL,
+        .interface_version = XEN_DOMCTL_INTERFACE_VERSION,
+        .domain = (domid_t)domid,
+    };
+
+    _Static_assert(sizeof(*op) <= sizeof(ctl.u), "the domctl's argument");
+    op->abi = XEN_CKPT_ABI;
+    memcpy(&ctl.u, op, sizeof(*op));
+    if (xc_domctl(xch, &ctl)) /* -1 with errno */
+        return errno ? -errno : -EIO;
+    memcpy(op, &ctl.u, sizeof(*op));
+    return 0;
+}
+
+int xen_cow_end(xc_interface *xch, uint32_t domid)
+{
+    struct xen_ckpt_op op = { .op = XEN_CKPT_OP_DETACH };
+    int rc = domctl(xch, domid, &op);
+
+    if (rc)
+        errno = -rc;
+    return rc ? -1 : 0;
+}
+
+int xen_cow_probe(struct xen *x, uint32_t domid, char *why)
+{
+    struct xen_ckpt_op op = { .op = XEN_CKPT_OP_QUERY };
+
+    switch (domctl(x->xch, domid, &op)) {
+    case 0:
+        return 0;
+    case -EOPNOTSUPP:
+        snprintf(why, 256,
+                 "the hypervisor's copy-on-write patch is of another version");
+        return -ENOTSUP;
+    case -EPERM:
+    case -EACCES:
+        snprintf(why, 256,
+                 "the hypervisor's security policy does not allow it");
+        return -ENOTSUP;
+    default:
+        snprintf(why, 256, "the hypervisor has no copy-on-write patch");
+        return -ENOTSUP;
+    }
+}
+
+static int map_ring(struct xen_cow *cow)
+{
+    const struct xen_ckpt_op *i = &cow->info;
+    void *base = NULL;
+
+    /* Offsets come from the hypervisor; still, a wrong one must not make us
+     * read somewhere else. */
+    if (!i->nr_slots || i->slot_frame > i->nr_frames ||
+        i->nr_slots > i->nr_frames - i->slot_frame ||
+        i->nr_slots > (i->slot_frame - 1) * (PAGE_SIZE_BYTES / 8))
+        return fail(cow->x->c, -EPROTO,
+                    "domain %u: the hypervisor's ring makes no sense",
+                    cow->domid);
+    cow->resource = xenforeignmemory_map_resource(
+        cow->x->fmem, (domid_t)cow->domid, XEN_CKPT_RESOURCE, 0, 0,
+        i->nr_frames, &base, PROT_READ | PROT_WRITE, 0);
+    if (!cow->resource)
+        return fail(cow->x->c, errno ? -errno : -EIO,
+                    "domain %u: mapping the hypervisor's ring of %u MiB",
+                    cow->domid, i->nr_frames / 256);
+    cow->ring = base;
+    cow->desc = (uint64_t *)((char *)base + PAGE_SIZE_BYTES);
+    cow->slots = (char *)base + (size_t)i->slot_frame * PAGE_SIZE_BYTES;
+    return 0;
+}
+
+static int bind_port(struct xen_cow *cow)
+{
+    cow->evtchn = xenevtchn_open(NULL, 0);
+    if (cow->evtchn)
+        cow->port = xenevtchn_bind_interdomain(cow->evtchn, cow->domid,
+                                               cow->info.port);
+    if (!cow->evtchn || cow->port < 0)
+        return fail(cow->x->c, errno ? -errno : -EIO,
+                    "domain %u: the event channel of its capture",
+                    cow->domid);
+    return 0;
+}
+
+/* The tables that first writes need come out of the domain's own pool, which
+ * somebody may have made small: a table per 2 MiB, at worst. */
+static int grow_pool(struct xen *x, uint32_t domid)
+{
+    xc_domaininfo_t info;
+    uint64_t size;
+
+    if (xc_domain_getinfolist(x->xch, domid, 1, &info) != 1 ||
+        info.domain != domid ||
+        xc_get_paging_mempool_size(x->xch, domid, &size))
+        return errno ? -errno : -EIO;
+    size += info.tot_pages / 512 * XC_PAGE_SIZE + POOL_SLACK;
+    size &= ~(uint64_t)(POOL_SLACK - 1);
+    return xc_set_paging_mempool_size(x->xch, domid, size) ? -errno : 0;
+}
+
+static int attach(struct xen *x, uint32_t domid, struct xen_ckpt_op *op)
+{
+    const struct xen_ckpt_op ask = *op;
+    int rc;
+
+    rc = domctl(x->xch, domid, op);
+    if (rc == -EEXIST) {
+        /* Of a process that died: we hold the domain's lock. */
+        *op = (struct xen_ckpt_op){ .op = XEN_CKPT_OP_DETACH };
+        rc = domctl(x->xch, domid, op);
+        *op = ask;
+        rc = rc ? rc : domctl(x->xch, domid, op);
+    }
+    if (rc == -ENOSPC && !grow_pool(x, domid)) {
+        *op = ask;
+        rc = domctl(x->xch, domid, op);
+    }
+    return rc;
+}
+
+static int attach_failed(struct xen *x, uint32_t domid, int rc, uint32_t slots)
+{
+    switch (rc) {
+    case -EOPNOTSUPP:
+        return -ENOTSUP;
+    case -EBUSY:
+        return fail(x->c, rc,
+                    "domain %u: its memory is being tracked already: a save "
+                    "or migration is under way.",
+                    domid);
+    case -ENOMEM:
+        return fail(x->c, rc,
+                    "domain %u: Xen has not the %u MiB free that the ring of "
+                    "its capture wants.",
+                    domid, slots / 256);
+    default:
+        return fail(x->c, rc, "domain %u: capturing its memory", domid);
+    }
+}
+
+int xen_cow_attach(struct xen *x, uint32_t domid, uint32_t nr_slots,
+                   uint32_t stall_ms, struct xen_cow **cow_out)
+{
+    struct xen_cow *cow;
+    int rc;
+
+    *cow_out = NULL;
+    cow = calloc(1, sizeof(*cow));
+    if (!cow)
+        return fail(x->c, -ENOMEM, "memory capture");
+    cow->x = x;
+    cow->domid = domid;
+    cow->port = -1;
+    cow->info = (struct xen_ckpt_op){
+        .op = XEN_CKPT_OP_ATTACH,
+        .nr_slots = nr_slots,
+        .stall_ms = stall_ms,
+    };
+    rc = attach(x, domid, &cow->info);
+    if (rc) {
+        free(cow);
+        return attach_failed(x, domid, rc, nr_slots);
+    }
+    rc = map_ring(cow);
+    if (!rc)
+        rc = bind_port(cow);
+    if (rc)
+        xen_cow_detach(cow);
+    else
+        *cow_out = cow;
+    return rc;
+}
+
+int xen_cow_prepare(struct xen_cow *cow, uint32_t *listed_out)
+{
+    struct xen_ckpt_op op = { .op = XEN_CKPT_OP_PREPARE };
+    int rc;
+
+    rc = domctl(cow->x->xch, cow->domid, &op);
+    if (rc)
+        return fail(cow->x->c, rc, "domain %u: preparing its capture",
+                    cow->domid);
+    *listed_out = op.nr_listed;
+    return 0;
+}
+
+int xen_cow_begin(struct xen_cow *cow)
+{
+    struct xen_ckpt_op op = { .op = XEN_CKPT_OP_BEGIN };
+    int rc;
+
+    rc = domctl(cow->x->xch, cow->domid, &op);
+    if (rc == -EILSEQ)
+        rc = -EAGAIN;
+    return !rc || rc == -EAGAIN
+               ? rc
+               : fail(cow->x->c, rc, "domain %u: the cut", cow->domid);
+}
+
+int xen_cow_detach(struct xen_cow *cow)
+{
+    int rc;
+
+    if (!cow)
+        return 0;
+    rc = xen_cow_end(cow->x->xch, cow->domid) ? -errno : 0;
+    if (cow->evtchn)
+        xenevtchn_close(cow->evtchn);
+    if (cow->resource)
+        xenforeignmemory_unmap_resource(cow->x->fmem, cow->resource);
+    if (rc && rc != -ESRCH) /* the domain is gone, and its ring with it */
+        rc = fail(cow->x->c, rc, "domain %u: ending its capture", cow->domid);
+    else
+        rc = 0;
+    free(cow);
+    return rc;
+}
+
+int xen_cow_copy(struct xen_cow *cow, uint64_t *gfn, uint32_t nr_pages)
+{
+    struct xen_ckpt_op op = {
+        .op = XEN_CKPT_OP_COPY,
+        .nr_pages = nr_pages,
+        .gfn = *gfn,
+    };
+    int rc;
+
+    rc = domctl(cow->x->xch, cow->domid, &op);
+    if (rc)
+        return fail(cow->x->c, rc, "domain %u: reading its memory",
+                    cow->domid);
+    *gfn = op.gfn;
+    return 0;
+}
+
+uint64_t xen_cow_nr_gfns(const struct xen_cow *cow)
+{
+    return cow->info.nr_gfns;
+}
+
+static int lost(const struct xen_cow *cow, uint32_t why)
+{
+    static const char *const words[] = {
+        [XEN_CKPT_LOST_FULL] = "the ring was full: a larger one is needed",
+        [XEN_CKPT_LOST_STALL] = "the guest waited too long for room: the "
+                                "store is too slow for its writes",
+        [XEN_CKPT_LOST_PAGE] = "a page vanished, which must not happen",
+    };
+
+    return fail(cow->x->c, -EIO,
+                "domain %u: the capture was given up, because %s. The guest "
+                "runs on.",
+                cow->domid,
+                why < sizeof(words) / sizeof(words[0]) && words[why]
+                    ? words[why]
+                    : "of a reason of Xen's");
+}
+
+int xen_cow_records(struct xen_cow *cow, uint64_t *seq, struct page_batch *b)
+{
+    uint64_t prod = __atomic_load_n(&cow->ring->prod, __ATOMIC_ACQUIRE);
+    uint32_t why = __atomic_load_n(&cow->ring->lost, __ATOMIC_ACQUIRE);
+    uint64_t slot, desc;
+
+    b->nr = 0;
+    if (why)
+        return lost(cow, why);
+    for (; *seq < prod && b->nr < PAGE_BATCH; ++*seq) {
+        slot = *seq % cow->info.nr_slots;
+        desc = cow->desc[slot];
+        if (desc & XEN_CKPT_XEN_PAGE)
+            continue;
+        b->gfn[b->nr] = desc & ~XEN_CKPT_ABSENT;
+        b->type[b->nr] =
+            desc & XEN_CKPT_ABSENT ? PAGE_TYPE_ABSENT : PAGE_TYPE_NORMAL;
+        b->data[b->nr++] = cow->slots + slot * PAGE_SIZE_BYTES;
+    }
+    return 0;
+}
+
+void xen_cow_consume(struct xen_cow *cow, uint64_t seq)
+{
+    __atomic_store_n(&cow->ring->cons, seq, __ATOMIC_SEQ_CST);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&cow->ring->stalled, __ATOMIC_SEQ_CST))
+        xenevtchn_notify(cow->evtchn, (evtchn_port_t)cow->port);
+}
+
+void xen_cow_stats(struct xen_cow *cow, struct xen_cow_stats *stats_out)
+{
+    struct xen_ckpt_op op = { .op = XEN_CKPT_OP_QUERY };
+
+    *stats_out = (struct xen_cow_stats){
+        .eager = cow->ring->eager,
+        .stalls = cow->ring->stalls,
+        .paused_us = cow->ring->paused_ns / 1000,
+        .written = domctl(cow->x->xch, cow->domid, &op) ? 0 : op.nr_written,
+    };
+}

@@ -1,0 +1,31 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-only
+# lab: --xen patched --timeout 2400
+#
+# As 40-killed.sh, for the steps of a take in which the patched hypervisor
+# captures the guest's memory: killed there, the guard ends the capture.
+# shellcheck source=tests/xen/lib.sh
+. "$(dirname "$0")/lib.sh"
+g=killed
+
+witness_create $g mem=128 vcpus=2 -- mb=8
+must "take" xl checkpoint $g -n one
+is "memory driver" cow "$(field one mem_driver)"
+before=$(host_state)
+free=$(xl info | awk '/^free_memory/ { print $3 }')
+for at in "after:take:memory armed" "at:take:still" "after:take:cut" \
+    "after:take:disks stored"; do
+    step "kill:$at"
+    CHECKS=$((CHECKS + 1))
+    CKPT_FAULT=kill:$at xl checkpoint $g -n lost >"$T/out" 2>"$T/err"
+    [ $? -eq 137 ] || fail "it did not die at $at: $(tail -n 2 "$T/err")"
+    wait_until 120 no_guard || fail "$at: the guard stays"
+    running $g "$at"
+    is "the host after $at" "$before" "$(host_state)"
+    is "Xen's free memory after $at" "$free" \
+        "$(xl info | awk '/^free_memory/ { print $3 }')"
+done
+must "take" xl checkpoint $g -n two
+check_stored two
+clean $g "in the end"
+finish
