@@ -67,7 +67,7 @@ deps: ## install the Debian packages that are missing
 lint: ## rules of CODING_STYLE that a script can check
 	@scripts/lint.sh
 
-FORMAT_FILES = $(shell find libckpt ckptd xl-plugin tests -name '*.[ch]' \
+FORMAT_FILES = $(shell find libckpt ckptd xl-plugin guest tests -name '*.[ch]' \
 	-not -path '*/workload/vendor/*')
 format: ## rewrite the C files in the house style
 	clang-format -i $(FORMAT_FILES)

@@ -58,6 +58,12 @@ $(filter $(B)/tests/%,$(XL_SCRIPTED_OBJS)): CFLAGS_T := -Ixl-plugin
 $(XL_SCRIPTED): $(XL_SCRIPTED_OBJS)
 	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) -o $@ $^ -lxentoollog -lyajl
 
+# ckptd's jobs over the same, for tests/flow/*-ckptd-*.
+CKPTD_JOB_FAKE := $(B)/tests/ckptd-job-fake
+$(CKPTD_JOB_FAKE): $(CKPTD_JOB_OBJS) $(CKPTD_JOB_XL_OBJS) \
+		$(B)/tests/fake/cli/fake_ckpt.o
+	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) -o $@ $^ -lxentoollog -lyajl
+
 # What tests/xen/*.sh run in dom0: the whole library, no fakes.
 XEN_TOOL_SRCS := $(sort $(wildcard tests/xen/*.c))
 XEN_TOOLS := $(XEN_TOOL_SRCS:%.c=$(B)/%)
@@ -65,7 +71,8 @@ OBJS += $(addsuffix .o,$(XEN_TOOLS))
 $(XEN_TOOLS): %: %.o $(B)/libckpt.a
 	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
-test-bins: $(TEST_BINS) $(CRASH_BINS) $(XL_FAKE) $(XL_SCRIPTED)
+test-bins: $(TEST_BINS) $(CRASH_BINS) $(XL_FAKE) $(XL_SCRIPTED) \
+	$(CKPTD_JOB_FAKE)
 fuzz-bins: $(FUZZ_BINS)
 
 # Every group can be run alone; `check` and `check-fast` add them up.
