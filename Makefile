@@ -21,7 +21,7 @@ say = $(if $(V),,@printf '  %-8s%s\n' '$1' '$2';)
 # $(call put_if_new,file): standard input becomes the file, if it differs.
 put_if_new = cat >$1.$$$$; cmp -s $1.$$$$ $1 && rm $1.$$$$ || mv $1.$$$$ $1
 
-include libckpt/build.mk xl-plugin/build.mk ckptd/build.mk tests/build.mk
+include libckpt/build.mk xl-plugin/build.mk ckptd/build.mk guest/build.mk tests/build.mk
 include $(wildcard tests/workload/build.mk)
 
 all: $(ALL) ## build everything (the default)

@@ -79,8 +79,8 @@ static int put_allow(struct doorway *w)
 /* Once in the life of a domain, whoever of us is started anew. */
 static int put_birth(struct doorway *w, const char *origin)
 {
-    char path[XEN_STORE_PATH], value[XEN_STORE_VALUE + 1], birth[17];
-    uint64_t number;
+    char path[XEN_STORE_PATH], value[XEN_STORE_VALUE + 1], birth[33];
+    uint64_t number[2];
     size_t len;
     int rc;
 
@@ -88,9 +88,10 @@ static int put_birth(struct doorway *w, const char *origin)
     rc = xen_store_read(w->d->store, path, value, &len);
     if (rc != -ENOENT)
         return rc;
-    if (getrandom(&number, sizeof(number), 0) != sizeof(number))
+    if (getrandom(number, sizeof(number), 0) != sizeof(number))
         return -errno;
-    snprintf(birth, sizeof(birth), "%016llx", (unsigned long long)number);
+    snprintf(birth, sizeof(birth), "%016llx%016llx",
+             (unsigned long long)number[0], (unsigned long long)number[1]);
     rc = put(w, "ckpt/origin", origin);
     return rc ? rc : put(w, "ckpt/birth", birth);
 }
