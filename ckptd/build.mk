@@ -34,10 +34,30 @@ $(B)/ckptd-job: $(CKPTD_JOB_OBJS) $(CKPTD_JOB_XL_OBJS) $(B)/libckpt.so
 	    $(CKPTD_JOB_OBJS) $(CKPTD_JOB_XL_OBJS) -L$(B) -lckpt \
 	    -lxentoollog -lyajl
 
+
+# systemd looks there whatever PREFIX is, and Xen's tools in /etc/xen.
+UNITDIR ?= /lib/systemd/system
+INITDIR ?= /etc/init.d
+XENCONFDIR ?= /etc/xen
+SHAREDIR ?= $(PREFIX)/share/xen-ckpt
+
+ALL += $(B)/ckptd.service $(B)/ckptd.init
+$(B)/ckptd.service $(B)/ckptd.init: $(B)/%: ckptd/init/%.in FORCE
+	@mkdir -p $(@D)
+	@sed -e 's|@SBINDIR@|$(SBINDIR)|' $< | { $(call put_if_new,$@); }
+
+# A configuration that is there already is the administrator's.
 INSTALLS += install-ckptd
-install-ckptd: $(B)/ckptd-bin $(B)/ckptd-job
-	install -d '$(DESTDIR)$(SBINDIR)' '$(DESTDIR)$(HELPER_DIR)'
+install-ckptd: $(B)/ckptd-bin $(B)/ckptd-job $(B)/ckptd.service $(B)/ckptd.init
+	install -d $(foreach d,$(SBINDIR) $(HELPER_DIR) $(UNITDIR) $(INITDIR) \
+	    $(XENCONFDIR)/ckpt/hooks.d $(SHAREDIR),'$(DESTDIR)$d')
 	install -m 755 $(B)/ckptd-bin '$(DESTDIR)$(SBINDIR)/ckptd'
 	install -m 755 $(B)/ckptd-job '$(DESTDIR)$(HELPER_DIR)/'
-UNINSTALL_FILES += $(SBINDIR)/ckptd $(HELPER_DIR)/ckptd-job
+	install -m 644 $(B)/ckptd.service '$(DESTDIR)$(UNITDIR)/'
+	install -m 755 $(B)/ckptd.init '$(DESTDIR)$(INITDIR)/ckptd'
+	install -m 644 ckptd/grafana.json '$(DESTDIR)$(SHAREDIR)/'
+	[ -e '$(DESTDIR)$(XENCONFDIR)/ckptd.conf' ] || install -m 644 \
+	    ckptd/init/ckptd.conf '$(DESTDIR)$(XENCONFDIR)/ckptd.conf'
+UNINSTALL_FILES += $(SBINDIR)/ckptd $(HELPER_DIR)/ckptd-job \
+	$(UNITDIR)/ckptd.service $(INITDIR)/ckptd $(SHAREDIR)/grafana.json
 .PHONY: install-ckptd

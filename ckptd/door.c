@@ -24,6 +24,7 @@
 #include "daemon.h"
 
 #define EVENTS_A_TURN 64 /* then it is the parent's turn */
+#define HEARTBEAT_S 5.   /* libxenstore does not tell of a lost connection */
 
 void door_send(struct door *d, const struct wire *m)
 {
@@ -202,6 +203,21 @@ static void on_more(struct ev_loop *loop, ev_idle *idle, int events)
     on_store(loop, &d->store_io, events);
 }
 
+static void on_heartbeat(struct ev_loop *loop, ev_timer *w, int events)
+{
+    char value[XEN_STORE_VALUE + 1];
+    struct door *d = w->data;
+    size_t len;
+    int rc;
+
+    (void)events;
+    rc = xen_store_read(d->store, "/local/domain/0/domid", value, &len);
+    if (rc && rc != -ENOENT && rc != -EACCES) {
+        log_msg(LOG_ERR, "xenstored is gone: %s", strerror(-rc));
+        ev_break(loop, EVBREAK_ALL);
+    }
+}
+
 static void on_parent(struct ev_loop *loop, ev_io *io, int events)
 {
     struct door *d = io->data;
@@ -255,7 +271,9 @@ static int start(struct door *d)
     ev_io_init(&d->parent_io, on_parent, d->parent_fd, EV_READ);
     ev_io_init(&d->store_io, on_store, xen_store_fd(d->store), EV_READ);
     ev_idle_init(&d->more, on_more);
-    d->parent_io.data = d->store_io.data = d->more.data = d;
+    ev_timer_init(&d->heartbeat, on_heartbeat, HEARTBEAT_S, HEARTBEAT_S);
+    d->parent_io.data = d->store_io.data = d->more.data = d->heartbeat.data = d;
+    ev_timer_start(d->loop, &d->heartbeat);
     ev_io_start(d->loop, &d->parent_io);
     ev_io_start(d->loop, &d->store_io);
     scan(d);
@@ -295,7 +313,7 @@ int door_main(struct conf *conf)
     for (uint32_t i = 0; i < d->last; i++)
         if (d->by_domid[i])
             doorway_free(d->by_domid[i]);
-    xen_store_close(d->store);
-    free(d);
-    return 0;
+    /* The connection ends with us: to close it would cancel a thread, for
+     * which the C library wants a file that is out of reach in here. */
+    _exit(0);
 }

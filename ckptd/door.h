@@ -52,6 +52,7 @@ struct door {
     int parent_fd;
     ev_io parent_io, store_io;
     ev_idle more; /* events left over from the last turn */
+    ev_timer heartbeat;
     struct xen_store *store;
     struct doorway *by_domid[DOOR_DOMIDS];
     uint32_t last;

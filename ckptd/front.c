@@ -181,6 +181,9 @@ static void start(struct front *f)
 
 int front_main(struct conf *conf)
 {
+    /* Before anything else could get that number. */
+    const bool has_metrics =
+        conf->metrics_listen[0] && fcntl(ROLE_FD_METRICS, F_GETFD) >= 0;
     struct front *f = calloc(1, sizeof(*f));
     struct wire m = {.type = WIRE_READY};
     int rc;
@@ -201,7 +204,7 @@ int front_main(struct conf *conf)
     f->metrics = metrics_new();
     if (!f->loop || !f->metrics)
         return 1;
-    if (fcntl(ROLE_FD_METRICS, F_GETFD) >= 0)
+    if (has_metrics)
         f->http = http_open(f, ROLE_FD_METRICS);
     start(f);
     front_send(f, &m);

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include "log.h"
 
 #define BACKLOG 64
+#define LEAVE_MS 2000
 
 static int say(int rc, const char *what)
 {
@@ -22,21 +24,33 @@ static int say(int rc, const char *what)
     return rc;
 }
 
+/* 0: nobody is there any more; -EAGAIN: somebody has just gone. */
+static int knock(const char *path, const struct sockaddr_un *at)
+{
+    struct pollfd p = {.events = POLLIN};
+    int rc = 0;
+
+    p.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (p.fd < 0)
+        return -errno;
+    if (!connect(p.fd, (const struct sockaddr *)at, sizeof(*at)))
+        /* The front of a daemon that was killed leaves in a moment. */
+        rc = poll(&p, 1, LEAVE_MS) > 0 ? -EAGAIN : -EADDRINUSE;
+    else if (errno == ECONNREFUSED && unlink(path) < 0 && errno != ENOENT)
+        rc = -errno;
+    close(p.fd);
+    return rc;
+}
+
 /* A socket nobody listens on is what a dead daemon left; one that answers is
  * a living one's. */
 static int remove_stale(const char *path, const struct sockaddr_un *at)
 {
-    int fd, rc = 0;
+    int rc = -EAGAIN;
 
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -errno;
-    if (!connect(fd, (const struct sockaddr *)at, sizeof(*at)))
-        rc = -EADDRINUSE;
-    else if (errno == ECONNREFUSED && unlink(path) < 0)
-        rc = -errno;
-    close(fd);
-    return rc;
+    for (int n = 0; rc == -EAGAIN && n < 8; n++)
+        rc = knock(path, at);
+    return rc == -EAGAIN ? -EADDRINUSE : rc;
 }
 
 int listen_unix(const char *path)

@@ -25,7 +25,8 @@ int log_open(const char *to, const char *who)
     }
     if (!strcmp(to, "syslog")) {
         l.to = LOG_TO_SYSLOG;
-        openlog("ckptd", LOG_PID, LOG_DAEMON);
+        /* At once: a role is about to leave /dev/log behind. */
+        openlog("ckptd", LOG_PID | LOG_NDELAY, LOG_DAEMON);
         return 0;
     }
     if (*to != '/' || strlen(to) >= sizeof(l.path))
@@ -61,6 +62,11 @@ void log_who(const char *who)
 void log_verbose(unsigned level)
 {
     l.verbose = level;
+}
+
+bool log_is_syslog(void)
+{
+    return l.to == LOG_TO_SYSLOG;
 }
 
 unsigned log_verbosity(void)

@@ -25,6 +25,7 @@ void log_who(const char *who);
 void log_verbose(unsigned level);
 /* For the arguments of a role. */
 unsigned log_verbosity(void);
+bool log_is_syslog(void);
 
 void log_msg(int priority, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

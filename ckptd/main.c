@@ -140,6 +140,8 @@ static int run_role(const struct options *o)
 
     if (read_conf(o, &conf))
         return 1;
+    if (o->log && !strcmp(o->log, "syslog"))
+        log_open(o->log, o->role);
     for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
         if (!strcmp(roles[i].name, o->role))
             status = roles[i].run(&conf);
@@ -167,6 +169,9 @@ static int ready_fd = -1;
 static void tell_ready(struct daemon *d)
 {
     (void)d;
+    /* The terminal we came from is not ours any more. */
+    if (ready_fd >= 0 && log_is_syslog())
+        dup2(STDIN_FILENO, STDERR_FILENO);
     if (ready_fd >= 0) {
         (void)!write(ready_fd, "\n", 1);
         close(ready_fd);

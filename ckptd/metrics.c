@@ -146,9 +146,30 @@ static void put_jobs(const struct metrics *x, FILE *f)
     fprintf(f, "ckptd_stored_bytes_total %" PRIu64 "\n", x->stored_bytes);
 }
 
-static void put_running(const struct front *fr, FILE *f)
+/* One line a job that runs, of what @what asks for. */
+static void put_each(const struct front *fr, FILE *f, const char *name,
+                     const char *what)
 {
     char domain[2 * TEXT_NAME];
+
+    for (size_t i = 0; i < fr->nr_jobs; i++) {
+        const struct wire_job *w = &fr->jobs[i].w;
+
+        if (w->state != JOB_RUNNING || verb_is_short(w->verb))
+            continue;
+        fprintf(f,
+                "ckptd_%s{job=\"%" PRIu64 "\",operation=\"%s\",domain=\"%s\"",
+                name, w->id, verb_name(w->verb), label(w->domain, domain));
+        if (!what)
+            fprintf(f, "} %.3f\n", (double)w->remaining_ms / 1e3);
+        else
+            fprintf(f, ",what=\"%s\"} %" PRIu64 "\n", what,
+                    *what == 'd' ? w->done_bytes : w->total_bytes);
+    }
+}
+
+static void put_running(const struct front *fr, FILE *f)
+{
     unsigned nr[2] = {0, 0};
 
     for (size_t i = 0; i < fr->nr_jobs; i++)
@@ -160,23 +181,10 @@ static void put_running(const struct front *fr, FILE *f)
             "ckptd_jobs_active{state=\"queued\"} %u\n",
             nr[0], nr[1]);
     head(f, "job_bytes", "gauge", "Progress of the jobs that run.");
-    for (size_t i = 0; i < fr->nr_jobs; i++) {
-        const struct wire_job *w = &fr->jobs[i].w;
-
-        if (w->state != JOB_RUNNING || verb_is_short(w->verb))
-            continue;
-        label(w->domain, domain);
-        fprintf(f,
-                "ckptd_job_bytes{job=\"%" PRIu64 "\",operation=\"%s\","
-                "domain=\"%s\",what=\"done\"} %" PRIu64 "\n"
-                "ckptd_job_bytes{job=\"%" PRIu64 "\",operation=\"%s\","
-                "domain=\"%s\",what=\"total\"} %" PRIu64 "\n"
-                "ckptd_job_remaining_seconds{job=\"%" PRIu64
-                "\",operation=\"%s\",domain=\"%s\"} %.3f\n",
-                w->id, verb_name(w->verb), domain, w->done_bytes, w->id,
-                verb_name(w->verb), domain, w->total_bytes, w->id,
-                verb_name(w->verb), domain, (double)w->remaining_ms / 1e3);
-    }
+    put_each(fr, f, "job_bytes", "done");
+    put_each(fr, f, "job_bytes", "total");
+    head(f, "job_remaining_seconds", "gauge", "Time left; 0: not known.");
+    put_each(fr, f, "job_remaining_seconds", NULL);
 }
 
 static void put_guests(const struct metrics *x, FILE *f)

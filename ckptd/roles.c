@@ -159,6 +159,7 @@ void child_start(struct child *c)
                     (char *)"-c",
                     (char *)(uintptr_t)c->d->conf_path,
                     verbose,
+                    log_is_syslog() ? (char *)"--log=syslog" : NULL,
                     NULL};
     int fds[2] = {-1, -1}, hand[3] = {-1, c->d->listen_fd, c->d->metrics_fd};
     bool is_front = c == &c->d->front;

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <xentoollog.h>
 
@@ -142,13 +143,13 @@ static struct xentoollog_logger *make_log(void)
         stderr, XTL_WARN, XTL_STDIOSTREAM_HIDE_PROGRESS);
 }
 
-static int open_and_run(struct job *job)
+static int open_and_run(struct job *job, struct xentoollog_logger *log)
 {
     const struct wire_task *t = &job->task;
     ckpt *c;
     int rc;
 
-    rc = ckpt_open(t->store[0] ? t->store : NULL, make_log(), &c);
+    rc = ckpt_open(t->store[0] ? t->store : NULL, log, &c);
     pthread_mutex_lock(&job->lock);
     job->c = c;
     pthread_mutex_unlock(&job->lock);
@@ -158,6 +159,20 @@ static int open_and_run(struct job *job)
     if (job_is_cancelled(job))
         return job_fail(job, -ECANCELED, "Stopped on request.");
     return runs[t->verb](job);
+}
+
+/* From here on nobody can cancel what is no more; the listener ends. */
+static void hang_up(struct job *job, pthread_t thread)
+{
+    ckpt *c;
+
+    pthread_mutex_lock(&job->lock);
+    c = job->c;
+    job->c = NULL;
+    pthread_mutex_unlock(&job->lock);
+    shutdown(job->fd, SHUT_RDWR);
+    pthread_join(thread, NULL);
+    ckpt_close(c);
 }
 
 static int descriptor(const char *word)
@@ -176,6 +191,7 @@ int main(int argc, char **argv)
     struct job job = {.lock = PTHREAD_MUTEX_INITIALIZER,
                       .changed = PTHREAD_COND_INITIALIZER};
     struct wire *m = malloc(sizeof(*m));
+    struct xentoollog_logger *log;
     pthread_t thread;
     int rc;
 
@@ -187,16 +203,21 @@ int main(int argc, char **argv)
     prctl(PR_SET_NAME, "ckptd-job");
     signal(SIGPIPE, SIG_IGN);
     rc = wire_recv(job.fd, m);
-    if (rc || m->type != WIRE_RUN)
-        return rc == -EPIPE ? 0 : 2; /* a spare that was not needed */
     job.task = m->u.run;
+    if (rc || m->type != WIRE_RUN) {
+        free(m);
+        return rc == -EPIPE ? 0 : 2; /* a spare that was not needed */
+    }
     free(m);
     job.json = json_new_line();
-    if (!job.json || pthread_create(&thread, NULL, listen_to_parent, &job))
+    log = make_log();
+    if (!job.json || !log ||
+        pthread_create(&thread, NULL, listen_to_parent, &job))
         return 2;
-    pthread_detach(thread);
-    rc = open_and_run(&job);
+    rc = open_and_run(&job, log);
     report(&job, rc);
-    ckpt_close(job.c);
+    hang_up(&job, thread);
+    xtl_logger_destroy(log);
+    json_free(job.json);
     return 0;
 }
