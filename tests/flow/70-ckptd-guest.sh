@@ -93,7 +93,13 @@ with World(ALLOW + RATE + '[domain quiet]\nguest_requests = none\n', BORN + SCRI
         g.write(D + 'request/x%d/y' % i, 'z')           # nodes of its own, below
     g.remove(D + 'request')
     g.wait(D + 'request', lambda v: v == '')
-    g.write(D + 'request', 'ok2 checkpoint')
+    def write_again():                                 # it is the guest's a moment later
+        try:
+            g.write(D + 'request', 'ok2 checkpoint')
+            return True
+        except OSError:
+            return False
+    w.until(write_again)
     g.wait(D + 'result', lambda v: v.startswith('ok2 ok'))
 
     # a flood: few requests of ours to xenstore, another guest is served, and

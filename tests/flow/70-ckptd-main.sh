@@ -6,7 +6,7 @@ set -eu -o pipefail
 B=${B:-build}
 case $B in /*) ;; *) B=$PWD/$B ;; esac
 tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
+trap 'rc=$?; [ $rc -eq 0 ] || cat "$tmp"/log*; rm -rf "$tmp"' EXIT
 chmod 755 "$tmp"
 
 fail() {
@@ -74,7 +74,8 @@ printf '{"jsonrpc":"2.0","id":1,"method":"daemon.info"}\n' |
 s = socket.socket(socket.AF_UNIX)
 s.connect(sys.argv[1])
 s.sendall(sys.stdin.buffer.read())
-print(s.makefile().readline())' "$tmp/sock" | grep -q '"protocol":1' || fail "no answer"
+print(s.makefile().readline())' "$tmp/sock" >"$tmp/out"
+grep -q '"protocol":1' "$tmp/out" || fail "no answer"
 mv "$tmp/log" "$tmp/log.1"
 kill -HUP "$pid"
 timeout 20 sh -c "until grep -qs 'is read' '$tmp/log'; do :; done" || fail "the log is not opened anew"
