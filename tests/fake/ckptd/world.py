@@ -109,7 +109,9 @@ class World:
             if p.poll() is None:
                 p.kill()
             p.wait()
-        shutil.rmtree(self.dir)
+        # a job that is told to stop may still write its last words
+        self.until(lambda: shutil.rmtree(self.dir, ignore_errors=True) or
+                   not os.path.exists(self.dir), what='the end of all jobs')
 
     def path(self, name):
         return os.path.join(self.dir, name)
