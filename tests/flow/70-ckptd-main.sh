@@ -6,7 +6,13 @@ set -eu -o pipefail
 B=${B:-build}
 case $B in /*) ;; *) B=$PWD/$B ;; esac
 tmp=$(mktemp -d)
-trap 'rc=$?; [ $rc -eq 0 ] || cat "$tmp"/log*; rm -rf "$tmp"' EXIT
+leave() {
+    rc=$?
+    [ "$rc" -eq 0 ] || cat "$tmp"/log*
+    [ ! -s "$tmp/pid" ] || kill "$(cat "$tmp/pid")" || true
+    rm -rf "$tmp"
+}
+trap leave EXIT
 chmod 755 "$tmp"
 
 fail() {
