@@ -21,7 +21,7 @@ say = $(if $(V),,@printf '  %-8s%s\n' '$1' '$2';)
 # $(call put_if_new,file): standard input becomes the file, if it differs.
 put_if_new = cat >$1.$$$$; cmp -s $1.$$$$ $1 && rm $1.$$$$ || mv $1.$$$$ $1
 
-include libckpt/build.mk xl-plugin/build.mk ckptd/build.mk tests/build.mk
+include libckpt/build.mk xl-plugin/build.mk ckptd/build.mk guest/build.mk tests/build.mk
 include $(wildcard tests/workload/build.mk)
 
 all: $(ALL) ## build everything (the default)
@@ -67,7 +67,7 @@ deps: ## install the Debian packages that are missing
 lint: ## rules of CODING_STYLE that a script can check
 	@scripts/lint.sh
 
-FORMAT_FILES = $(shell find libckpt ckptd xl-plugin tests -name '*.[ch]' \
+FORMAT_FILES = $(shell find libckpt ckptd xl-plugin guest tests -name '*.[ch]' \
 	-not -path '*/workload/vendor/*')
 format: ## rewrite the C files in the house style
 	clang-format -i $(FORMAT_FILES)

@@ -4,7 +4,7 @@ LIB_XEN_SRCS := $(addprefix libckpt/xen_, \
 	conn.c dom.c config.c suspend.c mem.c cow.c machine.c save.c build.c \
 	watch.c undo.c vm_node.c)
 LIB_CORE_SRCS := $(addprefix libckpt/, \
-	ctx.c steps.c op.c guard.c guard_main.c launch.c spawn.c \
+	ctx.c words.c steps.c op.c guard.c guard_main.c launch.c spawn.c \
 	bitmap.c mem.c mem_cow.c mem_dirty.c mem_stream.c machine.c qmp.c pack.c \
 	disk.c disks.c disk_lvmthin.c disk_lvmthin_use.c thin.c lvm.c dm.c \
 	store.c store_dir.c store_dir_write.c store_dir_read.c \

@@ -144,6 +144,14 @@ struct ckpt_take_opts {
     const char *const *exclude_disks; /* vdevs, NULL-terminated; or NULL */
     unsigned flags;                   /* CKPT_TAKE_* */
     unsigned suspend_timeout_ms;      /* 0: 30000 */
+    /* Both or neither.  @freeze is called just before the guest is asked to
+     * stand still: 0, its filesystems are frozen; else the take goes on
+     * without.  @thaw is called after each freeze, failed ones too, as soon as
+     * the guest runs again: 0 when the freeze had held until now.  Only then
+     * is the checkpoint's consistency CKPT_CONSISTENCY_FS_FROZEN. */
+    int (*freeze)(void *arg);
+    int (*thaw)(void *arg);
+    void *freeze_arg;
 };
 
 /* Takes a checkpoint of @domain and makes it durable before returning.
@@ -176,6 +184,7 @@ CKPT_API int ckpt_rollback(ckpt *c, const char *domain, const char *checkpoint,
                            struct ckpt_domain *dom_out);
 
 #define CKPT_FORK_LEAVE_PAUSED (1u << 0)
+#define CKPT_FORK_NO_NETWORK (1u << 1) /* without the source's interfaces */
 
 struct ckpt_fork_opts {
     const char *name; /* NULL: SOURCE-fork-1, -2, …; with count > 1 a prefix */

@@ -205,6 +205,7 @@ static int child_build(struct fork *f, struct ckpt_domain *out)
     id.vdevs = vdevs;
     id.targets = (const char *const *)f->targets;
     id.nr_disks = f->disks.nr;
+    id.no_network = f->opts->flags & CKPT_FORK_NO_NETWORK;
     rc = xen_config_rewrite(f->op.x, f->config, &id, &f->child_config,
                             out->uuid);
     free(vdevs);

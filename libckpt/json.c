@@ -201,17 +201,29 @@ static bool put_key(struct json *j, const char *key)
     return is_ok(j);
 }
 
-void json_begin(struct json *j)
+static void begin(struct json *j, bool is_beautiful)
 {
     memset(j, 0, sizeof(*j));
     j->status = yajl_gen_status_ok;
     j->gen = yajl_gen_alloc(NULL);
     if (!j->gen)
         return;
-    yajl_gen_config(j->gen, yajl_gen_beautify, 1);
-    yajl_gen_config(j->gen, yajl_gen_indent_string, "  ");
+    if (is_beautiful) {
+        yajl_gen_config(j->gen, yajl_gen_beautify, 1);
+        yajl_gen_config(j->gen, yajl_gen_indent_string, "  ");
+    }
     yajl_gen_config(j->gen, yajl_gen_validate_utf8, 1);
     note(j, NULL, yajl_gen_map_open(j->gen));
+}
+
+void json_begin(struct json *j)
+{
+    begin(j, true);
+}
+
+void json_begin_line(struct json *j)
+{
+    begin(j, false);
 }
 
 void json_open_object(struct json *j, const char *key)
@@ -261,6 +273,19 @@ void json_put_bool(struct json *j, const char *key, bool value)
 {
     if (put_key(j, key))
         note(j, key, yajl_gen_bool(j->gen, value));
+}
+
+void json_put_null(struct json *j, const char *key)
+{
+    if (put_key(j, key))
+        note(j, key, yajl_gen_null(j->gen));
+}
+
+/* yajl takes a number as text and copies it as it is. */
+void json_put_raw(struct json *j, const char *key, const char *value)
+{
+    if (put_key(j, key))
+        note(j, key, yajl_gen_number(j->gen, value, strlen(value)));
 }
 
 int json_end(struct ckpt *c, struct json *j, const char *what, char **text_out)

@@ -50,6 +50,7 @@ struct json {
     char key[32]; /* of the call that failed */
 };
 void json_begin(struct json *j); /* opens the outermost object */
+void json_begin_line(struct json *j); /* the same, all on one line */
 void json_open_object(struct json *j, const char *key);
 void json_close_object(struct json *j);
 void json_open_array(struct json *j, const char *key);
@@ -58,6 +59,9 @@ void json_put_string(struct json *j, const char *key, const char *value);
 void json_put_i64(struct json *j, const char *key, int64_t value);
 void json_put_u64(struct json *j, const char *key, uint64_t value);
 void json_put_bool(struct json *j, const char *key, bool value);
+void json_put_null(struct json *j, const char *key);
+/* A value that is JSON already; it is not looked at. */
+void json_put_raw(struct json *j, const char *key, const char *value);
 /* The text, owned by the caller.  -EINVAL names the member that is not
  * UTF-8, or a number too large. */
 int json_end(struct ckpt *c, struct json *j, const char *what, char **text_out);

@@ -317,8 +317,17 @@ static int cut_suspended(struct take *t)
 static int take_cut(void *arg)
 {
     struct take *t = arg;
+    const struct ckpt_take_opts *o = t->opts;
+    bool is_frozen;
+    int rc;
 
-    return t->has_memory ? cut_suspended(t) : cut_disks_only(t);
+    is_frozen = o->freeze && !o->freeze(o->freeze_arg);
+    rc = t->has_memory ? cut_suspended(t) : cut_disks_only(t);
+    if (o->freeze && o->thaw(o->freeze_arg))
+        is_frozen = false;
+    if (is_frozen)
+        t->info.consistency = CKPT_CONSISTENCY_FS_FROZEN;
+    return rc;
 }
 
 static int take_disks_drain(void *arg)

@@ -136,6 +136,13 @@ static int set_targets(struct xen *x, libxl_domain_config *config,
     return 0;
 }
 
+static void drop_network(libxl_domain_config *config)
+{
+    for (int i = 0; i < config->num_nics; i++)
+        libxl_device_nic_dispose(&config->nics[i]);
+    config->num_nics = 0;
+}
+
 /* A new machine: nothing of it may be mistaken for the old one. */
 static int make_fresh(struct xen *x, libxl_domain_config *config)
 {
@@ -176,6 +183,8 @@ int xen_config_rewrite(struct xen *x, const char *json,
         free(config.c_info.name);
         config.c_info.name = strdup(id->name);
     }
+    if (id->no_network)
+        drop_network(&config);
     rc = set_targets(x, &config, id);
     if (!rc && id->fresh)
         rc = make_fresh(x, &config);

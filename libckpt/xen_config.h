@@ -37,6 +37,7 @@ int xen_config_check(struct xen *x, const char *domain, const char *json);
 struct xen_identity {
     const char *name;
     bool fresh; /* new UUID, MACs, generation id */
+    bool no_network; /* without its interfaces */
     /* Disk targets by vdev, both borrowed. */
     const char *const *vdevs;
     const char *const *targets;

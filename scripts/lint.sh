@@ -25,7 +25,7 @@ pick() { # REGEX
     printf '%s\n' "${files[@]}" | grep -E "$1"
 }
 mapfile -t c_files < <(pick '\.[ch]$')
-mapfile -t product < <(pick '^(libckpt|ckptd|xl-plugin)/.*\.[ch]$')
+mapfile -t product < <(pick '^(libckpt|ckptd|xl-plugin|guest)/.*\.[ch]$')
 mapfile -t shell < <(grep -lE '^#!.*[/ ](ba)?sh$' "${files[@]}")
 mapfile -t texts < <(pick '.' | grep -vE '\.(patch|ok|in)$|^COPYING')
 mapfile -t makefiles < <(pick '(^|/)Makefile$|\.mk$')
@@ -74,8 +74,8 @@ done | say "not listed in build.mk"
 
 # The border to Xen.  The logger's header alone keeps its ABI: any .c may.
 mapfile -t outside < <(pick \
-    '^(libckpt|ckptd|xl-plugin|tests/(unit|conform|fake|fuzz))/.*\.[ch]$' |
-    grep -vE '^(libckpt|xl-plugin)/xen_([a-z_]*\.c|private\.h)$')
+    '^(libckpt|ckptd|xl-plugin|guest|tests/(unit|conform|fake|fuzz))/.*\.[ch]$' |
+    grep -vE '^(libckpt|ckptd|xl-plugin|guest)/xen_([a-z_]*\.c|private\.h)$')
 find_in '^# *include <(xen|libxl|_?libxl)' "${outside[@]}" |
     grep -vE '^[^:]*\.c:[0-9]+:#include <xentoollog.h>' |
     say "only libckpt/xen_*.c include Xen headers"

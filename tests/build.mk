@@ -19,26 +19,29 @@ CRASH_BINS := $(CRASH_SRCS:%.c=$(B)/%)
 TEST_OBJS := $(addsuffix .o,$(TEST_BINS) $(FUZZ_BINS) $(CRASH_BINS)) \
 	$(FAKE_OBJS) $(B)/tests/fuzz/replay.o $(B)/tests/crash/faults.o
 OBJS += $(TEST_OBJS)
-$(TEST_OBJS): CFLAGS_T := -Itests
+$(TEST_OBJS): CFLAGS_T := -Itests -Ickptd -Ickptd/job -Ixl-plugin
+$(filter %/fuzz_ckptd_rpc.o,$(TEST_OBJS)): CFLAGS_T += -fno-strict-aliasing
 
 $(B)/libfake.a: $(FAKE_OBJS)
-TEST_LIBS = -Wl$(,)--start-group $(B)/libfake.a $(B)/libckpt-core.a \
-	-Wl$(,)--end-group $(PKG_LIBS)
-$(TEST_BINS): %: %.o $(B)/libckpt-core.a $(B)/libfake.a
+# ckptd without its main.
+$(B)/libckptd.a: $(filter-out %/main.o,$(CKPTD_OBJS)) $(B)/ckptd/job/retain.o \
+	$(CKPTD_XL_OBJS)
+TEST_ARCHIVES := $(B)/libfake.a $(B)/libckpt-core.a $(B)/libckptd.a
+TEST_LIBS = -Wl$(,)--start-group $(TEST_ARCHIVES) -Wl$(,)--end-group \
+	$(PKG_LIBS) $(CKPTD_LIBS)
+$(TEST_BINS): %: %.o $(TEST_ARCHIVES)
 	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) -o $@ $< $(TEST_LIBS) -lcmocka
-$(FUZZ_BINS): %: %.o $(B)/libckpt-core.a $(B)/libfake.a
+$(FUZZ_BINS): %: %.o $(TEST_ARCHIVES)
 	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $< \
 	    $(TEST_LIBS)
 # faults.c stands between the library and the calls that it wraps.
 CRASH_WRAPS = $(addprefix -Wl$(,)--wrap=,$(shell sed -n \
 	's/.*__wrap_\([a-z0-9_]*\)[^a-z0-9_].*/\1/p' tests/crash/faults.c | sort -u))
-$(CRASH_BINS): %: %.o $(B)/tests/crash/faults.o $(B)/libckpt-core.a \
-		$(B)/libfake.a
+$(CRASH_BINS): %: %.o $(B)/tests/crash/faults.o $(TEST_ARCHIVES)
 	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) $(CRASH_WRAPS) -o $@ $< \
 	    $(B)/tests/crash/faults.o $(TEST_LIBS)
 # A fuzzer's body over its saved corpus, with any compiler.
-$(REPLAY_BINS): %-replay: %.o $(B)/tests/fuzz/replay.o $(B)/libckpt-core.a \
-		$(B)/libfake.a
+$(REPLAY_BINS): %-replay: %.o $(B)/tests/fuzz/replay.o $(TEST_ARCHIVES)
 	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) -o $@ $< \
 	    $(B)/tests/fuzz/replay.o $(TEST_LIBS)
 
@@ -58,8 +61,14 @@ $(filter $(B)/tests/%,$(XL_SCRIPTED_OBJS)): CFLAGS_T := -Ixl-plugin
 $(XL_SCRIPTED): $(XL_SCRIPTED_OBJS)
 	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) -o $@ $^ -lxentoollog -lyajl
 
+# ckptd's jobs over the same, for tests/flow/*-ckptd-*.
+CKPTD_JOB_FAKE := $(B)/tests/ckptd-job-fake
+$(CKPTD_JOB_FAKE): $(CKPTD_JOB_OBJS) $(CKPTD_JOB_XL_OBJS) \
+		$(B)/tests/fake/cli/fake_ckpt.o
+	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) -o $@ $^ -lxentoollog -lyajl
+
 # What tests/xen/*.sh run in dom0: the whole library, no fakes.
-XEN_TOOL_SRCS := $(sort $(wildcard tests/xen/*.c))
+XEN_TOOL_SRCS := $(filter-out tests/xen/door_%,$(sort $(wildcard tests/xen/*.c)))
 XEN_TOOLS := $(XEN_TOOL_SRCS:%.c=$(B)/%)
 OBJS += $(addsuffix .o,$(XEN_TOOLS))
 # Xen's public headers refuse strict C11.
@@ -71,8 +80,17 @@ $(XEN_TOOLS): %: %.o $(B)/libckpt.a
 	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) $(LDFLAGS_T) -o $@ $^ \
 	    $(PKG_LIBS)
 
-test-bins: $(TEST_BINS) $(CRASH_BINS) $(XL_FAKE) $(XL_SCRIPTED)
+test-bins: $(TEST_BINS) $(CRASH_BINS) $(XL_FAKE) $(XL_SCRIPTED) \
+	$(CKPTD_JOB_FAKE)
 fuzz-bins: $(FUZZ_BINS)
+
+# What they run in a guest.
+XEN_GUEST_TOOLS := $(B)/tests/xen/door_flood
+OBJS += $(addsuffix .o,$(XEN_GUEST_TOOLS))
+$(addsuffix .o,$(XEN_GUEST_TOOLS)): CFLAGS_T := -Iguest \
+	$(if $(SAN),-fno-sanitize=all)
+$(XEN_GUEST_TOOLS): %: %.o $(B)/guest/xen_bus.o
+	$(call say,LD,$@) $(CC) -static $(LDFLAGS) -o $@ $^
 
 # Every group can be run alone; `check` and `check-fast` add them up.
 RUN = B=$(B) CC='$(CC)' CXX='$(CXX)' scripts/run-tests.sh
@@ -106,9 +124,10 @@ check-clang: ## clang builds it all
 	@$(RUN) -t 300 clang tests/clang.sh
 check-asan: ## unit, conform and the fuzzers' corpora with sanitizers
 	+@$(MAKE) --no-print-directory $(SAN_BUILD) check-asan-run
-check-asan-run: test-bins $(REPLAY_BINS)
+check-asan-run: all test-bins $(REPLAY_BINS)
 	@$(RUN) -j$(JOBS) -t 300 asan $(TEST_BINS) $(REPLAY_BINS) \
-	    $(sort $(wildcard tests/flow/*-cli-*.sh))
+	    $(sort $(wildcard tests/flow/*-cli-*.sh)) \
+	    $(addprefix tests/flow/70-ckptd-,socket.sh guest.sh spec.sh)
 check-valgrind: test-bins ## unit and conform under valgrind
 	@$(RUN) -j$(JOBS) -t 600 -w '$(VALGRIND)' valgrind $(TEST_BINS)
 check-xen: ## tests/xen in the lab: a real Xen in an emulator
@@ -121,7 +140,7 @@ lab: ## build the lab's images (cached outside the checkout)
 lab-install: ## install into the tree the lab's dom0 sees
 	+@$(MAKE) --no-print-directory install xen-tools \
 	    DESTDIR=$(B)/lab/destdir PREFIX=/usr
-xen-tools: $(XEN_TOOLS)
+xen-tools: $(XEN_TOOLS) $(XEN_GUEST_TOOLS)
 demo: deps ## take, roll back and fork a guest in the lab, and show it
 	+@$(MAKE) --no-print-directory lab-install
 	@tests/demo.sh

@@ -12,7 +12,8 @@ COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
 EAGERDIR ?= /etc/bash_completion.d
 
 XL_SRCS := $(addprefix xl-plugin/, \
-	main.c opts.c complete.c exit_codes.c job.c signals.c \
+	main.c opts.c complete.c exit_codes.c job.c daemon.c \
+	daemon_fill.c signals.c \
 	cmd_checkpoint.c cmd_rollback.c cmd_fork.c cmd_query.c cmd_each.c \
 	progress.c print.c print_ckpt.c tree.c text.c json_out.c json_ckpt.c \
 	xen_log.c xen_names.c)

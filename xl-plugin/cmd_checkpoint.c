@@ -3,6 +3,7 @@
  * guest stood still, and why it was not shorter. */
 #include "job.h"
 
+#include "daemon.h"
 #include "print.h"
 #include "text.h"
 
@@ -89,9 +90,10 @@ int cmd_checkpoint(struct job *job)
     rc = job_go(job);
     if (rc < 0)
         return rc;
-    rc = ckpt_take(job->c, a->words[0], &opts, &info);
+    daemon_find(job);
+    rc = job_take(job, a->words[0], &opts, &info);
     if (rc < 0)
-        return job_failed(job, rc);
+        return rc;
     f = job_output(job);
     if (f && a->quiet) {
         fprintf(f, "%s\n", info.id);

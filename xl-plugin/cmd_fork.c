@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "daemon.h"
 #include "text.h"
 
 const struct opt fork_opts[] = {
@@ -78,9 +79,8 @@ int cmd_fork(struct job *job)
     doms = calloc(a->count ? a->count : 1, sizeof(*doms));
     if (!doms)
         return job_fail(job, -ENOMEM, "not enough memory");
-    rc = ckpt_fork(job->c, a->words[0], &opts, doms, &nr);
-    if (rc < 0)
-        job_failed(job, rc);
+    daemon_find(job);
+    rc = job_fork(job, a->words[0], &opts, doms, &nr);
     if (rc == 0 || nr > 0)
         print_result(job, doms, nr);
     for (i = 0; i < nr; i++)

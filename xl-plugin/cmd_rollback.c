@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 
+#include "daemon.h"
 #include "print.h"
 #include "text.h"
 
@@ -70,10 +71,11 @@ int cmd_rollback(struct job *job)
     rc = job_go(job);
     if (rc < 0)
         return rc;
-    rc = ckpt_rollback(job->c, a->words[0],
-                       a->nr_words > 1 ? a->words[1] : NULL, &opts, &dom);
+    daemon_find(job);
+    rc = job_rollback(job, a->words[0], a->nr_words > 1 ? a->words[1] : NULL,
+                      &opts, &dom);
     if (rc < 0)
-        return job_failed(job, rc);
+        return rc;
     find_head(job, dom.uuid, &list, &nr, &head);
     f = job_output(job);
     if (f && !a->quiet) {

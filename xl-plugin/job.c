@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon.h"
 #include "signals.h"
 #include "xen_log.h"
 
@@ -45,6 +46,7 @@ void job_close(struct job *job)
     if (job->c)
         signals_catch(NULL);
     progress_erase(&job->progress);
+    daemon_close(job);
     ckpt_close(job->c);
     job->c = NULL;
     xen_log_free(job->log);

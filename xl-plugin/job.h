@@ -18,6 +18,7 @@ struct job {
     struct args args;
     struct json *json; /* NULL without --json */
     ckpt *c;           /* NULL before job_open() */
+    struct daemon *daemon; /* NULL: we work alone; see daemon.h */
     struct xentoollog_logger *log;
     struct progress progress;
     char error[JOB_ERROR_LEN]; /* of the first failure; "" when none */

@@ -25,7 +25,7 @@ static void check(struct json *j, yajl_gen_status status)
         j->has_failed = true;
 }
 
-struct json *json_new(void)
+static struct json *make(bool is_beautiful)
 {
     struct json *j = calloc(1, sizeof(*j));
 
@@ -36,11 +36,22 @@ struct json *json_new(void)
         free(j);
         return NULL;
     }
-    if (!yajl_gen_config(j->gen, yajl_gen_beautify, 1) ||
-        !yajl_gen_config(j->gen, yajl_gen_indent_string, "    "))
+    if (is_beautiful &&
+        (!yajl_gen_config(j->gen, yajl_gen_beautify, 1) ||
+         !yajl_gen_config(j->gen, yajl_gen_indent_string, "    ")))
         j->has_failed = true;
     check(j, yajl_gen_map_open(j->gen));
     return j;
+}
+
+struct json *json_new(void)
+{
+    return make(true);
+}
+
+struct json *json_new_line(void)
+{
+    return make(false);
 }
 
 void json_free(struct json *j)

@@ -16,7 +16,8 @@
 struct json;
 
 struct json *json_new(void); /* the outermost object is open; NULL: no memory */
-void json_free(struct json *j); /* NULL is fine */
+struct json *json_new_line(void); /* the same, without newlines */
+void json_free(struct json *j);   /* NULL is fine */
 /* Closes the outermost object and writes the text.  0 or -errno. */
 int json_write(struct json *j, FILE *f);
 

@@ -25,7 +25,8 @@ for word in checkpoint rollback fork checkpoint-list checkpoint-show \
     checkpoint-delete checkpoint-verify; do
     ln -s xl-ckpt "$bin/xl-$word"
 done
-export CKPT_FAKE=$tmp/script LC_ALL=C TZ=UTC
+# no daemon of this machine
+export CKPT_FAKE=$tmp/script LC_ALL=C TZ=UTC CKPTD_SOCKET=$tmp/none
 unset CKPT_STORE XL_REAL XENCKPT_LIBEXEC
 calls=$tmp/calls
 status=0

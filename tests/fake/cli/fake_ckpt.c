@@ -10,6 +10,9 @@
  *   phase=NAME|DONE|TOTAL|ELAPSED_US     reported by long calls, in order
  *   cancels=N           long calls then wait for N calls of ckpt_cancel()
  *   ready=FIFO          opened for writing before each of these waits
+ *   unique=1            a name that was taken before, by the log, is taken
+ *   delay_ms=N          long calls take so long after each phase, unless they
+ *                       are cancelled
  *   result=NAME|UUID|DOMID|DOWN_US       a domain rollback or fork makes
  *   verified=CHECKED|BAD|FIRST_GFN
  *   checkpoint=ID       begins a checkpoint; the keys of `fields` and
@@ -186,6 +189,41 @@ static void wait_for_cancel(ckpt *c, int nth)
     }
 }
 
+/* True: cancelled meanwhile. */
+static bool delay(ckpt *c)
+{
+    int left;
+
+    for (left = (int)num(get("delay_ms")); left > 0 && !c->nr_cancels;
+         left -= 10)
+        poll(NULL, 0, left < 10 ? left : 10);
+    return left > 0;
+}
+
+static int cancelled(ckpt *c, const char *call)
+{
+    snprintf(c->error, sizeof(c->error), "%s: cancelled, nothing is changed",
+             call);
+    note("%s is cancelled", call);
+    return -ECANCELED;
+}
+
+/* Whether the log has a take of that name that came to its end. */
+static bool was_taken(const char *name)
+{
+    const char *path = get("log");
+    FILE *f = path && name && get("unique") ? fopen(path, "r") : NULL;
+    char line[512], wanted[256];
+    bool found = false;
+
+    snprintf(wanted, sizeof(wanted), "take is done: %s\n", name ? name : "");
+    while (f && !found && fgets(line, sizeof(line), f))
+        found = strcmp(line, wanted) == 0;
+    if (f)
+        fclose(f);
+    return found;
+}
+
 /* Reports, waits to be cancelled where the script says so, answers. */
 static int long_answer(ckpt *c, const char *call, const char *arg)
 {
@@ -205,6 +243,8 @@ static int long_answer(ckpt *c, const char *call, const char *arg)
                                    part_num(lines[i].value, 3)};
         c->fn(c->arg, &p);
         free(phase);
+        if (delay(c))
+            return cancelled(c, call);
     }
     if (!wanted)
         return answer(c, call, arg);
@@ -213,9 +253,7 @@ static int long_answer(ckpt *c, const char *call, const char *arg)
             close(open(ready, O_WRONLY | O_CLOEXEC));
         wait_for_cancel(c, seen + 1);
     }
-    snprintf(c->error, sizeof(c->error), "%s: cancelled, nothing is changed",
-             call);
-    return -ECANCELED;
+    return cancelled(c, call);
 }
 
 static void fill_disk(struct ckpt_info *info, const char *v)
@@ -395,8 +433,8 @@ int ckpt_take(ckpt *c, const char *domain, const struct ckpt_take_opts *opts,
 {
     const char *const *e = opts->exclude_disks;
     char excluded[256] = "";
+    int rc, frozen, held;
     size_t i;
-    int rc;
 
     for (; e && *e; e++)
         snprintf(excluded + strlen(excluded),
@@ -406,13 +444,25 @@ int ckpt_take(ckpt *c, const char *domain, const struct ckpt_take_opts *opts,
          domain, opts->name ? opts->name : "(none)",
          opts->description ? opts->description : "(none)", excluded,
          opts->flags, opts->suspend_timeout_ms);
+    if (was_taken(opts->name)) {
+        snprintf(c->error, sizeof(c->error), "%s: the name is taken",
+                 opts->name);
+        return -EEXIST;
+    }
+    frozen = opts->freeze ? opts->freeze(opts->freeze_arg) : -ENOTSUP;
     rc = long_answer(c, "take", domain);
+    held = opts->freeze ? opts->thaw(opts->freeze_arg) : -ENOTSUP;
+    if (opts->freeze)
+        note("freeze=%d thaw=%d", frozen, held);
     if (rc < 0)
         return rc;
     i = next_checkpoint(0);
     if (i == nr_lines)
         broken("take without a checkpoint");
     fill(i, info_out);
+    if (!frozen && !held)
+        info_out->consistency = CKPT_CONSISTENCY_FS_FROZEN;
+    note("take is done: %s", opts->name ? opts->name : "(none)");
     return 0;
 }
 

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ *   NONE ── FREEZE: write "N freeze MS" ──► ASKED ── "N frozen" ──► HOLDS
+ *     ▲                                        │                      │
+ *     └────── THAW, "N failed", limit ─────────┘                   limit
+ *     └───────────────── THAW ◄──── EXPIRED ◄── write "N thaw" ───────┘
+ *
+ * The limit is ours, and the guest's agent has the same: whichever of us
+ * dies, the guest thaws.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "door.h"
+#include "door_request.h"
+
+static void ack_watch(struct doorway *w, bool on)
+{
+    char path[XEN_STORE_PATH], token[XEN_STORE_TOKEN];
+
+    doorway_path(w, "ckpt/quiesce-ack", path);
+    snprintf(token, sizeof(token), "q%u", w->domid);
+    if (on)
+        xen_store_watch(w->d->store, path, token);
+    else
+        xen_store_unwatch(w->d->store, path, token);
+}
+
+static void tell(struct doorway *w, int rc)
+{
+    struct wire m = {.type = WIRE_FROZEN};
+
+    m.u.frozen.domid = w->domid;
+    m.u.frozen.rc = rc;
+    door_send(w->d, &m);
+}
+
+static void write_order(struct doorway *w, const char *order)
+{
+    char path[XEN_STORE_PATH];
+
+    doorway_path(w, "ckpt/quiesce", path);
+    xen_store_write(w->d->store, path, order);
+    xen_store_make_readable(w->d->store, path, w->domid);
+}
+
+static void write_thaw(struct doorway *w)
+{
+    char order[48];
+
+    snprintf(order, sizeof(order), "%u thaw", w->freeze_seq);
+    write_order(w, order);
+}
+
+static void on_limit(struct ev_loop *loop, ev_timer *t, int events)
+{
+    struct doorway *w = t->data;
+
+    (void)loop, (void)events;
+    write_thaw(w);
+    if (w->freeze == FREEZE_ASKED) {
+        log_bounded(&w->faults, LOG_WARNING,
+                    "domain %u \"%s\" did not freeze in time", w->domid,
+                    w->name);
+        ack_watch(w, false);
+        w->freeze = FREEZE_NONE;
+        tell(w, -ETIMEDOUT);
+    } else {
+        w->freeze = FREEZE_EXPIRED;
+    }
+}
+
+void freeze_init(struct doorway *w)
+{
+    ev_init(&w->freeze_limit, on_limit);
+    w->freeze_limit.data = w;
+}
+
+/* Whether its agent runs, by its own word. */
+static bool has_agent(struct doorway *w)
+{
+    char path[XEN_STORE_PATH], value[XEN_STORE_VALUE + 1];
+    size_t len;
+
+    doorway_path(w, "ckpt/feature-quiesce", path);
+    return !xen_store_read(w->d->store, path, value, &len) &&
+           !strcmp(value, "1");
+}
+
+void freeze_begin(struct doorway *w, uint32_t deadline_ms)
+{
+    char order[48];
+
+    if (w->freeze != FREEZE_NONE) {
+        tell(w, -EBUSY);
+        return;
+    }
+    if (!(w->requests & GUEST_QUIESCE) || !deadline_ms || !has_agent(w)) {
+        tell(w, -ENOTSUP);
+        return;
+    }
+    w->freeze_seq++;
+    w->freeze = FREEZE_ASKED;
+    ack_watch(w, true);
+    snprintf(order, sizeof(order), "%u freeze %u", w->freeze_seq, deadline_ms);
+    write_order(w, order);
+    ev_timer_set(&w->freeze_limit, deadline_ms / 1000., 0.);
+    ev_timer_start(w->d->loop, &w->freeze_limit);
+}
+
+void freeze_ack(struct doorway *w)
+{
+    char path[XEN_STORE_PATH], value[XEN_STORE_VALUE + 1];
+    bool is_frozen;
+    size_t len;
+
+    if (w->freeze != FREEZE_ASKED)
+        return;
+    doorway_path(w, "ckpt/quiesce-ack", path);
+    if (xen_store_read(w->d->store, path, value, &len) ||
+        !door_ack_parse(value, len, w->freeze_seq, &is_frozen))
+        return;
+    ack_watch(w, false);
+    if (is_frozen) {
+        w->freeze = FREEZE_HOLDS;
+        tell(w, 0);
+        return;
+    }
+    ev_timer_stop(w->d->loop, &w->freeze_limit);
+    w->freeze = FREEZE_NONE;
+    write_thaw(w);
+    tell(w, -EIO);
+}
+
+/* The answer says whether the freeze had held until now. */
+void freeze_end(struct doorway *w)
+{
+    const enum freeze was = w->freeze;
+
+    ev_timer_stop(w->d->loop, &w->freeze_limit);
+    w->freeze = FREEZE_NONE;
+    if (was == FREEZE_ASKED)
+        ack_watch(w, false);
+    if (was == FREEZE_ASKED || was == FREEZE_HOLDS)
+        write_thaw(w);
+    tell(w, was == FREEZE_HOLDS ? 0 : -ETIMEDOUT);
+}
+
+void freeze_forget(struct doorway *w)
+{
+    char path[XEN_STORE_PATH], value[XEN_STORE_VALUE + 1];
+    unsigned seq = 0;
+    size_t len;
+
+    doorway_path(w, "ckpt/quiesce", path);
+    if (!xen_store_read(w->d->store, path, value, &len))
+        (void)!sscanf(value, "%u", &seq);
+    w->freeze_seq = seq; /* numbers only go up */
+    if (!w->freeze_seq || strstr(value, "freeze"))
+        write_thaw(w);
+}

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/* The front's main: the listening socket, the parent, the mirror of jobs. */
+#include "front.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "daemon.h"
+#include "rpc.h"
+
+#define ACCEPT_PAUSE_S 1.
+#define TEXTFILE_S 15.
+
+void front_send(struct front *f, const struct wire *m)
+{
+    /* Without its parent the front is nothing. */
+    if (wire_send(f->parent_fd, m))
+        ev_break(f->loop, EVBREAK_ALL);
+}
+
+struct front_job *front_job(struct front *f, uint64_t id)
+{
+    for (size_t i = f->nr_jobs; i-- > 0;)
+        if (f->jobs[i].w.id == id)
+            return &f->jobs[i];
+    return NULL;
+}
+
+/* Room for one more: the oldest that has ended is forgotten. */
+static struct front_job *add_job(struct front *f)
+{
+    size_t i = 0;
+
+    if (f->nr_jobs == FRONT_JOBS) {
+        while (i < f->nr_jobs - 1 && f->jobs[i].w.state < JOB_DONE)
+            i++;
+        free(f->jobs[i].result);
+        f->nr_jobs--;
+        memmove(&f->jobs[i], &f->jobs[i + 1],
+                (f->nr_jobs - i) * sizeof(f->jobs[0]));
+    }
+    memset(&f->jobs[f->nr_jobs], 0, sizeof(f->jobs[0]));
+    return &f->jobs[f->nr_jobs++];
+}
+
+#define RESULT_KEPT (64u * 1024u)
+
+static void take_job(struct front *f, const struct wire_job *w)
+{
+    struct front_job *job = front_job(f, w->id);
+    struct wire_job before = {.state = JOB_QUEUED};
+    bool is_progress;
+
+    if (job)
+        before = job->w;
+    else
+        job = add_job(f);
+    is_progress = before.id && before.state == w->state;
+    job->w = *w;
+    metrics_job(f->metrics, &before, w);
+    rpc_job(f, job, is_progress);
+    if (w->state >= JOB_DONE && job->result_len > RESULT_KEPT) {
+        free(job->result);
+        job->result = NULL;
+        job->result_len = 0;
+    }
+}
+
+static void take_part(struct front *f, const struct wire_part *p)
+{
+    struct front_job *job = front_job(f, p->job);
+
+    if (!job) {
+        job = add_job(f);
+        job->w.id = p->job;
+    }
+    if (!p->offset) {
+        free(job->result);
+        job->result = malloc(p->total_bytes + 1);
+        job->result_len = 0;
+    }
+    if (!job->result || p->offset != job->result_len)
+        return;
+    memcpy(job->result + p->offset, p->bytes, p->len_bytes);
+    job->result_len += p->len_bytes;
+    job->result[job->result_len] = '\0';
+}
+
+static void on_parent(struct ev_loop *loop, ev_io *io, int events)
+{
+    struct front *f = io->data;
+    static struct wire m;
+    int rc;
+
+    (void)events;
+    while (!(rc = wire_recv(f->parent_fd, &m))) {
+        if (m.type == WIRE_JOB)
+            take_job(f, &m.u.job);
+        else if (m.type == WIRE_PART)
+            take_part(f, &m.u.part);
+        else if (m.type == WIRE_ACCEPTED)
+            rpc_accepted(f, &m.u.accepted);
+        else if (m.type == WIRE_POLICY)
+            rpc_policy(f, &m.u.policy);
+        else if (m.type == WIRE_HELLO)
+            f->hello = m.u.hello;
+        else
+            metrics_wire(f->metrics, &m);
+    }
+    if (rc != -EAGAIN)
+        ev_break(loop, EVBREAK_ALL);
+}
+
+static void on_accept_again(struct ev_loop *loop, ev_timer *w, int events)
+{
+    struct front *f = w->data;
+
+    (void)events;
+    ev_io_start(loop, &f->listen_io);
+}
+
+/* Out of descriptors: the socket would stay readable, and we would spin. */
+static void on_listen(struct ev_loop *loop, ev_io *io, int events)
+{
+    struct front *f = io->data;
+
+    (void)events;
+    errno = 0;
+    client_accept(f, io->fd);
+    if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) {
+        ev_io_stop(loop, io);
+        ev_timer_set(&f->accept_again, ACCEPT_PAUSE_S, 0.);
+        ev_timer_start(loop, &f->accept_again);
+    }
+}
+
+static void on_textfile(struct ev_loop *loop, ev_timer *w, int events)
+{
+    struct front *f = w->data;
+    struct wire *m;
+    char *text;
+    size_t len;
+
+    (void)loop, (void)events;
+    if (!f->hello.writes_textfile)
+        return;
+    text = metrics_text(f);
+    m = calloc(1, sizeof(*m));
+    len = text ? strlen(text) : 0;
+    if (m && len && len <= WIRE_PART_BYTES) {
+        m->type = WIRE_METRICS;
+        m->u.part.len_bytes = m->u.part.total_bytes = (uint32_t)len;
+        memcpy(m->u.part.bytes, text, len);
+        front_send(f, m);
+    } else if (len) {
+        log_bounded(&f->faults, LOG_WARNING,
+                    "the metrics are too long for the textfile");
+    }
+    free(m);
+    free(text);
+}
+
+static void start(struct front *f)
+{
+    ev_io_init(&f->parent_io, on_parent, f->parent_fd, EV_READ);
+    ev_io_init(&f->listen_io, on_listen, ROLE_FD_LISTEN, EV_READ);
+    ev_init(&f->accept_again, on_accept_again);
+    ev_timer_init(&f->textfile, on_textfile, 2., TEXTFILE_S);
+    f->parent_io.data = f->listen_io.data = f->accept_again.data =
+        f->textfile.data = f;
+    ev_io_start(f->loop, &f->parent_io);
+    ev_io_start(f->loop, &f->listen_io);
+    ev_timer_start(f->loop, &f->textfile);
+}
+
+int front_main(struct conf *conf)
+{
+    /* Before anything else could get that number. */
+    const bool has_metrics =
+        conf->metrics_listen[0] && fcntl(ROLE_FD_METRICS, F_GETFD) >= 0;
+    struct front *f = calloc(1, sizeof(*f));
+    struct wire m = {.type = WIRE_READY};
+    int rc;
+
+    prctl(PR_SET_NAME, "ckptd-front");
+    log_who("ckptd-front");
+    signal(SIGPIPE, SIG_IGN);
+    f->parent_fd = ROLE_FD_PARENT;
+    fcntl(f->parent_fd, F_SETFL, O_NONBLOCK);
+    fcntl(ROLE_FD_LISTEN, F_SETFL, O_NONBLOCK);
+    tzset(); /* reads a file, which is out of reach soon */
+    rc = role_confine(conf->user, conf->run_dir);
+    if (rc) {
+        log_msg(LOG_ERR, "cannot give privileges away: %s", strerror(-rc));
+        return 1;
+    }
+    f->loop = ev_default_loop(EVFLAG_AUTO);
+    f->metrics = metrics_new();
+    if (!f->loop || !f->metrics)
+        return 1;
+    if (has_metrics)
+        f->http = http_open(f, ROLE_FD_METRICS);
+    start(f);
+    front_send(f, &m);
+    ev_run(f->loop, 0);
+    client_close_all(f);
+    http_close(f->http);
+    metrics_free(f->metrics);
+    for (size_t i = 0; i < f->nr_jobs; i++)
+        free(f->jobs[i].result);
+    free(f);
+    return 0;
+}

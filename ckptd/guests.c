@@ -1,0 +1,566 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * A guest's wish is looked at in this order: may it at all, is it busy, has it
+ * room, is it its turn.  Each answer costs the same however often it is
+ * given.  A new domain's door opens at once, except while a fork or rollback
+ * is making domains: then we do not know yet whose child it is.
+ */
+#include "guests.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "audit.h"
+#include "ctx.h"
+#include "jobs.h"
+#include "log.h"
+#include "state.h"
+
+#define GUEST_PREFIX "guest-"
+#define SCHEDULE_PREFIX "auto-"
+
+struct guest {
+    struct daemon *d;
+    struct wire_domain dom;
+    struct record *record; /* NULL: there are too many */
+    uint32_t requests;     /* its door's, as told to the door */
+    bool is_held;          /* its door is not told yet */
+    char origin[32];
+    uint64_t job; /* of its request under way; 0: none */
+    char id[24];  /* the guest's name for it */
+    ev_timer schedule;
+    uint64_t schedule_job;
+    struct log_rate refusals;
+};
+
+struct guests {
+    struct guest *by_domid[GUESTS_MAX];
+    uint32_t last; /* highest domid seen, +1 */
+    struct record record[RECORDS_MAX];
+    size_t nr_records;
+};
+
+/* --- records --------------------------------------------------------------- */
+
+static bool is_present(struct daemon *d, const char *uuid)
+{
+    for (uint32_t i = 0; i < d->guests->last; i++)
+        if (d->guests->by_domid[i] &&
+            !strcmp(d->guests->by_domid[i]->dom.uuid, uuid))
+            return true;
+    return false;
+}
+
+/* When the table is full, one that is not here and was used longest ago. */
+static struct record *evict(struct daemon *d)
+{
+    struct record *oldest = NULL;
+
+    for (size_t i = 0; i < d->guests->nr_records; i++) {
+        struct record *r = &d->guests->record[i];
+
+        if ((!oldest || r->tokens_us < oldest->tokens_us) &&
+            !is_present(d, r->uuid))
+            oldest = r;
+    }
+    return oldest;
+}
+
+struct record *guests_record(struct daemon *d, const char *uuid)
+{
+    struct guests *g = d->guests;
+    struct record *r;
+
+    for (size_t i = 0; i < g->nr_records; i++)
+        if (!strcmp(g->record[i].uuid, uuid))
+            return &g->record[i];
+    r = g->nr_records < RECORDS_MAX ? &g->record[g->nr_records++] : evict(d);
+    if (!r)
+        return NULL;
+    memset(r, 0, sizeof(*r));
+    snprintf(r->uuid, sizeof(r->uuid), "%s", uuid);
+    return r;
+}
+
+struct record *guests_record_nth(struct daemon *d, size_t n)
+{
+    return n < d->guests->nr_records ? &d->guests->record[n] : NULL;
+}
+
+static unsigned living_children(struct daemon *d, const char *uuid)
+{
+    unsigned nr = 0;
+
+    for (uint32_t i = 0; i < d->guests->last; i++) {
+        const struct guest *g = d->guests->by_domid[i];
+
+        nr += g && g->record && !strcmp(g->record->parent, uuid);
+    }
+    return nr;
+}
+
+#define US_PER_MILLI 3600000 /* of a token, at one an hour */
+
+/* What has come in since: only whole thousandths, and time moves on by just
+ * these, so that asking often does not keep the bucket empty. */
+static void refill(struct record *r, const struct policy *p, int64_t now)
+{
+    const int64_t full = (int64_t)p->guest_burst * 1000;
+    const int64_t rate = p->guest_rate_hour;
+    int64_t passed_us = now - r->tokens_us, gained;
+
+    if (!r->tokens_us || passed_us < 0) /* the clock was set back */
+        r->tokens_us = now;
+    if (!passed_us || passed_us < 0 || !rate)
+        return;
+    if (passed_us > full * US_PER_MILLI / rate) /* it is full; no overflow */
+        passed_us = full * US_PER_MILLI / rate + 1;
+    gained = passed_us * rate / US_PER_MILLI;
+    if (r->tokens_milli + gained >= full) {
+        r->tokens_milli = full;
+        r->tokens_us = now;
+        return;
+    }
+    r->tokens_milli += gained;
+    r->tokens_us += gained * US_PER_MILLI / rate;
+}
+
+/* A bucket of `burst` tokens that fills with `rate` an hour. */
+static bool take_token(struct record *r, const struct policy *p, int64_t now,
+                       int64_t *wait_s_out)
+{
+    if (!r->tokens_us)
+        r->tokens_milli = (int64_t)p->guest_burst * 1000;
+    refill(r, p, now);
+    if (r->tokens_milli > (int64_t)p->guest_burst * 1000)
+        r->tokens_milli = (int64_t)p->guest_burst * 1000;
+    if (r->tokens_milli >= 1000) {
+        r->tokens_milli -= 1000;
+        return true;
+    }
+    *wait_s_out = p->guest_rate_hour
+                      ? (1000 - r->tokens_milli) * 36 /
+                                (10 * (int64_t)p->guest_rate_hour) +
+                            1
+                      : -1;
+    return false;
+}
+
+/* --- doors ------------------------------------------------------------------ */
+
+static const struct policy *policy_of(const struct guest *g)
+{
+    return conf_policy(&g->d->conf, g->dom.name);
+}
+
+static void open_door(struct guest *g)
+{
+    struct wire m = {.type = WIRE_DOOR};
+
+    g->is_held = false;
+    g->requests = policy_of(g)->guest_requests;
+    m.u.door.domid = g->dom.domid;
+    m.u.door.requests = g->requests;
+    memcpy(m.u.door.origin, g->origin, sizeof(m.u.door.origin));
+    if (g->job)
+        memcpy(m.u.door.busy_id, g->id, sizeof(m.u.door.busy_id));
+    child_send(&g->d->door, &m);
+}
+
+static void release_held(struct daemon *d)
+{
+    for (uint32_t i = 0; i < d->guests->last; i++)
+        if (d->guests->by_domid[i] && d->guests->by_domid[i]->is_held)
+            open_door(d->guests->by_domid[i]);
+}
+
+__attribute__((format(printf, 4, 5))) static void
+answer(struct guest *g, const char *id, bool is_busy, const char *fmt, ...)
+{
+    struct wire m = {.type = WIRE_ANSWER};
+    va_list ap;
+
+    m.u.answer.domid = g->dom.domid;
+    m.u.answer.is_busy = is_busy;
+    snprintf(m.u.answer.id, sizeof(m.u.answer.id), "%s", id);
+    va_start(ap, fmt);
+    vsnprintf(m.u.answer.result, sizeof(m.u.answer.result), fmt, ap);
+    va_end(ap);
+    child_send(&g->d->door, &m);
+    child_send(&g->d->front, &m); /* counts them */
+}
+
+/* --- schedules --------------------------------------------------------------- */
+
+/* "guest-20261121-004510-123" */
+static void make_name(char name[TEXT_NAME], const char *prefix)
+{
+    struct timespec ts;
+    char date[32];
+    struct tm tm;
+
+    clock_gettime(CLOCK_REALTIME, &ts);
+    strftime(date, sizeof(date), "%Y%m%d-%H%M%S", gmtime_r(&ts.tv_sec, &tm));
+    snprintf(name, TEXT_NAME, "%s%s-%03ld", prefix, date, ts.tv_nsec / 1000000);
+}
+
+static void arm_schedule(struct guest *g)
+{
+    const double interval = (double)policy_of(g)->schedule_s;
+    double wait;
+
+    ev_timer_stop(g->d->loop, &g->schedule);
+    if (interval <= 0 || !g->record)
+        return;
+    if (!g->record->schedule_us)
+        g->record->schedule_us = now_unix_us();
+    wait =
+        interval - (double)(now_unix_us() - g->record->schedule_us) / 1000000.;
+    if (wait > interval) /* the clock was set back */
+        wait = interval;
+    ev_timer_set(&g->schedule, wait > 0 ? wait : 0., 0.);
+    ev_timer_start(g->d->loop, &g->schedule);
+}
+
+static void take_scheduled(struct guest *g, const struct policy *p)
+{
+    struct wire_task task = {.verb = VERB_TAKE,
+                             .domid = g->dom.domid,
+                             .keep_count = p->keep_count,
+                             .keep_age_s = p->keep_age_s};
+    char words[TEXT_WORDS];
+    struct job *job;
+    bool is_old;
+    int rc;
+
+    if (p->schedule_quiesce && p->guest_requests & GUEST_QUIESCE) {
+        task.flags |= TASK_QUIESCE;
+        task.quiesce_ms = p->quiesce_ms;
+    }
+    snprintf(task.prefix, sizeof(task.prefix), SCHEDULE_PREFIX);
+    snprintf(task.domain, sizeof(task.domain), "%s", g->dom.name);
+    snprintf(task.description, sizeof(task.description), "scheduled");
+    make_name(task.name, SCHEDULE_PREFIX);
+    job = jobs_submit(g->d, ORIGIN_SCHEDULE, 0, "", &task, &rc, &is_old, words);
+    if (!job) {
+        log_msg(LOG_WARNING, "%s: no scheduled checkpoint: %s", g->dom.name,
+                words);
+        return;
+    }
+    g->schedule_job = job->w.id;
+    jobs_kick(g->d);
+}
+
+static void on_schedule(struct ev_loop *loop, ev_timer *w, int events)
+{
+    struct guest *g = w->data;
+    const struct policy *p = policy_of(g);
+    const int64_t interval_us = (int64_t)p->schedule_s * 1000000;
+    const int64_t now = now_unix_us();
+    const struct job *last;
+
+    (void)loop, (void)events;
+    if (!g->record || !interval_us)
+        return;
+    /* In step with the plan; what was missed is missed. */
+    g->record->schedule_us += interval_us;
+    if (g->record->schedule_us + interval_us < now ||
+        g->record->schedule_us > now)
+        g->record->schedule_us = now;
+    last = jobs_find(g->d, g->schedule_job);
+    if (last && last->w.state < JOB_DONE)
+        log_msg(LOG_WARNING,
+                "%s: no scheduled checkpoint: the last one is still under way",
+                g->dom.name);
+    else
+        take_scheduled(g, p);
+    arm_schedule(g);
+}
+
+/* --- the door's reports -------------------------------------------------------- */
+
+static struct guest *find(struct daemon *d, uint32_t domid)
+{
+    return domid < GUESTS_MAX ? d->guests->by_domid[domid] : NULL;
+}
+
+static void forget(struct guest *g)
+{
+    ev_timer_stop(g->d->loop, &g->schedule);
+    g->d->guests->by_domid[g->dom.domid] = NULL;
+    free(g);
+}
+
+static struct guest *meet(struct daemon *d, const struct wire_domain *dom)
+{
+    struct guest *g = calloc(1, sizeof(*g));
+
+    if (!g)
+        return NULL;
+    g->d = d;
+    g->dom = *dom;
+    ev_init(&g->schedule, on_schedule);
+    g->schedule.data = g;
+    d->guests->by_domid[dom->domid] = g;
+    if (dom->domid >= d->guests->last)
+        d->guests->last = dom->domid + 1;
+    g->record = guests_record(d, dom->uuid);
+    return g;
+}
+
+void guests_domain(struct daemon *d, const struct wire_domain *dom)
+{
+    struct guest *g = find(d, dom->domid);
+    bool is_new;
+
+    if (dom->domid >= GUESTS_MAX || !dom->domid)
+        return;
+    if (g && (!dom->is_present || strcmp(g->dom.uuid, dom->uuid))) {
+        forget(g);
+        g = NULL;
+    }
+    if (!dom->is_present)
+        return;
+    is_new = !g;
+    if (!g)
+        g = meet(d, dom);
+    if (!g)
+        return;
+    g->dom = *dom; /* it may have a new name */
+    log_msg(LOG_INFO, "domain %u \"%s\" is %s", dom->domid, dom->name,
+            is_new ? "here" : "renamed");
+    arm_schedule(g);
+    if (jobs_may_bear(d))
+        g->is_held = true;
+    else
+        open_door(g);
+}
+
+void guests_door_died(struct daemon *d)
+{
+    jobs_door_died(d);
+    /* Who is still here is reported again by the next one; a schedule must
+     * not fire twice meanwhile. */
+    for (uint32_t i = 0; i < d->guests->last; i++)
+        if (d->guests->by_domid[i])
+            ev_timer_stop(d->loop, &d->guests->by_domid[i]->schedule);
+}
+
+void guests_reconfigure(struct daemon *d)
+{
+    for (uint32_t i = 0; i < d->guests->last; i++) {
+        struct guest *g = d->guests->by_domid[i];
+
+        if (!g)
+            continue;
+        arm_schedule(g);
+        if (!g->is_held && g->requests != policy_of(g)->guest_requests)
+            open_door(g);
+    }
+}
+
+uint32_t guests_domid(struct daemon *d, const char *domain)
+{
+    for (uint32_t i = 0; i < d->guests->last; i++)
+        if (d->guests->by_domid[i] &&
+            !strcmp(d->guests->by_domid[i]->dom.name, domain))
+            return i;
+    return 0;
+}
+
+bool guests_freeze(struct daemon *d, uint32_t domid, uint32_t type,
+                   uint32_t deadline_ms)
+{
+    struct wire m = {.type = type};
+    struct guest *g = find(d, domid);
+
+    if (!g || !(g->requests & GUEST_QUIESCE) || d->door.fd < 0)
+        return false;
+    m.u.freeze.domid = domid;
+    m.u.freeze.deadline_ms = deadline_ms;
+    child_send(&d->door, &m);
+    return true;
+}
+
+/* --- a guest's wish ------------------------------------------------------------ */
+
+static void refuse(struct guest *g, const struct wire_guest *w,
+                   const char *code, const char *why)
+{
+    const char *what = "unknown";
+
+    for (unsigned n = 0; policy_request_name(n); n++)
+        if (w->request == 1u << n)
+            what = policy_request_name(n);
+    answer(g, w->id, g->job != 0, "refused %s %s", code, why);
+    if (log_rate_pass(&g->refusals))
+        audit_guest(g->d->conf.audit_log, &g->dom, what, why);
+}
+
+static void describe(struct guest *g, const struct wire_guest *w,
+                     const struct policy *p, struct wire_task *task)
+{
+    memset(task, 0, sizeof(*task));
+    task->domid = g->dom.domid;
+    snprintf(task->domain, sizeof(task->domain), "%s", g->dom.name);
+    snprintf(task->prefix, sizeof(task->prefix), GUEST_PREFIX);
+    switch (w->request) {
+    case GUEST_FORK:
+        task->verb = VERB_FORK;
+        task->count = w->count;
+        if (!p->fork_network)
+            task->flags |= TASK_NO_NETWORK;
+        break;
+    case GUEST_ROLLBACK:
+        task->verb = VERB_ROLLBACK;
+        task->flags |= TASK_OWN_LAST;
+        break;
+    default:
+        task->verb = VERB_TAKE;
+        task->keep_count = p->guest_keep;
+        task->max_bytes = p->guest_bytes;
+        snprintf(task->description, sizeof(task->description),
+                 "asked for by the guest");
+        make_name(task->name, GUEST_PREFIX);
+        if (p->guest_requests & GUEST_QUIESCE && p->quiesce_ms) {
+            task->flags |= TASK_QUIESCE;
+            task->quiesce_ms = p->quiesce_ms;
+        }
+    }
+}
+
+static void grant(struct guest *g, const struct wire_guest *w,
+                  const struct policy *p)
+{
+    char words[TEXT_WORDS];
+    struct wire_task task;
+    struct job *job;
+    bool is_old;
+    int rc;
+
+    describe(g, w, p, &task);
+    job = jobs_submit(g->d, ORIGIN_GUEST, 0, "", &task, &rc, &is_old, words);
+    if (!job) {
+        refuse(g, w, "busy", words);
+        return;
+    }
+    g->job = job->w.id;
+    memcpy(g->id, w->id, sizeof(g->id));
+    answer(g, w->id, true, "%s", "");
+    jobs_kick(g->d);
+}
+
+void guests_request(struct daemon *d, const struct wire_guest *w)
+{
+    struct guest *g = find(d, w->domid);
+    const struct policy *p;
+    char why[96];
+    int64_t wait_s;
+
+    if (!g || !g->requests)
+        return;
+    p = policy_of(g);
+    if (!(w->request & p->guest_requests & ~GUEST_QUIESCE)) {
+        refuse(g, w, "not-allowed", "The policy does not allow it.");
+    } else if (g->job) {
+        refuse(g, w, "busy", "An earlier request is still under way.");
+    } else if (w->request == GUEST_FORK &&
+               living_children(d, g->dom.uuid) + w->count > p->fork_max) {
+        snprintf(why, sizeof(why), "Only %u forks may live at a time.",
+                 p->fork_max);
+        refuse(g, w, "quota", why);
+    } else if (!g->record) {
+        refuse(g, w, "busy", "Too many guests are on record.");
+    } else if (!take_token(g->record, p, now_unix_us(), &wait_s)) {
+        if (wait_s < 0)
+            snprintf(why, sizeof(why), "No requests are left.");
+        else
+            snprintf(why, sizeof(why), "Too often; the next one in %lld s.",
+                     (long long)wait_s);
+        refuse(g, w, "rate", why);
+    } else {
+        grant(g, w, p);
+    }
+}
+
+/* --- what jobs report ------------------------------------------------------------ */
+
+void guests_born(struct daemon *d, const struct job *job,
+                 const struct wire_child *child)
+{
+    const struct guest *asker = find(d, job->task.domid);
+    struct guest *g = find(d, child->domid);
+    struct record *r = guests_record(d, child->uuid);
+    struct wire_domain dom = {.domid = child->domid, .is_present = 1};
+
+    if (job->w.verb == VERB_FORK && job->w.origin == ORIGIN_GUEST && asker && r)
+        memcpy(r->parent, asker->dom.uuid, sizeof(r->parent));
+    if (!g && child->domid && child->domid < GUESTS_MAX) {
+        /* The door may not have seen it yet. */
+        memcpy(dom.uuid, child->uuid, sizeof(dom.uuid));
+        memcpy(dom.name, child->name, sizeof(dom.name));
+        g = meet(d, &dom);
+        if (g)
+            g->is_held = true;
+    }
+    if (!g)
+        return;
+    if (job->w.verb == VERB_FORK)
+        snprintf(g->origin, sizeof(g->origin), "fork %u", child->index);
+    else
+        snprintf(g->origin, sizeof(g->origin), "rollback");
+}
+
+void guests_job_ended(struct daemon *d, const struct job *job)
+{
+    for (uint32_t i = 0; i < d->guests->last; i++) {
+        struct guest *g = d->guests->by_domid[i];
+
+        if (!g || !g->job || g->job != job->w.id)
+            continue;
+        g->job = 0;
+        if (job->w.state == JOB_DONE && job->w.verb == VERB_FORK)
+            answer(g, g->id, false, "ok fork %u", job->task.count);
+        else if (job->w.state == JOB_DONE)
+            answer(g, g->id, false, "ok %s %s",
+                   job->w.verb == VERB_TAKE ? "checkpoint" : "rollback",
+                   job->w.checkpoint);
+        else
+            answer(g, g->id, false, "failed %s",
+                   job->w.rc == -EDQUOT      ? "quota"
+                   : job->w.rc == -ENOENT    ? "none"
+                   : job->w.rc == -EPERM     ? "vetoed"
+                   : job->w.rc == -ENOSPC    ? "space"
+                   : job->w.rc == -ENOTSUP   ? "not-supported"
+                   : job->w.rc == -ECANCELED ? "cancelled"
+                                             : "error");
+    }
+    if (!jobs_may_bear(d))
+        release_held(d);
+}
+
+void guests_stat(struct daemon *d, const struct wire *stat)
+{
+    child_send(&d->front, stat);
+}
+
+int guests_open(struct daemon *d)
+{
+    d->guests = calloc(1, sizeof(*d->guests));
+    return d->guests ? 0 : -ENOMEM;
+}
+
+void guests_close(struct daemon *d)
+{
+    if (!d->guests)
+        return;
+    for (uint32_t i = 0; i < d->guests->last; i++)
+        if (d->guests->by_domid[i])
+            forget(d->guests->by_domid[i]);
+    free(d->guests);
+    d->guests = NULL;
+}

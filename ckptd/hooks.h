@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+#ifndef CKPTD_HOOKS_H
+#define CKPTD_HOOKS_H
+/*
+ * The administrator's programs in hooks.d, run one after the other in the
+ * order of their names: `NAME pre take` with the job as JSON on standard
+ * input.  A `pre` that does not exit 0 in time is a veto.
+ */
+#include "daemon.h"
+
+struct hooks;
+/* @why: NULL, or who vetoed and the last line it said; borrowed. */
+typedef void hooks_done_fn(void *arg, const char *why);
+
+/* Runs them all; @done is called once, perhaps from within.  The result is
+ * NULL when it was.  @json is copied. */
+struct hooks *hooks_run(struct daemon *d, const char *phase,
+                        const char *operation, const char *json,
+                        hooks_done_fn *done, void *arg);
+/* Ends what runs; @done is not called. */
+void hooks_stop(struct hooks *h);
+/* Of the loop's child watcher: whether @pid was one of ours. */
+bool hooks_reaped(struct hooks *h, pid_t pid, int status);
+
+#endif

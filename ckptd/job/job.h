@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+#ifndef CKPTD_JOB_H
+#define CKPTD_JOB_H
+/*
+ * One operation in a process of its own.  The main thread is in libckpt; a
+ * second one listens to the parent, whose only words are "stop" and "frozen",
+ * and whose death means "stop" as well.
+ */
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "ckpt.h"
+#include "json_out.h"
+#include "wire.h"
+
+struct job {
+    int fd; /* to the parent */
+    struct wire_task task;
+    ckpt *c;
+    struct json *json; /* the result, one line */
+    struct wire_end end;
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool is_cancelled;
+    bool is_answered; /* to our FREEZE */
+    int frozen_rc;
+};
+
+/* Whether the parent wants us to stop. */
+bool job_is_cancelled(struct job *job);
+/* Keeps libckpt's words, or ours, for END.  Returns @rc. */
+int job_failed(struct job *job, int rc);
+int job_fail(struct job *job, int rc, const char *words);
+
+/* The verbs; each fills job->json and job->end. */
+int run_take(struct job *job);
+int run_rollback(struct job *job);
+int run_fork(struct job *job);
+int run_list(struct job *job);
+int run_show(struct job *job);
+int run_delete(struct job *job);
+int run_verify(struct job *job);
+int run_prune(struct job *job);
+int run_stats(struct job *job);
+
+#endif

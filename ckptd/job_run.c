@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * A job's process: started (or the spare one taken), told what to do, listened
+ * to, and seen off.  What it says changes the job's record, never who may run
+ * next: that is jobs.c.
+ */
+#include "job_run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "audit.h"
+#include "ctx.h"
+#include "guests.h"
+#include "hooks.h"
+
+static pid_t start_process(struct daemon *d, int *fd_out)
+{
+    const char *path = d->conf.job_program;
+    char *argv[] = {(char *)"ckptd-job", (char *)"3", NULL};
+    int fds[2];
+    pid_t pid;
+
+    if (wire_pair(fds) < 0)
+        return -errno;
+    /* A session of its own: a ^C at our terminal is for us, and we cancel. */
+    pid = spawn_with(path, argv, &fds[1], 1, true);
+    close(fds[1]);
+    if (pid < 0) {
+        close(fds[0]);
+        return pid;
+    }
+    fcntl(fds[0], F_SETFL, O_NONBLOCK);
+    *fd_out = fds[0];
+    return pid;
+}
+
+void spare_make(struct daemon *d, struct spare *s)
+{
+    if (s->pid || d->is_stopping)
+        return;
+    s->pid = start_process(d, &s->fd);
+    if (s->pid < 0)
+        s->pid = 0; /* the next job tries itself, and says why */
+}
+
+static void after_post(void *arg, const char *why)
+{
+    struct job *job = arg;
+
+    (void)why; /* is in the log; what is done is done */
+    job->hooks = NULL;
+    job_finish(job, job->w.rc, NULL);
+}
+
+/* The process is gone, or has said all it had to say. */
+static void process_ended(struct job *job)
+{
+    char *text;
+
+    if (job->fd >= 0) {
+        ev_io_stop(job->d->loop, &job->io);
+        close(job->fd);
+        job->fd = -1;
+    }
+    if (job->is_frozen)
+        guests_freeze(job->d, job->w.domid, WIRE_THAW, 0);
+    job->is_frozen = false;
+    if (!job->has_end) {
+        job->w.rc = job->is_cancelling ? -ECANCELED : -EIO;
+        snprintf(job->w.words, sizeof(job->w.words),
+                 "The operation's process died; what it had begun is undone "
+                 "by its guard.");
+    }
+    if (verb_is_short(job->w.verb)) {
+        job_finish(job, job->w.rc, NULL);
+        return;
+    }
+    job->w.state = JOB_POST;
+    parent_tell_job(job->d, &job->w);
+    text = audit_text("post", &job->w, &job->task);
+    job->hooks = hooks_run(job->d, "post", verb_name(job->w.verb), text,
+                           after_post, job);
+    free(text);
+}
+
+static void take_part(struct job *job, const struct wire_part *p)
+{
+    if (p->offset != job->w.result_bytes)
+        return;
+    if (!job->result)
+        job->result = malloc(p->total_bytes + 1);
+    if (!job->result)
+        return;
+    memcpy(job->result + p->offset, p->bytes, p->len_bytes);
+    job->w.result_bytes += p->len_bytes;
+    job->result[job->w.result_bytes] = '\0';
+}
+
+/* Smoothed over about a second; the rest of the way at that rate. */
+static void take_progress(struct job *job, const struct wire_progress *p)
+{
+    const int64_t now = (int64_t)now_us();
+    const int64_t dt = now - job->rated_us;
+    uint64_t rate;
+
+    job->w.elapsed_us = p->elapsed_us;
+    if (strcmp(job->w.phase, p->phase) || p->done_bytes < job->rated_bytes) {
+        memcpy(job->w.phase, p->phase, sizeof(job->w.phase));
+        job->rated_us = now;
+        job->rated_bytes = p->done_bytes;
+        job->w.rate_bytes_s = job->w.remaining_ms = 0;
+    } else if (dt >= 200000) {
+        rate = (p->done_bytes - job->rated_bytes) * 1000000u / (uint64_t)dt;
+        job->w.rate_bytes_s =
+            job->w.rate_bytes_s ? (3 * job->w.rate_bytes_s + rate) / 4 : rate;
+        job->rated_us = now;
+        job->rated_bytes = p->done_bytes;
+    }
+    job->w.done_bytes = p->done_bytes;
+    job->w.total_bytes = p->total_bytes;
+    if (job->w.rate_bytes_s && p->total_bytes > p->done_bytes)
+        job->w.remaining_ms =
+            (p->total_bytes - p->done_bytes) * 1000u / job->w.rate_bytes_s;
+    parent_tell_job(job->d, &job->w);
+}
+
+static void take_end(struct job *job, const struct wire_end *e)
+{
+    job->has_end = true;
+    job->w.rc = e->rc;
+    job->w.stored_bytes = e->stored_bytes;
+    job->w.pause_us = e->pause_us;
+    if (e->checkpoint[0])
+        snprintf(job->w.checkpoint, sizeof(job->w.checkpoint), "%s",
+                 e->checkpoint);
+    memcpy(job->w.words, e->words, sizeof(job->w.words));
+}
+
+static void answer_freeze(struct job *job, uint32_t type)
+{
+    struct wire m = {.type = WIRE_FROZEN};
+
+    if (!job->w.domid)
+        job->w.domid = guests_domid(job->d, job->w.domain);
+    job->is_frozen = type == WIRE_FREEZE;
+    if (guests_freeze(job->d, job->w.domid, type, job->task.quiesce_ms))
+        return; /* the door will answer */
+    job->is_frozen = false;
+    m.u.frozen.rc = -ENOTSUP;
+    wire_send(job->fd, &m);
+}
+
+static void on_message(struct job *job, const struct wire *m)
+{
+    switch ((enum wire_type)m->type) {
+    case WIRE_PROGRESS:
+        take_progress(job, &m->u.progress);
+        break;
+    case WIRE_PART:
+        take_part(job, &m->u.part);
+        break;
+    case WIRE_CHILD:
+        guests_born(job->d, job, &m->u.child);
+        break;
+    case WIRE_STAT:
+        guests_stat(job->d, m);
+        break;
+    case WIRE_FREEZE:
+    case WIRE_THAW:
+        answer_freeze(job, m->type);
+        break;
+    case WIRE_END:
+        take_end(job, &m->u.end);
+        break;
+    case WIRE_READY:
+    case WIRE_HELLO:
+    case WIRE_SUBMIT:
+    case WIRE_ACCEPTED:
+    case WIRE_CANCEL:
+    case WIRE_POLICY_ASK:
+    case WIRE_POLICY:
+    case WIRE_JOB:
+    case WIRE_METRICS:
+    case WIRE_DOMAIN:
+    case WIRE_GUEST:
+    case WIRE_DOOR:
+    case WIRE_ANSWER:
+    case WIRE_FROZEN:
+    case WIRE_RUN:
+    case WIRE_NR:
+    default:
+        break; /* not a job's to say */
+    }
+}
+
+static void on_job(struct ev_loop *loop, ev_io *io, int events)
+{
+    struct job *job = io->data;
+    static struct wire m;
+    int rc;
+
+    (void)loop, (void)events;
+    for (;;) {
+        rc = wire_recv(job->fd, &m);
+        if (rc == -EAGAIN)
+            return;
+        if (rc) {
+            process_ended(job);
+            return;
+        }
+        on_message(job, &m);
+    }
+}
+
+void job_run(struct job *job, struct spare *s)
+{
+    struct wire *m;
+    int rc;
+
+    if (s->pid) {
+        job->pid = s->pid;
+        job->fd = s->fd;
+        s->pid = 0;
+    } else {
+        job->pid = start_process(job->d, &job->fd);
+    }
+    m = calloc(1, sizeof(*m));
+    if (job->pid > 0 && m) {
+        m->type = WIRE_RUN;
+        m->u.run = job->task;
+        snprintf(m->u.run.store, sizeof(m->u.run.store), "%s",
+                 job->d->conf.store);
+        rc = wire_send(job->fd, m);
+    } else {
+        rc = job->pid > 0 ? -ENOMEM : (int)job->pid;
+    }
+    free(m);
+    if (job->pid <= 0 || (rc && rc != -EPIPE)) {
+        snprintf(job->w.words, sizeof(job->w.words), "Cannot start %s: %s",
+                 job->d->conf.job_program, strerror(-rc));
+        job_finish(job, rc, NULL);
+        return;
+    }
+    job_set_state(job, JOB_RUNNING);
+    ev_io_init(&job->io, on_job, job->fd, EV_READ);
+    job->io.data = job;
+    ev_io_start(job->d->loop, &job->io);
+    spare_make(job->d, s);
+}

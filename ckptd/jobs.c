@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ *            submit          pre hooks         process         post hooks
+ *   QUEUED ─────────► PRE ─────────► RUNNING ────────► POST ────────► DONE
+ *      └── cancel ──────┴── veto ──────┴── fails, dies ──┴──► FAILED, CANCELLED
+ *
+ * Every change goes through set_state(), which tells the front, the audit log
+ * and the state file.
+ */
+#include "jobs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "audit.h"
+#include "ctx.h"
+#include "guests.h"
+#include "hooks.h"
+#include "job_run.h"
+#include "log.h"
+#include "state.h"
+
+struct jobs {
+    struct job *table[JOBS_MAX]; /* in order of their ids */
+    size_t nr;
+    uint64_t last_id;
+    struct spare spare;
+};
+
+static bool has_ended(const struct job *job)
+{
+    return job->w.state >= JOB_DONE;
+}
+
+static void job_free(struct job *job)
+{
+    hooks_stop(job->hooks);
+    free(job->result);
+    free(job);
+}
+
+void job_set_state(struct job *job, enum job_state state)
+{
+    struct daemon *d = job->d;
+
+    job->w.state = state;
+    if (state == JOB_RUNNING)
+        job->w.started_us = now_unix_us();
+    if (has_ended(job))
+        job->w.ended_us = now_unix_us();
+    if (!verb_is_short(job->w.verb)) {
+        if (state == JOB_QUEUED)
+            audit_job(d->conf.audit_log, "accepted", &job->w, &job->task);
+        else if (has_ended(job))
+            audit_job(d->conf.audit_log, "ended", &job->w, &job->task);
+        if (state == JOB_QUEUED || has_ended(job))
+            state_save(d);
+    }
+    parent_tell_job(d, &job->w);
+}
+
+void job_finish(struct job *job, int rc, const char *words)
+{
+    job->w.rc = rc;
+    if (words)
+        snprintf(job->w.words, sizeof(job->w.words), "%s", words);
+    /* A job that was stopped says so however far it came. */
+    job_set_state(job, !rc                ? JOB_DONE
+                       : rc == -ECANCELED ? JOB_CANCELLED
+                                          : JOB_FAILED);
+    guests_job_ended(job->d, job);
+    jobs_kick(job->d);
+}
+
+/* --- the queue --------------------------------------------------------------- */
+
+static void after_pre(void *arg, const char *why)
+{
+    struct job *job = arg;
+
+    job->hooks = NULL;
+    if (job->is_cancelling)
+        job_finish(job, -ECANCELED, "Stopped on request.");
+    else if (why)
+        job_finish(job, -EPERM, why);
+    else
+        job_run(job, &job->d->jobs->spare);
+}
+
+static void begin(struct job *job)
+{
+    char *text;
+
+    if (verb_is_short(job->w.verb)) {
+        job_run(job, &job->d->jobs->spare);
+        return;
+    }
+    job_set_state(job, JOB_PRE);
+    text = audit_text("pre", &job->w, &job->task);
+    job->hooks =
+        hooks_run(job->d, "pre", verb_name(job->w.verb), text, after_pre, job);
+    free(text);
+}
+
+static bool is_active(const struct job *job)
+{
+    return job->w.state > JOB_QUEUED && !has_ended(job);
+}
+
+/* Whether @job has to wait: for its domain, or for its turn. */
+static bool must_wait(const struct jobs *j, const struct job *job,
+                      unsigned jobs_max)
+{
+    const bool is_short = verb_is_short(job->w.verb);
+    unsigned active = 0;
+
+    for (size_t i = 0; i < j->nr; i++) {
+        const struct job *o = j->table[i];
+
+        if (!is_active(o) || verb_is_short(o->w.verb) != is_short)
+            continue;
+        active++;
+        if (!is_short && job->w.domain[0] &&
+            !strcmp(o->w.domain, job->w.domain))
+            return true;
+    }
+    return active >= (is_short ? JOBS_SHORT_MAX : jobs_max);
+}
+
+void jobs_kick(struct daemon *d)
+{
+    struct jobs *j = d->jobs;
+
+    for (size_t i = 0; i < j->nr && !d->is_stopping; i++)
+        if (j->table[i]->w.state == JOB_QUEUED &&
+            !must_wait(j, j->table[i], d->conf.jobs_max))
+            begin(j->table[i]);
+}
+
+/* Room in the table: the oldest that ended goes. */
+static bool make_room(struct jobs *j)
+{
+    if (j->nr < JOBS_MAX)
+        return true;
+    for (size_t i = 0; i < j->nr; i++) {
+        if (!has_ended(j->table[i]))
+            continue;
+        job_free(j->table[i]);
+        j->nr--;
+        memmove(&j->table[i], &j->table[i + 1],
+                (j->nr - i) * sizeof(j->table[0]));
+        return true;
+    }
+    return false;
+}
+
+static struct job *find_key(struct jobs *j, uint32_t uid, const char *key)
+{
+    for (size_t i = j->nr; key[0] && i-- > 0;)
+        if (j->table[i]->w.uid == uid && !strcmp(j->table[i]->w.key, key))
+            return j->table[i];
+    return NULL;
+}
+
+static struct job *add(struct daemon *d, const struct wire_job *w,
+                       const struct wire_task *task)
+{
+    struct jobs *j = d->jobs;
+    struct job *job;
+
+    if (!make_room(j))
+        return NULL;
+    job = calloc(1, sizeof(*job));
+    if (!job)
+        return NULL;
+    job->d = d;
+    job->fd = -1;
+    job->task = *task;
+    job->w = *w;
+    job->w.id = ++j->last_id;
+    job->w.verb = task->verb;
+    snprintf(job->w.domain, sizeof(job->w.domain), "%s", task->domain);
+    if (!job->w.checkpoint[0])
+        snprintf(job->w.checkpoint, sizeof(job->w.checkpoint), "%s",
+                 task->checkpoint);
+    j->table[j->nr++] = job;
+    return job;
+}
+
+/* A job of the same key that never came to its end, nor to ours: again. */
+static bool is_worth_repeating(const struct job *job)
+{
+    return job->w.state == JOB_FAILED && job->w.rc == -ECONNABORTED;
+}
+
+struct job *jobs_submit(struct daemon *d, enum origin origin, uint32_t uid,
+                        const char *key, const struct wire_task *task,
+                        int *rc_out, bool *is_old_out, char words[TEXT_WORDS])
+{
+    struct wire_job w = {.origin = origin, .uid = uid, .domid = task->domid};
+    struct wire_task repeated = *task;
+    struct jobs *j = d->jobs;
+    struct job *job;
+    size_t waiting = 0;
+
+    *is_old_out = false;
+    *rc_out = -EBUSY;
+    job = find_key(j, uid, key);
+    if (job && job->w.verb != task->verb) {
+        *rc_out = -EINVAL;
+        snprintf(words, TEXT_WORDS,
+                 "The key \"%s\" was used for another operation (%s).", key,
+                 verb_name(job->w.verb));
+        return NULL;
+    }
+    if (job && !is_worth_repeating(job)) {
+        *is_old_out = true;
+        return job;
+    }
+    if (job) {
+        repeated = job->task;
+        repeated.flags |= TASK_EXISTING_OK;
+        job->w.key[0] = '\0';
+    }
+    for (size_t i = 0; i < j->nr; i++)
+        waiting += !has_ended(j->table[i]);
+    if (waiting >= JOBS_QUEUE_MAX || d->is_stopping) {
+        snprintf(words, TEXT_WORDS,
+                 d->is_stopping ? "ckptd is being stopped."
+                                : "Too many jobs are waiting.");
+        return NULL;
+    }
+    snprintf(w.key, sizeof(w.key), "%s", key);
+    w.queued_us = now_unix_us();
+    job = add(d, &w, &repeated);
+    if (!job) {
+        *rc_out = -ENOMEM;
+        snprintf(words, TEXT_WORDS, "Not enough memory.");
+        return NULL;
+    }
+    *rc_out = 0;
+    job_set_state(job, JOB_QUEUED);
+    return job;
+}
+
+void jobs_remember(struct daemon *d, const struct wire_job *w,
+                   const struct wire_task *task)
+{
+    struct job *job = add(d, w, task);
+
+    if (job)
+        job->w.result_bytes = 0;
+}
+
+struct job *jobs_find(struct daemon *d, uint64_t id)
+{
+    for (size_t i = 0; i < d->jobs->nr; i++)
+        if (d->jobs->table[i]->w.id == id)
+            return d->jobs->table[i];
+    return NULL;
+}
+
+struct job *jobs_nth(struct daemon *d, size_t n)
+{
+    return n < d->jobs->nr ? d->jobs->table[n] : NULL;
+}
+
+void jobs_cancel(struct job *job)
+{
+    struct wire m = {.type = WIRE_CANCEL};
+
+    if (has_ended(job) || job->is_cancelling)
+        return;
+    job->is_cancelling = true;
+    if (job->w.state == JOB_QUEUED) {
+        job_finish(job, -ECANCELED, "Stopped before it began.");
+    } else if (job->w.state == JOB_PRE) {
+        hooks_stop(job->hooks);
+        job->hooks = NULL;
+        job_finish(job, -ECANCELED, "Stopped before it began.");
+    } else if (job->fd >= 0) {
+        wire_send(job->fd, &m);
+    }
+}
+
+void jobs_frozen(struct daemon *d, uint32_t domid, int rc)
+{
+    struct wire m = {.type = WIRE_FROZEN};
+
+    m.u.frozen.domid = domid;
+    m.u.frozen.rc = rc;
+    for (size_t i = 0; i < d->jobs->nr; i++) {
+        struct job *job = d->jobs->table[i];
+
+        if (job->fd >= 0 && job->w.state == JOB_RUNNING &&
+            job->task.flags & TASK_QUIESCE && job->w.domid == domid)
+            wire_send(job->fd, &m);
+    }
+}
+
+void jobs_door_died(struct daemon *d)
+{
+    for (size_t i = 0; i < d->jobs->nr; i++)
+        if (d->jobs->table[i]->is_frozen) {
+            d->jobs->table[i]->is_frozen = false;
+            jobs_frozen(d, d->jobs->table[i]->w.domid, -EPIPE);
+        }
+}
+
+bool jobs_may_bear(const struct daemon *d)
+{
+    for (size_t i = 0; i < d->jobs->nr; i++) {
+        const struct job *job = d->jobs->table[i];
+
+        if (is_active(job) &&
+            (job->w.verb == VERB_FORK || job->w.verb == VERB_ROLLBACK))
+            return true;
+    }
+    return false;
+}
+
+void jobs_reaped(struct daemon *d, pid_t pid, int status)
+{
+    struct jobs *j = d->jobs;
+
+    if (pid == j->spare.pid) {
+        log_msg(LOG_ERR, "%s ended before it had anything to do (status %x)",
+                d->conf.job_program, status);
+        close(j->spare.fd);
+        j->spare.pid = 0; /* the next job starts one */
+        return;
+    }
+    for (size_t i = 0; i < j->nr; i++) {
+        if (hooks_reaped(j->table[i]->hooks, pid, status))
+            return;
+        if (j->table[i]->pid == pid)
+            j->table[i]->pid = 0; /* its socket tells the rest */
+    }
+}
+
+bool jobs_any_running(const struct daemon *d)
+{
+    for (size_t i = 0; i < d->jobs->nr; i++)
+        if (d->jobs->table[i]->w.state == JOB_RUNNING ||
+            d->jobs->table[i]->w.state == JOB_POST)
+            return true;
+    return false;
+}
+
+int jobs_open(struct daemon *d)
+{
+    d->jobs = calloc(1, sizeof(*d->jobs));
+    if (!d->jobs)
+        return -ENOMEM;
+    /* So that an id is not used again by the next of us. */
+    d->jobs->last_id = (uint64_t)now_unix_us() / 1000000u * 1000u;
+    spare_make(d, &d->jobs->spare);
+    return 0;
+}
+
+void jobs_close(struct daemon *d)
+{
+    struct jobs *j = d->jobs;
+
+    if (!j)
+        return;
+    if (j->spare.pid)
+        close(j->spare.fd);
+    for (size_t i = 0; i < j->nr; i++) {
+        if (j->table[i]->fd >= 0)
+            close(j->table[i]->fd);
+        job_free(j->table[i]);
+    }
+    free(j);
+    d->jobs = NULL;
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+#ifndef CKPTD_TASK_H
+#define CKPTD_TASK_H
+/* What is to be done, and how far it is: the words all roles share. */
+#include <stdint.h>
+
+enum {
+    TEXT_NAME = 128,
+    TEXT_KEY = 64,
+    TEXT_WORDS = 512,
+    TEXT_UUID = 37
+};
+
+enum verb {
+    VERB_TAKE,
+    VERB_ROLLBACK,
+    VERB_FORK,
+    VERB_LIST,
+    VERB_SHOW,
+    VERB_DELETE,
+    VERB_VERIFY,
+    VERB_PRUNE,
+    VERB_STATS, /* of all domains, for the metrics */
+    VERB_NR
+};
+const char *verb_name(uint32_t verb); /* "take"; never NULL */
+int verb_is_short(uint32_t verb);     /* reads some files, touches no guest */
+
+enum origin {
+    ORIGIN_SOCKET,
+    ORIGIN_GUEST,
+    ORIGIN_SCHEDULE,
+    ORIGIN_DAEMON
+};
+const char *origin_name(uint32_t origin);
+
+enum job_state {
+    JOB_QUEUED,
+    JOB_PRE, /* hooks are asked */
+    JOB_RUNNING,
+    JOB_POST, /* hooks are told */
+    JOB_DONE,
+    JOB_FAILED,
+    JOB_CANCELLED
+};
+const char *job_state_name(uint32_t state);
+
+enum {
+    TASK_DISK_ONLY = 1u << 0,
+    TASK_PAUSED = 1u << 1,
+    TASK_DESTROY_FIRST = 1u << 2,
+    TASK_QUIESCE = 1u << 3,
+    TASK_NO_NETWORK = 1u << 4,
+    TASK_EXISTING_OK = 1u << 5, /* a take repeated with the same key */
+    TASK_OWN_LAST = 1u << 6,    /* roll back to the newest with the prefix */
+    TASK_DRY_RUN = 1u << 7,     /* prune: only say */
+};
+
+#define TASK_EXCLUDE_MAX 16
+struct wire_task {
+    uint32_t verb, flags;
+    uint32_t count, timeout_ms;
+    uint32_t domid;         /* of a guest's own request, else 0 */
+    uint32_t quiesce_ms;    /* deadline of a freeze */
+    uint32_t keep_count;    /* of those with the prefix; 0: all */
+    uint32_t offset, limit; /* of a list */
+    uint32_t pad;
+    uint64_t keep_age_s; /* 0: for ever */
+    uint64_t max_bytes;  /* of those with the prefix; 0: no limit */
+    char prefix[16];     /* "auto-", "guest-"; "": any */
+    char domain[TEXT_NAME];
+    char checkpoint[TEXT_NAME + TEXT_NAME];
+    char name[TEXT_NAME];
+    char description[1024];
+    char exclude[TASK_EXCLUDE_MAX][16];
+    char store[256];
+};
+
+struct wire_job {
+    uint64_t id;
+    uint32_t state, verb, origin, uid;
+    int32_t rc;
+    uint32_t domid;
+    uint64_t done_bytes, total_bytes, elapsed_us;
+    uint64_t rate_bytes_s, remaining_ms;     /* 0: not known */
+    int64_t queued_us, started_us, ended_us; /* unix; 0: not yet */
+    uint64_t stored_bytes, pause_us, result_bytes;
+    char key[TEXT_KEY];
+    char domain[TEXT_NAME];
+    char checkpoint[TEXT_NAME + TEXT_NAME];
+    char phase[48];
+    char words[TEXT_WORDS];
+};
+
+#endif

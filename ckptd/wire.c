@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/* The table of sizes and texts, and one send and one receive that use it. */
+#include "wire.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define HEAD offsetof(struct wire, u)
+#define NR(array) (sizeof(array) / sizeof((array)[0]))
+#define SNDBUF_BYTES (4 * 1024 * 1024)
+
+static const size_t body_bytes[WIRE_NR] = {
+    [WIRE_READY] = 0,
+    [WIRE_HELLO] = sizeof(struct wire_hello),
+    [WIRE_SUBMIT] = sizeof(struct wire_submit),
+    [WIRE_ACCEPTED] = sizeof(struct wire_accepted),
+    [WIRE_CANCEL] = sizeof(struct wire_cancel),
+    [WIRE_POLICY_ASK] = sizeof(struct wire_policy),
+    [WIRE_POLICY] = sizeof(struct wire_policy),
+    [WIRE_JOB] = sizeof(struct wire_job),
+    [WIRE_PART] = sizeof(struct wire_part),
+    [WIRE_METRICS] = sizeof(struct wire_part),
+    [WIRE_DOMAIN] = sizeof(struct wire_domain),
+    [WIRE_GUEST] = sizeof(struct wire_guest),
+    [WIRE_DOOR] = sizeof(struct wire_door),
+    [WIRE_ANSWER] = sizeof(struct wire_answer),
+    [WIRE_FREEZE] = sizeof(struct wire_freeze),
+    [WIRE_FROZEN] = sizeof(struct wire_frozen),
+    [WIRE_THAW] = sizeof(struct wire_freeze),
+    [WIRE_RUN] = sizeof(struct wire_task),
+    [WIRE_PROGRESS] = sizeof(struct wire_progress),
+    [WIRE_CHILD] = sizeof(struct wire_child),
+    [WIRE_STAT] = sizeof(struct wire_stat),
+    [WIRE_END] = sizeof(struct wire_end),
+};
+
+/* Where each message has texts: the last byte of each becomes NUL. */
+static const struct text {
+    enum wire_type type;
+    size_t last;
+} texts[] = {
+#define TEXT(type, member, field)                                              \
+    {                                                                          \
+        type, offsetof(struct wire, u.member.field) +                          \
+                  sizeof(((struct wire *)0)->u.member.field) - 1               \
+    }
+    TEXT(WIRE_SUBMIT, submit, key),
+    TEXT(WIRE_SUBMIT, submit, task.prefix),
+    TEXT(WIRE_SUBMIT, submit, task.domain),
+    TEXT(WIRE_SUBMIT, submit, task.checkpoint),
+    TEXT(WIRE_SUBMIT, submit, task.name),
+    TEXT(WIRE_SUBMIT, submit, task.description),
+    TEXT(WIRE_SUBMIT, submit, task.store),
+    TEXT(WIRE_RUN, run, prefix),
+    TEXT(WIRE_RUN, run, domain),
+    TEXT(WIRE_RUN, run, checkpoint),
+    TEXT(WIRE_RUN, run, name),
+    TEXT(WIRE_RUN, run, description),
+    TEXT(WIRE_RUN, run, store),
+    TEXT(WIRE_ACCEPTED, accepted, words),
+    TEXT(WIRE_POLICY_ASK, policy, domain),
+    TEXT(WIRE_POLICY, policy, domain),
+    TEXT(WIRE_JOB, job, key),
+    TEXT(WIRE_JOB, job, domain),
+    TEXT(WIRE_JOB, job, checkpoint),
+    TEXT(WIRE_JOB, job, phase),
+    TEXT(WIRE_JOB, job, words),
+    TEXT(WIRE_DOMAIN, domain, uuid),
+    TEXT(WIRE_DOMAIN, domain, name),
+    TEXT(WIRE_GUEST, guest, id),
+    TEXT(WIRE_DOOR, door, origin),
+    TEXT(WIRE_DOOR, door, busy_id),
+    TEXT(WIRE_ANSWER, answer, id),
+    TEXT(WIRE_ANSWER, answer, result),
+    TEXT(WIRE_PROGRESS, progress, phase),
+    TEXT(WIRE_CHILD, child, uuid),
+    TEXT(WIRE_CHILD, child, name),
+    TEXT(WIRE_STAT, stat, uuid),
+    TEXT(WIRE_STAT, stat, name),
+    TEXT(WIRE_END, end, checkpoint),
+    TEXT(WIRE_END, end, words),
+};
+
+static const char *const verb_names[VERB_NR] = {"take",   "rollback", "fork",
+                                                "list",   "show",     "delete",
+                                                "verify", "prune",    "stats"};
+
+const char *verb_name(uint32_t verb)
+{
+    return verb < VERB_NR ? verb_names[verb] : "unknown";
+}
+
+int verb_is_short(uint32_t verb)
+{
+    return verb == VERB_LIST || verb == VERB_SHOW || verb == VERB_STATS;
+}
+
+const char *origin_name(uint32_t origin)
+{
+    static const char *const names[] = {"socket", "guest", "schedule",
+                                        "daemon"};
+
+    return origin < NR(names) ? names[origin] : "unknown";
+}
+
+const char *job_state_name(uint32_t state)
+{
+    static const char *const names[] = {"queued",     "pre-hooks", "running",
+                                        "post-hooks", "done",      "failed",
+                                        "cancelled"};
+
+    return state < NR(names) ? names[state] : "unknown";
+}
+
+int wire_pair(int fds[2])
+{
+    int size = SNDBUF_BYTES;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
+        return -errno;
+    for (int i = 0; i < 2; i++)
+        if (setsockopt(fds[i], SOL_SOCKET, SO_SNDBUFFORCE, &size,
+                       sizeof(size)) < 0)
+            /* without the privilege: up to the system's limit */
+            (void)setsockopt(fds[i], SOL_SOCKET, SO_SNDBUF, &size,
+                             sizeof(size));
+    return 0;
+}
+
+int wire_send(int fd, const struct wire *m)
+{
+    ssize_t n;
+
+    if (m->type >= WIRE_NR)
+        return -EPROTO;
+    do
+        n = send(fd, m, HEAD + body_bytes[m->type], MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : 0;
+}
+
+static int check(struct wire *m)
+{
+    switch (m->type) {
+    case WIRE_SUBMIT:
+        for (int i = 0; i < TASK_EXCLUDE_MAX; i++)
+            m->u.submit.task.exclude[i][15] = '\0';
+        return m->u.submit.task.verb < VERB_NR ? 0 : -EPROTO;
+    case WIRE_RUN:
+        for (int i = 0; i < TASK_EXCLUDE_MAX; i++)
+            m->u.run.exclude[i][15] = '\0';
+        return m->u.run.verb < VERB_NR ? 0 : -EPROTO;
+    case WIRE_JOB:
+        return m->u.job.verb < VERB_NR && m->u.job.state <= JOB_CANCELLED
+                   ? 0
+                   : -EPROTO;
+    case WIRE_PART:
+    case WIRE_METRICS:
+        return m->u.part.len_bytes <= WIRE_PART_BYTES &&
+                       m->u.part.total_bytes <= WIRE_RESULT_MAX &&
+                       m->u.part.offset <= m->u.part.total_bytes &&
+                       m->u.part.len_bytes <=
+                           m->u.part.total_bytes - m->u.part.offset
+                   ? 0
+                   : -EPROTO;
+    default:
+        return 0;
+    }
+}
+
+int wire_recv(int fd, struct wire *m)
+{
+    ssize_t n;
+
+    do
+        n = recv(fd, m, sizeof(*m), MSG_TRUNC);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return errno == ECONNRESET ? -EPIPE : -errno;
+    if (n == 0)
+        return -EPIPE;
+    if ((size_t)n < HEAD || m->type >= WIRE_NR ||
+        (size_t)n != HEAD + body_bytes[m->type])
+        return -EPROTO;
+    for (size_t i = 0; i < NR(texts); i++)
+        if (texts[i].type == m->type)
+            ((char *)m)[texts[i].last] = '\0';
+    return check(m);
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+#ifndef CKPTD_WIRE_H
+#define CKPTD_WIRE_H
+/*
+ * What the roles say to each other: one message, one fixed struct, one packet
+ * of a SOCK_SEQPACKET pair.  The receiver takes no packet of another size
+ * than its type has, ends every text itself, and checks every enum; so that
+ * the most a captured role can send is a wrong number.
+ *
+ *   front ── SUBMIT CANCEL POLICY_ASK METRICS ─────► parent
+ *   front ◄─ HELLO JOB PART ACCEPTED POLICY DOMAIN ─ parent
+ *   door  ── DOMAIN GUEST FROZEN ──────────────────► parent
+ *   door  ◄─ DOOR ANSWER FREEZE THAW ─────────────── parent
+ *   job   ── PROGRESS CHILD STAT PART FREEZE THAW END ► parent
+ *   job   ◄─ RUN CANCEL FROZEN ───────────────────── parent
+ */
+#include <stdint.h>
+
+#include "wire_msgs.h"
+
+enum wire_type {
+    WIRE_READY, /* no body: the role is up */
+    WIRE_HELLO,
+    WIRE_SUBMIT,
+    WIRE_ACCEPTED,
+    WIRE_CANCEL,
+    WIRE_POLICY_ASK,
+    WIRE_POLICY,
+    WIRE_JOB,
+    WIRE_PART,
+    WIRE_METRICS, /* a wire_part: the text for the textfile */
+    WIRE_DOMAIN,
+    WIRE_GUEST,
+    WIRE_DOOR,
+    WIRE_ANSWER,
+    WIRE_FREEZE,
+    WIRE_FROZEN,
+    WIRE_THAW,
+    WIRE_RUN,
+    WIRE_PROGRESS,
+    WIRE_CHILD,
+    WIRE_STAT,
+    WIRE_END,
+    WIRE_NR
+};
+
+struct wire {
+    uint32_t type, pad;
+    union {
+        struct wire_hello hello;
+        struct wire_submit submit;
+        struct wire_accepted accepted;
+        struct wire_cancel cancel;
+        struct wire_policy policy;
+        struct wire_job job;
+        struct wire_part part;
+        struct wire_domain domain;
+        struct wire_guest guest;
+        struct wire_door door;
+        struct wire_answer answer;
+        struct wire_freeze freeze;
+        struct wire_frozen frozen;
+        struct wire_task run;
+        struct wire_progress progress;
+        struct wire_child child;
+        struct wire_stat stat;
+        struct wire_end end;
+    } u;
+};
+
+/* A pair of sockets, close-on-exec. */
+int wire_pair(int fds[2]);
+/* Whole or not at all: 0, -EAGAIN when @fd is full, else -errno. */
+int wire_send(int fd, const struct wire *m);
+/* Blocks if @fd does.  0; -EAGAIN; -EPIPE: the other end is gone; -EPROTO:
+ * no such message. */
+int wire_recv(int fd, struct wire *m);
+
+#endif

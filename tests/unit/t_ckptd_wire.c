@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/* What a captured role could send: wrong sizes, wrong types, texts without
+ * an end. */
+#include "unit.h"
+
+#include "wire.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static int fds[2];
+static struct wire m;
+
+static int open_pair(void **state)
+{
+    (void)state;
+    memset(&m, 0, sizeof(m));
+    return wire_pair(fds);
+}
+
+static int close_pair(void **state)
+{
+    (void)state;
+    close(fds[0]);
+    close(fds[1]);
+    return 0;
+}
+
+static void every_type_comes_through(void **state)
+{
+    (void)state;
+    for (uint32_t type = 0; type < WIRE_NR; type++) {
+        memset(&m, 0, sizeof(m));
+        m.type = type;
+        assert_int_equal(wire_send(fds[0], &m), 0);
+        assert_int_equal(wire_recv(fds[1], &m), 0);
+        assert_int_equal(m.type, type);
+    }
+}
+
+static void another_size_is_no_message(void **state)
+{
+    (void)state;
+    m.type = WIRE_JOB;
+    assert_int_equal(send(fds[0], &m, 12, 0), 12);
+    assert_int_equal(wire_recv(fds[1], &m), -EPROTO);
+    m.type = WIRE_READY;
+    assert_int_equal(send(fds[0], &m, 100, 0), 100);
+    assert_int_equal(wire_recv(fds[1], &m), -EPROTO);
+    m.type = WIRE_NR;
+    assert_int_equal(send(fds[0], &m, 8, 0), 8);
+    assert_int_equal(wire_recv(fds[1], &m), -EPROTO);
+    assert_int_equal(send(fds[0], &m, 3, 0), 3);
+    assert_int_equal(wire_recv(fds[1], &m), -EPROTO);
+    assert_int_equal(wire_send(fds[0], &m), -EPROTO);
+}
+
+static void texts_end_whatever_was_sent(void **state)
+{
+    (void)state;
+    m.type = WIRE_SUBMIT;
+    memset(&m.u, 'x', sizeof(m.u));
+    m.u.submit.task.verb = VERB_TAKE;
+    assert_int_equal(wire_send(fds[0], &m), 0);
+    assert_int_equal(wire_recv(fds[1], &m), 0);
+    assert_int_equal(strlen(m.u.submit.task.domain), TEXT_NAME - 1);
+    assert_int_equal(strlen(m.u.submit.key), TEXT_KEY - 1);
+    assert_int_equal(strlen(m.u.submit.task.exclude[15]), 15);
+}
+
+static void numbers_that_lead_outside_are_refused(void **state)
+{
+    (void)state;
+    m.type = WIRE_SUBMIT;
+    m.u.submit.task.verb = VERB_NR;
+    assert_int_equal(wire_send(fds[0], &m), 0);
+    assert_int_equal(wire_recv(fds[1], &m), -EPROTO);
+    m.type = WIRE_PART;
+    m.u.part.offset = 10;
+    m.u.part.total_bytes = 20;
+    m.u.part.len_bytes = 11;
+    assert_int_equal(wire_send(fds[0], &m), 0);
+    assert_int_equal(wire_recv(fds[1], &m), -EPROTO);
+    m.u.part.len_bytes = WIRE_PART_BYTES + 1;
+    m.u.part.total_bytes = WIRE_RESULT_MAX;
+    assert_int_equal(wire_send(fds[0], &m), 0);
+    assert_int_equal(wire_recv(fds[1], &m), -EPROTO);
+}
+
+static void an_end_and_a_full_one_are_told(void **state)
+{
+    int rc = 0;
+
+    (void)state;
+    fcntl(fds[0], F_SETFL, O_NONBLOCK);
+    fcntl(fds[1], F_SETFL, O_NONBLOCK);
+    assert_int_equal(wire_recv(fds[1], &m), -EAGAIN);
+    m.type = WIRE_METRICS;
+    for (int i = 0; i < 10000 && !rc; i++)
+        rc = wire_send(fds[0], &m);
+    assert_int_equal(rc, -EAGAIN);
+    shutdown(fds[0], SHUT_WR);
+    while (!(rc = wire_recv(fds[1], &m)))
+        continue;
+    assert_int_equal(rc, -EPIPE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(every_type_comes_through, open_pair,
+                                        close_pair),
+        cmocka_unit_test_setup_teardown(another_size_is_no_message, open_pair,
+                                        close_pair),
+        cmocka_unit_test_setup_teardown(texts_end_whatever_was_sent, open_pair,
+                                        close_pair),
+        cmocka_unit_test_setup_teardown(numbers_that_lead_outside_are_refused,
+                                        open_pair, close_pair),
+        cmocka_unit_test_setup_teardown(an_end_and_a_full_one_are_told,
+                                        open_pair, close_pair),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: LGPL-2.1-only
+# shellcheck shell=bash
+#
+# ckptd and guests that speak to it, for tests/xen/*-ckptd-*; sourced after
+# lib.sh.  door_guest's guests have ckpt-guest and its agent beside the
+# witness, and print what they are told as lines `DOOR ...`.
+
+ckptd_start() { # CONFIGURATION
+    id -u ckptd >/dev/null 2>&1 || useradd --system --no-create-home ckptd
+    mkdir -p /etc/xen
+    printf 'store = %s\naudit_log = %s/audit\n%s\n' "$CKPT_STORE" "$T" "$1" >/etc/xen/ckptd.conf
+    ckptd -n -c /etc/xen/ckptd.conf || broken "the configuration"
+    ckptd_run
+}
+
+ckptd_run() {
+    ckptd -v -p "$T/ckptd.pid" -l /var/log/xen/ckptd.log || {
+        cat /var/log/xen/ckptd.log
+        broken "ckptd does not start"
+    }
+}
+
+# rpc METHOD [PARAMS]: the result's JSON, or the error's and 1.
+rpc() {
+    python3 - "$1" "${2:-{\}}" <<'PY'
+import json, socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.settimeout(600)
+s.connect('/run/ckptd.sock')
+s.sendall((json.dumps({'jsonrpc': '2.0', 'id': 1, 'method': sys.argv[1],
+                       'params': json.loads(sys.argv[2])}) + '\n').encode())
+got = json.loads(s.makefile().readline())
+print(json.dumps(got.get('result', got.get('error'))))
+sys.exit('error' in got)
+PY
+}
+
+no_job() { [ "$(pgrep -c ckptd-job)" -le "$(pgrep -c -x ckptd)" ]; }
+
+# The initramfs grows by one archive: our programs, and a stand-in for the
+# witness that starts them before it.
+door_archive() {
+    local at=$T/cpio
+    [ ! -e "$at" ] || return 0
+    mkdir -p "$at/bin" "$at/etc/ckpt/guest.d"
+    cp /mnt/build/ckpt-guest "$at/bin/"
+    cp /mnt/build/tests/xen/door_flood "$at/bin/door-flood"
+    cp "$WORKLOAD/witness" "$at/bin/witness.real"
+    cp /usr/share/xen-ckpt/guest/guest.d/{10-fsfreeze,20-rng,40-hostname} "$at/etc/ckpt/guest.d/"
+    cat >"$at/bin/witness" <<'SH'
+#!/bin/busybox sh
+mode=$1
+shift
+sh "/bin/door-$mode" &
+exec /bin/witness.real "$@"
+SH
+    cat >"$at/bin/door-ask" <<'SH'
+until ckpt-guest status >/dev/null 2>&1; do sleep 1; done # lint: sleep ok: no door, nothing to watch
+ckpt-guest hooks run &
+sleep 2 # lint: sleep ok: the agent says so to ckptd only
+say() { echo "DOOR $*"; }
+say checkpoint $(ckpt-guest -t 3000 checkpoint 2>&1; echo $?) | awk '{ s = $NF; $NF = ""; sub("DOOR checkpoint", "DOOR checkpoint " s); print }' >/tmp/said
+cat /tmp/said
+case $(cat /tmp/said) in *rolled-back*) exec sleep 100000 ;; esac
+say fork $(ckpt-guest -t 3000 fork 2>&1; echo $?) | awk '{ s = $NF; $NF = ""; sub("DOOR fork", "DOOR fork " s); print }' >/tmp/said
+cat /tmp/said
+case $(cat /tmp/said) in *child*) exec sleep 100000 ;; esac
+sleep 20 # lint: sleep ok: time that is to be rolled back
+say rollback $(ckpt-guest -t 3000 rollback 2>&1; echo $?)
+SH
+    cat >"$at/bin/door-flood-mode" <<'SH'
+until ckpt-guest status >/dev/null 2>&1; do sleep 1; done # lint: sleep ok: no door, nothing to watch
+echo "DOOR ready"
+while :; do echo "DOOR $(door-flood 10000)"; done
+SH
+    mv "$at/bin/door-flood-mode" "$at/bin/door-attack"
+    chmod +x "$at"/bin/*
+    (cd "$at" && find . -print | cpio --quiet -o -H newc -R 0:0) >>"$GUEST_FILES/initrd.guest"
+}
+
+# door_guest NAME MODE [guest_create's words] -- witness's words
+door_guest() {
+    local name=$1 mode=$2
+    shift 2
+    local -a words=()
+    local load=writers=1,mb=8,rate=full
+    while [ $# -gt 0 ] && [ "$1" != -- ]; do words+=("$1"); shift; done
+    shift
+    door_archive
+    guest_create "$name" "${words[@]}" "witness=$mode,$load${1:+,$1}" || broken "no guest $name"
+    guest_wait "$name" 'WITNESS READY' 240 >/dev/null || {
+        tail -20 "$(guest_log "$name")"
+        broken "the witness of $name did not come up"
+    }
+}
