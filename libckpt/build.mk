@@ -6,7 +6,9 @@ LIB_XEN_SRCS := $(addprefix libckpt/xen_, \
 LIB_CORE_SRCS := $(addprefix libckpt/, \
 	ctx.c steps.c op.c guard.c guard_main.c launch.c spawn.c \
 	mem.c mem_dirty.c mem_stream.c machine.c qmp.c pack.c \
-	disk.c disks.c disk_lvmthin.c disk_lvmthin_use.c thin.c lvm.c dm.c \
+	disk.c disks.c disk_name.c disk_lvmthin.c disk_lvmthin_use.c \
+	thin.c lvm.c dm.c disk_file.c disk_extents.c disk_reflink.c \
+	disk_qcow2.c disk_qcow2_remove.c disk_qcow2_changed.c disk_manual.c qcow2_file.c qcow2_node.c \
 	store.c store_dir.c store_dir_write.c store_dir_read.c \
 	store_dir_text.c store_format.c gfn_table.c safe_io.c \
 	checkpoint.c checkpoint_json.c json.c \

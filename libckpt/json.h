@@ -22,6 +22,9 @@ struct ckpt;
 /* The document, owned, released with yajl_tree_free(). */
 int json_parse(struct ckpt *c, const char *what, const char *text,
                size_t max_bytes, yajl_val *tree_out);
+/* The same with another limit than JSON_DEPTH_MAX, for what others write. */
+int json_parse_deep(struct ckpt *c, const char *what, const char *text,
+                    size_t max_bytes, unsigned max_depth, yajl_val *tree_out);
 
 /* The member, borrowed from @object; NULL when there is none. */
 yajl_val json_member(yajl_val object, const char *key);
@@ -58,6 +61,7 @@ void json_put_string(struct json *j, const char *key, const char *value);
 void json_put_i64(struct json *j, const char *key, int64_t value);
 void json_put_u64(struct json *j, const char *key, uint64_t value);
 void json_put_bool(struct json *j, const char *key, bool value);
+void json_put_null(struct json *j, const char *key);
 /* The text, owned by the caller.  -EINVAL names the member that is not
  * UTF-8, or a number too large. */
 int json_end(struct ckpt *c, struct json *j, const char *what, char **text_out);
