@@ -219,6 +219,28 @@ struct ckpt_verify_result {
 CKPT_API int ckpt_verify(ckpt *c, const char *checkpoint,
                          struct ckpt_verify_result *result_out);
 
+/* --- what changed on the disks ------------------------------------------- */
+
+struct ckpt_extent {
+    uint64_t offset_bytes;
+    uint64_t len_bytes;
+};
+struct ckpt_disk_diff {
+    char *vdev;
+    char *driver;
+    uint64_t size_bytes;         /* of the disk in the second checkpoint */
+    uint64_t changed_bytes;      /* sum over the extents */
+    struct ckpt_extent *extents; /* ascending, none touches the next */
+    size_t nr_extents;
+};
+/* For each disk that has a snapshot in both checkpoints: every byte in which
+ * @to differs from @from lies in one of its extents (which may hold equal
+ * bytes too).  *diffs_out is released with ckpt_diff_free().  -ENOTSUP: a
+ * disk's storage cannot tell. */
+CKPT_API int ckpt_diff(ckpt *c, const char *from, const char *to,
+                       struct ckpt_disk_diff **diffs_out, size_t *nr_out);
+CKPT_API void ckpt_diff_free(struct ckpt_disk_diff *diffs, size_t nr);
+
 /* --- reading a checkpoint's memory --------------------------------------- */
 
 #define CKPT_PAGE_SIZE 4096u

@@ -326,5 +326,5 @@ const struct disk_driver disk_lvmthin = {
     .remove = lvmthin_remove,
     .check = lvmthin_check,
     .take_back = lvmthin_take_back,
-    .changed = disk_no_changed,
+    .changed = lvmthin_changed,
 };

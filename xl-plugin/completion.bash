@@ -112,7 +112,8 @@ _xl_ckpt_ours()
     checkpoint-list:0:*)
         _xl_ckpt_offer "$cur" < <(_xl_ckpt_ask stored "${store[@]}")
         ;;
-    checkpoint-show:0:* | checkpoint-delete:* | checkpoint-verify:*)
+    checkpoint-show:0:* | checkpoint-delete:* | checkpoint-verify:* | \
+        checkpoint-diff:[01]:*)
         _xl_ckpt_checkpoints
         ;;
     esac

@@ -67,6 +67,13 @@ static const struct command commands[] = {
      .usage = "[options] <Checkpoint>...",
      .summary = "Read checkpoints back and check every page",
      .min_words = 1},
+    {.name = "checkpoint-diff",
+     .run = cmd_diff,
+     .opts = no_opts,
+     .usage = "[options] <Checkpoint> <Checkpoint>",
+     .summary = "List the disk blocks that changed between two checkpoints",
+     .min_words = 2,
+     .max_words = 2},
     {.name = NULL},
 };
 

@@ -50,6 +50,7 @@ means 'list domain=web1' checkpoint-list web1
 means 'find checkpoint=day1' checkpoint-show day1
 means 'delete checkpoint=b' checkpoint-delete a b
 means 'verify checkpoint=a' checkpoint-verify a b
+means 'diff from=a to=b' checkpoint-diff a b
 
 # the store, on each command
 for words in 'checkpoint web1' 'rollback web1' 'fork web1' checkpoint-list \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
  * Any bytes as what other programs report about disks.  The first byte picks:
- * qemu-img's map, or the answer of a hook.
+ * qemu-img's map, the answer of a hook, or thin_delta's XML.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -9,6 +9,7 @@
 
 #include "ctx.h"
 #include "disk_extents.h"
+#include "disk_lvmthin.h"
 #include "disk_manual.h"
 #include "disk_qcow2.h"
 
@@ -22,6 +23,17 @@ static int in_order(void *arg, const struct disk_extent *e)
         abort();
     *end = e->offset_bytes + e->len_bytes;
     return 0;
+}
+
+static void read_lines(char *text, struct disk_extents *out)
+{
+    uint64_t block_bytes = 0;
+    char *save = NULL;
+
+    for (char *line = strtok_r(text, "\n", &save); line;
+         line = strtok_r(NULL, "\n", &save))
+        if (lvmthin_read_delta(line, &block_bytes, out))
+            return;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len_bytes)
@@ -38,7 +50,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len_bytes)
             (!value[0] || strchr(value, ' ')))
             abort();
     } else {
-        qcow2_read_map(&c, text, 2, &extents);
+        if (data[0] & 2)
+            read_lines(text, &extents);
+        else
+            qcow2_read_map(&c, text, 2, &extents);
         disk_extents_either(&extents, &none, in_order, &end);
     }
     disk_extents_fini(&extents);

@@ -6,7 +6,7 @@
  *   log=FILE            a line per call is added there, with its arguments
  *   version=TEXT
  *   CALL=-ERRNO WORDS   that call fails (open take rollback fork list find
- *   CALL:ARG=...        delete verify), or only with this argument
+ *   CALL:ARG=...        delete verify diff), or only with this argument
  *   phase=NAME|DONE|TOTAL|ELAPSED_US     reported by long calls, in order
  *   cancels=N           long calls then wait for N calls of ckpt_cancel()
  *   ready=FIFO          opened for writing before each of these waits
@@ -541,4 +541,38 @@ int ckpt_verify(ckpt *c, const char *checkpoint,
         *result_out = (struct ckpt_verify_result){
             part_num(v, 0), rc ? part_num(v, 1) : 0, part_num(v, 2)};
     return rc;
+}
+
+int ckpt_diff(ckpt *c, const char *from, const char *to,
+              struct ckpt_disk_diff **diffs_out, size_t *nr_out)
+{
+    struct ckpt_disk_diff *d;
+    int rc;
+
+    note("diff from=%s to=%s", from, to);
+    rc = long_answer(c, "diff", from);
+    if (rc)
+        return rc;
+    d = calloc(1, sizeof(*d));
+    d->vdev = strdup("xvda");
+    d->driver = strdup("lvmthin");
+    d->size_bytes = 20ull << 30;
+    d->changed_bytes = 196608;
+    d->nr_extents = 2;
+    d->extents = calloc(2, sizeof(*d->extents));
+    d->extents[0] = (struct ckpt_extent){65536, 65536};
+    d->extents[1] = (struct ckpt_extent){1048576, 131072};
+    *diffs_out = d;
+    *nr_out = 1;
+    return 0;
+}
+
+void ckpt_diff_free(struct ckpt_disk_diff *diffs, size_t nr)
+{
+    for (size_t i = 0; i < nr; i++) {
+        free(diffs[i].vdev);
+        free(diffs[i].driver);
+        free(diffs[i].extents);
+    }
+    free(diffs);
 }
