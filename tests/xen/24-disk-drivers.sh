@@ -5,6 +5,7 @@
 # Take, rollback, fork and delete of a PVH guest under full write load, on each
 # kind of disk that is a file: memory and disk are of one instant, and nothing
 # is left behind.  (The drivers by themselves: tests/flow/5*, disk-*.sh.)
+# shellcheck disable=SC2001,SC2015,SC2086,SC2128,SC2178
 # shellcheck source=tests/xen/lib.sh
 . "$(dirname "$0")/lib.sh"
 
