@@ -12,9 +12,9 @@ LIB_CORE_SRCS := $(addprefix libckpt/, \
 	disk_qcow2.c disk_qcow2_remove.c disk_qcow2_changed.c disk_manual.c qcow2_file.c qcow2_node.c \
 	store.c store_dir.c store_dir_write.c store_dir_read.c \
 	store_dir_text.c store_format.c gfn_table.c safe_io.c \
-	checkpoint.c checkpoint_json.c json.c \
+	checkpoint.c checkpoint_group.c checkpoint_json.c json.c \
 	stream_write.c stream_read.c build.c watch.c \
-	take.c rollback.c fork.c query.c remove.c diff.c)
+	take.c group.c rollback.c fork.c query.c remove.c diff.c)
 
 # The process that outlives an operation.  It calls what the library does not
 # export, so it links the archive.

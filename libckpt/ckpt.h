@@ -130,6 +130,8 @@ struct ckpt_info {
     uint64_t durable_us;     /* begin of the call .. safe on disk */
     struct ckpt_disk *disks;
     size_t nr_disks;
+    char *group;    /* taken at one instant with others of this name; or NULL */
+    char *group_id; /* tells two groups of one name apart; or NULL */
 };
 CKPT_API void ckpt_info_fini(struct ckpt_info *info); /* zeroes it */
 
@@ -151,6 +153,16 @@ struct ckpt_take_opts {
 CKPT_API int ckpt_take(ckpt *c, const char *domain,
                        const struct ckpt_take_opts *opts,
                        struct ckpt_info *info_out);
+
+/* The same of several domains at one instant: all stand still before the first
+ * is cut, and none goes on before the last is.  Their checkpoints have
+ * info->group = @group and appear all at once, or none does.  @infos_out (may be
+ * NULL) has room for @nr and is filled on success. */
+#define CKPT_GROUP_MAX 32
+CKPT_API int ckpt_take_group(ckpt *c, const char *group,
+                             const char *const *domains, size_t nr,
+                             const struct ckpt_take_opts *opts,
+                             struct ckpt_info *infos_out);
 
 #define CKPT_ROLLBACK_LEAVE_PAUSED (1u << 0)
 /* The running domain may be destroyed before the new one stands, where the

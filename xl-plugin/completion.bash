@@ -55,8 +55,8 @@ _xl_ckpt_chain()
 _xl_ckpt_takes_value()
 {
     case $1 in
-    --store | --name | --description | --exclude-disk | --timeout | --count | \
-        -n) ;;
+    --store | --name | --group | --description | --exclude-disk | --timeout | \
+        --count | -n) ;;
     *) return 1 ;;
     esac
 }

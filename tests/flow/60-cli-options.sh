@@ -34,6 +34,9 @@ timeout_ms=0" checkpoint --exclude-disk xvdb web1 --disk-only \
 means "$take $none flags=0 timeout_ms=90000" checkpoint --timeout 90 web1
 means "$take $none flags=0 timeout_ms=2500" checkpoint --timeout 2.5 web1
 means "$take $none flags=0 timeout_ms=125" checkpoint --timeout=0.125 web1
+means 'group name=trio count=3' checkpoint --group trio web1 db 7
+means "take domain=7 $none flags=1 timeout_ms=0" \
+    checkpoint --group trio --disk-only web1 db 7
 means "take domain=-odd $none flags=0 timeout_ms=0" checkpoint -- -odd
 means 'rollback domain=web1 checkpoint=(latest) flags=0' rollback web1
 means 'rollback domain=web1 checkpoint=day1 flags=0' rollback web1 day1
