@@ -14,7 +14,7 @@ LIB_CORE_SRCS := $(addprefix libckpt/, \
 	store_dir_text.c store_format.c gfn_table.c safe_io.c \
 	checkpoint.c checkpoint_group.c checkpoint_json.c json.c \
 	stream_write.c stream_read.c build.c watch.c \
-	take.c group.c rollback.c fork.c query.c remove.c diff.c)
+	quiesce.c take.c group.c rollback.c fork.c query.c remove.c diff.c)
 
 # The process that outlives an operation.  It calls what the library does not
 # export, so it links the archive.

@@ -139,6 +139,7 @@ CKPT_API void ckpt_info_fini(struct ckpt_info *info); /* zeroes it */
 
 #define CKPT_TAKE_DISK_ONLY (1u << 0)    /* no memory, no machine state */
 #define CKPT_TAKE_LEAVE_PAUSED (1u << 1) /* the guest is paused afterwards */
+#define CKPT_TAKE_QUIESCE (1u << 2)      /* its filesystems frozen, if they can be */
 
 struct ckpt_take_opts {
     const char *name; /* NULL: made from the time, "20261121-004510" */
@@ -146,7 +147,27 @@ struct ckpt_take_opts {
     const char *const *exclude_disks; /* vdevs, NULL-terminated; or NULL */
     unsigned flags;                   /* CKPT_TAKE_* */
     unsigned suspend_timeout_ms;      /* 0: 30000 */
+    unsigned quiesce_timeout_ms;      /* 0: 10000; from freeze to thaw */
 };
+
+/*
+ * Who can ask a guest to freeze its filesystems (ckptd, by the guest's door in
+ * xenstore); without one, CKPT_TAKE_QUIESCE is -ENOTSUP.  freeze() returns 0 once
+ * they are frozen and their hooks have run, at the latest after @deadline_ms;
+ * else a negative errno, and the checkpoint is taken without.  @deadline_ms is
+ * for the guest too: it thaws by itself when the time is over, come what may.
+ * thaw() follows each freeze(), whatever that returned, as soon as the guest
+ * runs again; it does not wait.  0, or a negative errno when the guest had
+ * thawed before: the checkpoint is not "fs-frozen" then.
+ */
+struct ckpt_quiesce {
+    int (*freeze)(void *arg, uint32_t domid, const char *domain_uuid,
+                  unsigned deadline_ms);
+    int (*thaw)(void *arg, uint32_t domid, const char *domain_uuid);
+    void *arg;
+};
+/* @q is borrowed until close; NULL: nobody. */
+CKPT_API void ckpt_set_quiesce(ckpt *c, const struct ckpt_quiesce *q);
 
 /* Takes a checkpoint of @domain and makes it durable before returning.
  * @opts may be NULL.  @info_out is filled on success when not NULL. */

@@ -70,6 +70,11 @@ void ckpt_set_progress(ckpt *c, ckpt_progress_fn *fn, void *arg)
     c->progress_arg = arg;
 }
 
+void ckpt_set_quiesce(ckpt *c, const struct ckpt_quiesce *q)
+{
+    c->quiesce = q;
+}
+
 void ckpt_cancel(ckpt *c)
 {
     c->cancelled = 1;

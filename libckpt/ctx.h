@@ -20,6 +20,7 @@ struct ckpt {
     char error[512];
     ckpt_progress_fn *progress_fn; /* may be NULL */
     void *progress_arg;
+    const struct ckpt_quiesce *quiesce; /* borrowed, may be NULL */
     uint64_t begin_us;         /* of the operation under way */
     uint64_t last_progress_us; /* for the ten a second */
     atomic_int cancelled;      /* set by a signal handler or another thread */

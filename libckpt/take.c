@@ -84,7 +84,9 @@ int take_find(void *arg)
     struct ckpt_info *info = &t->info;
     int rc;
 
-    rc = op_open(&t->op, t->c, t->domain);
+    rc = quiesce_check(t->c, t->opts->flags & CKPT_TAKE_QUIESCE);
+    if (!rc)
+        rc = op_open(&t->op, t->c, t->domain);
     if (!rc)
         rc = name_it(t);
     if (!rc)
@@ -244,6 +246,20 @@ static int ask_to_suspend(struct take *t)
     return rc;
 }
 
+static int ask_to_stand_still(struct take *t)
+{
+    if (t->opts->flags & CKPT_TAKE_QUIESCE && !t->op.dom.paused)
+        quiesce_freeze(t->c, &t->quiesce, t->op.dom.domid, t->op.dom.uuid,
+                       t->opts->quiesce_timeout_ms);
+    return t->has_memory ? ask_to_suspend(t) : ask_to_pause(t);
+}
+
+static void thaw(struct take *t)
+{
+    if (quiesce_thaw(t->c, &t->quiesce, t->op.dom.domid, t->op.dom.uuid))
+        t->info.consistency = CKPT_CONSISTENCY_FS_FROZEN;
+}
+
 /* Suspended, and the guard knows. */
 static int await_suspended(struct take *t)
 {
@@ -303,7 +319,7 @@ int take_cut_all(struct take *const *t, size_t nr)
     size_t i;
 
     for (i = 0; !rc && i < nr; i++)
-        rc = t[i]->has_memory ? ask_to_suspend(t[i]) : ask_to_pause(t[i]);
+        rc = ask_to_stand_still(t[i]);
     for (i = 0; !rc && i < nr; i++)
         if (t[i]->has_memory)
             rc = await_suspended(t[i]);
@@ -313,6 +329,7 @@ int take_cut_all(struct take *const *t, size_t nr)
     for (i = 0; i < nr; i++) {
         int e = go_on(t[i], !rc);
 
+        thaw(t[i]);
         r = r ? r : e;
     }
     return r;

@@ -7,6 +7,7 @@
  */
 #include "mem.h"
 #include "op.h"
+#include "quiesce.h"
 #include "xen_suspend.h"
 
 struct image;
@@ -27,6 +28,7 @@ struct take {
     bool was_paused, is_still;
     unsigned token, token_unpaused; /* the guard's, 0: none */
     struct xen_suspend_times times;
+    struct quiesce quiesce;
 };
 
 void take_init(struct take *t, struct ckpt *c, const char *domain,

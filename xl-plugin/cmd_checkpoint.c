@@ -31,6 +31,9 @@ const struct opt checkpoint_opts[] = {
      .kind = OPT_LIST,
      .offset = OPT_FIELD(exclude),
      .help = "Leave this disk (such as xvdb) out; may be repeated."},
+    {.name = "quiesce",
+     .offset = OPT_FIELD(quiesce),
+     .help = "Have the guest freeze its filesystems meanwhile (by ckptd)."},
     {.letter = 'p',
      .name = "paused",
      .offset = OPT_FIELD(paused),
@@ -106,6 +109,7 @@ int cmd_checkpoint(struct job *job)
         .description = a->description,
         .exclude_disks = a->exclude,
         .flags = (a->disk_only ? CKPT_TAKE_DISK_ONLY : 0) |
+                 (a->quiesce ? CKPT_TAKE_QUIESCE : 0) |
                  (a->paused ? CKPT_TAKE_LEAVE_PAUSED : 0),
         .suspend_timeout_ms = a->timeout_ms,
     };

@@ -18,7 +18,7 @@ struct args {
 
     const char *name, *description, *group;
     const char **exclude; /* owned; NULL-terminated, NULL when none */
-    bool disk_only, paused, destroy_first, tree;
+    bool disk_only, quiesce, paused, destroy_first, tree;
     unsigned count;      /* 0 when not given */
     unsigned timeout_ms; /* 0 when not given */
 
