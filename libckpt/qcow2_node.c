@@ -81,9 +81,22 @@ static bool read_node(struct ckpt *c, yajl_val v, struct qcow2_node *n)
     return n->file[0];
 }
 
+int qcow2_nodes_parse(struct ckpt *c, yajl_val list, struct qcow2_nodes *out)
+{
+    memset(out, 0, sizeof(*out));
+    if (!YAJL_IS_ARRAY(list) || list->u.array.len > NODES_MAX)
+        return fail(c, -EPROTO, "QMP: the list of block nodes is none.");
+    out->list = calloc(list->u.array.len + 1, sizeof(*out->list));
+    if (!out->list)
+        return fail(c, -ENOMEM, "QMP");
+    for (size_t i = 0; i < list->u.array.len; i++)
+        out->nr +=
+            read_node(c, list->u.array.values[i], &out->list[out->nr]);
+    return 0;
+}
+
 int qcow2_nodes_read(struct qmp *q, struct qcow2_nodes *out)
 {
-    struct ckpt *c = qmp_ctx(q);
     yajl_val list;
     int rc;
 
@@ -92,18 +105,7 @@ int qcow2_nodes_read(struct qmp *q, struct qcow2_nodes *out)
     rc = qmp_call(q, "{\"execute\":\"query-named-block-nodes\"}", &list);
     if (rc)
         return rc;
-    if (!YAJL_IS_ARRAY(list) || list->u.array.len > NODES_MAX) {
-        rc = fail(c, -EPROTO, "QMP: the list of block nodes is none.");
-        goto out;
-    }
-    out->list = calloc(list->u.array.len + 1, sizeof(*out->list));
-    if (!out->list) {
-        rc = fail(c, -ENOMEM, "QMP");
-        goto out;
-    }
-    for (size_t i = 0; i < list->u.array.len; i++)
-        out->nr += read_node(c, list->u.array.values[i], &out->list[out->nr]);
-out:
+    rc = qcow2_nodes_parse(qmp_ctx(q), list, out);
     yajl_tree_free(list);
     return rc;
 }

@@ -25,6 +25,8 @@ struct qcow2_nodes {
 };
 
 int qcow2_nodes_read(struct qmp *q, struct qcow2_nodes *out);
+/* The same of what QEMU answered.  qcow2_nodes_fini() also on failure. */
+int qcow2_nodes_parse(struct ckpt *c, yajl_val list, struct qcow2_nodes *out);
 void qcow2_nodes_fini(struct qcow2_nodes *n);
 const struct qcow2_node *qcow2_node_named(const struct qcow2_nodes *n,
                                           const char *name);

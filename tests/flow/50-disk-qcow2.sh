@@ -51,10 +51,10 @@ serve() {
         --pidfile "$dir/pid-$2" --daemonize || exit 99
     pids+=("$(cat "$dir/pid-$2")")
 }
-stop_serving() { # DOMID
+stop_serving() { # DOMID [-9]
     local pid
     pid=$(cat "$dir/pid-$1")
-    kill "$pid"
+    kill ${2:-} "$pid"
     tail --pid="$pid" -f /dev/null
     rm -f "$dir/run/qmp-libxl-$1"
 }
@@ -186,6 +186,43 @@ rm "$dir/inner.qcow2"
 must_not run "driver:qcow2" "remove:/etc/passwd"
 said "left alone"
 
+title "a device model that cannot be trusted, or does not answer"
+# faulty NAME: a QMP server of domain 9 that goes wrong in this way.
+faulty() {
+    python3 - "$dir/run/qmp-libxl-9" "$1" <<'P' &
+import os, socket, sys, time
+path, how = sys.argv[1:]
+s = socket.socket(socket.AF_UNIX); s.bind(path + "~"); s.listen(1); os.rename(path + "~", path)
+c, _ = s.accept()
+f = c.makefile("rw")
+try:
+    if how != "silent":
+        f.write('{"QMP": {}}\n'); f.flush(); f.readline()
+        f.write('{"return": {}}\n'); f.flush(); f.readline()
+        f.write({"deep": '{"return": ' + "[" * 100000 + "]" * 100000 + "}",
+                 "no list": '{"return": 5}',
+                 "no json": 'mov eax, ebx',
+                 "endless": '{"return": "' + "x" * 70000000,
+                 "gone": ''}[how] + ("" if how == "gone" else "\n"))
+        f.flush()
+    if how == "silent": f.read()
+except OSError: pass
+P
+    faulty=$!
+    timeout 10 bash -c "until [ -S '$dir/run/qmp-libxl-9' ]; do read -rt 0.05 <> <(:); done"
+}
+for how in silent deep "no list" "no json" endless gone; do
+    faulty "$how"
+    begin=$SECONDS
+    must_not run domid:9 driver:qcow2 guard arm:3333
+    [ $((SECONDS - begin)) -lt 40 ] || fail "$how: it took $((SECONDS - begin)) s"
+    said "device model of domain 9\|the list of block nodes"
+    kill $faulty 2>/dev/null
+    wait $faulty 2>/dev/null
+    rm -f "$dir/run/qmp-libxl-9"
+    same_state "$how"
+done
+
 title "what changed between two checkpoints"
 io 7 "write -P 4 8M 64k" "write -P 4 40M 128k" flush
 must run domid:7 driver:qcow2 guard arm:4444 cut drain keep stop
@@ -248,8 +285,43 @@ holds "$web" 2 0
 serve "$web" 7
 io 7 "read -P 2 0 64k" "write -P 7 0 64k"
 
+title "the device model dies between arm and cut"
+remember_files() { (cd "$dir" && ls -i "$(basename "$web")"*) | sort; }
+files=$(remember_files)
+exec 8<>"$dir/run/go"
+"$tool" xvda="$web" -- domid:7 driver:qcow2 guard arm:3333 wait cut \
+    <&8 >"$out" 2>&1 8>&- &
+job=$!
+timeout 20 tail -n +1 -f "$out" --pid=$job | grep -q -m1 waiting || fail "no arm"
+stop_serving 7 -9
+echo >&8
+wait $job && fail "a cut without a device model"
+exec 8>&-
+said "device model of domain 7"
+while pgrep -f "$CKPT_HELPER guard" >/dev/null; do
+    sleep 0.05 # lint: sleep ok: the guard has no event for others
+done
+[ "$(remember_files)" = "$files" ] || fail "files: $(remember_files)"
+holds "$web" 7 0
+serve "$web" 7
+
+title "and between cut and commit, with writes after the cut"
+exec 8<>"$dir/run/go"
+"$tool" xvda="$web" -- domid:7 driver:qcow2 guard arm:3333 cut drain wait undo \
+    <&8 >"$out" 2>&1 8>&- &
+job=$!
+timeout 20 tail -n +1 -f "$out" --pid=$job | grep -q -m1 waiting || fail "no cut"
+io 7 "write -P 7 0 64k" "write -P 8 48M 64k" flush
+stop_serving 7 -9
+echo >&8
+wait $job || fail "undo: $(cat "$out")"
+exec 8>&-
+[ "$(remember_files)" = "$files" ] || fail "files: $(remember_files)"
+holds "$web" 7 0
+holds "$web" 8 48M
+sound
+
 title "at rest: nobody has the files open"
-stop_serving 7
 must run driver:qcow2 guard arm:6666 cut drain keep stop
 holds "$web" 7 0
 must run driver:qcow2 guard arm:7777 undo stop
