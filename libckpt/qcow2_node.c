@@ -90,8 +90,7 @@ int qcow2_nodes_parse(struct ckpt *c, yajl_val list, struct qcow2_nodes *out)
     if (!out->list)
         return fail(c, -ENOMEM, "QMP");
     for (size_t i = 0; i < list->u.array.len; i++)
-        out->nr +=
-            read_node(c, list->u.array.values[i], &out->list[out->nr]);
+        out->nr += read_node(c, list->u.array.values[i], &out->list[out->nr]);
     return 0;
 }
 

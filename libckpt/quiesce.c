@@ -28,12 +28,11 @@ void quiesce_freeze(struct ckpt *c, struct quiesce *q, uint32_t domid,
     q->deadline_ms = deadline_ms ? deadline_ms : QUIESCE_TIMEOUT_MS;
     q->begin_us = now_us();
     q->is_asked = true;
-    rc = c->quiesce->freeze(c->quiesce->arg, domid, domain_uuid,
-                            q->deadline_ms);
+    rc =
+        c->quiesce->freeze(c->quiesce->arg, domid, domain_uuid, q->deadline_ms);
     q->is_frozen = !rc;
     if (rc)
-        warn(c, "the guest's filesystems were not frozen: %s",
-             strerror(-rc));
+        warn(c, "the guest's filesystems were not frozen: %s", strerror(-rc));
 }
 
 bool quiesce_thaw(struct ckpt *c, struct quiesce *q, uint32_t domid,
