@@ -38,9 +38,8 @@ int disk_pick(struct disk *d)
         if (rc != -ENOTSUP)
             return fail_prefix(c, rc, "disk %s", d->vdev);
         /* Each driver says what the disk lacks to be its. */
-        len +=
-            (size_t)snprintf(why + len, sizeof(why) - len, "%s%s: %s",
-                             len ? " " : "", disk_drivers[i]->name, c->error);
+        len += (size_t)snprintf(why + len, sizeof(why) - len, "%s%s",
+                                len ? " " : "", c->error);
         if (len >= sizeof(why))
             len = sizeof(why) - 1;
     }
