@@ -4,8 +4,9 @@
  * with every length checked, and a backing file that is no plain path of this
  * host is refused: "json:" and "nbd:" names make QEMU open anything.
  *
- * Overlays have subclusters of 4 KiB (extended L2 entries): the first write
- * to a block copies nothing more than that block.
+ * Overlays have QEMU's usual clusters.  With subclusters (extended L2 entries)
+ * the first write to a block would copy less, but QEMU before 8.1 dies in
+ * block-stream of such an image ("skip_bytes < pnum"), and the guest with it.
  */
 #include "qcow2_file.h"
 
@@ -218,15 +219,10 @@ int qcow2_make_overlay(struct ckpt *c, const char *path, const char *backing,
     const char *slash = strrchr(backing, '/');
     char size[32];
     /* -u: the backing file is in use, and is not to be opened. */
-    const char *argv[] = {
-        "qemu-img", "create",
-        "-q",       "-u",
-        "-f",       "qcow2",
-        "-o",       "extended_l2=on,cluster_size=128k,lazy_refcounts=off",
-        "-F",       "qcow2",
-        "-b",       slash ? slash + 1 : backing,
-        path,       size,
-        NULL};
+    const char *argv[] = {"qemu-img", "create", "-q",    "-u",
+                          "-f",       "qcow2",  "-F",    "qcow2",
+                          "-b",       slash ? slash + 1 : backing,
+                          path,       size,     NULL};
 
     snprintf(size, sizeof(size), "%" PRIu64, size_bytes);
     return spawn_run(c, argv, QEMU_IMG_TIMEOUT_MS, NULL);

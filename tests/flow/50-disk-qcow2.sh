@@ -54,7 +54,7 @@ serve() {
 stop_serving() { # DOMID [-9]
     local pid
     pid=$(cat "$dir/pid-$1")
-    kill ${2:-} "$pid"
+    kill ${2:+"$2"} "$pid"
     tail --pid="$pid" -f /dev/null
     rm -f "$dir/run/qmp-libxl-$1"
 }
@@ -265,6 +265,22 @@ sound
 must run driver:qcow2 "remove:$web.ckpt-1111-xvda" # the first file of all
 io 7 "read -P 3 0 64k" "read -P 4 40M 128k"
 holds "$web.ckpt-2222-xvda" 2 0
+sound
+
+title "and under a writer"
+for id in 4001 4002 4003; do
+    seq 0 400 | awk -v id=$id '{ print "write -q -P " id % 7 + 1, ($1 * 7919 + id) % 4000 * 4096 + 16777216 + 3 * 512, 2048 }' |
+        qemu-io -f raw "nbd+unix:///d?socket=$dir/nbd-7" >/dev/null 2>&1
+    must run domid:7 driver:qcow2 guard arm:$id cut drain keep stop
+done
+seq 0 3000 | awk '{ print "write -q -P 9", ($1 * 104729) % 4000 * 4096 + 16777216 + 512, 1024 }' |
+    qemu-io -f raw "nbd+unix:///d?socket=$dir/nbd-7" >"$dir/writer" 2>&1 &
+writer=$!
+must run driver:qcow2 "remove:$web.ckpt-4002-xvda" "remove:$web.ckpt-4001-xvda" \
+    "remove:$web.ckpt-4003-xvda"
+wait $writer || fail "the writer: $(tail -1 "$dir/writer")"
+kill -0 "$(cat "$dir/pid-7")" || fail "the device model is dead"
+io 7 "read -P 3 0 64k" "read -P 9 16777728 1k"
 sound
 
 title "rollback, under an open device"

@@ -377,7 +377,9 @@ void ckpt_info_fini(struct ckpt_info *info)
     size_t i;
 
     for (i = 0; i < info->nr_disks; i++) {
-        free(info->disks[i].vdev);
+        free(info->group);
+    free(info->group_id);
+    free(info->disks[i].vdev);
         free(info->disks[i].driver);
         free(info->disks[i].target);
         free(info->disks[i].snapshot);
