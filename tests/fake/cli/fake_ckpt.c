@@ -377,15 +377,15 @@ void ckpt_info_fini(struct ckpt_info *info)
     size_t i;
 
     for (i = 0; i < info->nr_disks; i++) {
-        free(info->group);
-    free(info->group_id);
-    free(info->disks[i].vdev);
+        free(info->disks[i].vdev);
         free(info->disks[i].driver);
         free(info->disks[i].target);
         free(info->disks[i].snapshot);
         free(info->disks[i].why_none);
     }
     free(info->disks);
+    free(info->group);
+    free(info->group_id);
     for (i = 0; i < sizeof(fields) / sizeof(*fields); i++)
         if (fields[i].kind == STRING)
             free(*(char **)((char *)info + fields[i].offset));
