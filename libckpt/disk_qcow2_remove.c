@@ -12,6 +12,10 @@
  * A file that a running QEMU has open is changed by that QEMU (block-stream),
  * another by qemu-img, which QEMU's locks keep from touching one in use.
  * Dying in the middle leaves every file readable; to remove again goes on.
+ *
+ * A file that several QEMUs have open (S2, when forks of it run beside the
+ * guest) can be written by none of them.  What is beneath it then stays, as a
+ * part of it: the checkpoint is gone, its file is not.
  */
 #include "disk_qcow2.h"
 
@@ -157,33 +161,69 @@ static int stream_in(struct removal *r, struct qmp *q, uint32_t domid,
     return rc;
 }
 
-/* 0: one of the running QEMUs had @path open, and did it. */
-static int stream_by_qemu(struct removal *r, const char *path)
+struct found {
+    uint32_t domid; /* of the one that has it open */
+    unsigned nr;    /* how many have */
+};
+
+/* Whether the QEMU of @domid has @path open. */
+static int look_in(struct removal *r, uint32_t domid, const char *path,
+                   struct found *out)
+{
+    struct qcow2_nodes nodes = {.nr = 0};
+    struct qmp *q = NULL;
+    int rc;
+
+    rc = qmp_new(r->c, domid, QMP_TIMEOUT_MS, &q);
+    if (!rc)
+        rc = qmp_connect(q);
+    if (rc == -ECONNREFUSED || rc == -ENOENT) {
+        rc = 0; /* left by one that is dead */
+    } else if (!rc) {
+        rc = qcow2_node_mend(q);
+        if (!rc)
+            rc = qcow2_nodes_read(q, &nodes);
+        if (!rc && qcow2_node_of(&nodes, path)) {
+            out->domid = domid;
+            out->nr++;
+        }
+        qcow2_nodes_fini(&nodes);
+    }
+    qmp_free(q);
+    return rc;
+}
+
+static int find_qemus(struct removal *r, const char *path, struct found *out)
 {
     const char *run = getenv("CKPT_QMP_DIR");
     DIR *dir = opendir(run ? run : "/var/run/xen");
-    struct qmp *q = NULL;
     struct dirent *e;
     uint32_t domid;
-    int rc = -ENOENT, n;
+    int rc = 0, n;
 
-    while (dir && rc == -ENOENT && (e = readdir(dir))) {
+    memset(out, 0, sizeof(*out));
+    while (dir && !rc && (e = readdir(dir))) {
         n = 0;
-        if (sscanf(e->d_name, "qmp-libxl-%" SCNu32 "%n", &domid, &n) != 1 ||
-            e->d_name[n])
-            continue;
-        rc = qmp_new(r->c, domid, QMP_TIMEOUT_MS, &q);
-        if (!rc)
-            rc = qmp_connect(q);
-        if (rc == -ECONNREFUSED)
-            rc = -ENOENT; /* left by one that is dead */
-        else if (!rc)
-            rc = stream_in(r, q, domid, path);
-        qmp_free(q);
-        q = NULL;
+        if (sscanf(e->d_name, "qmp-libxl-%" SCNu32 "%n", &domid, &n) == 1 &&
+            !e->d_name[n])
+            rc = look_in(r, domid, path, out);
     }
     if (dir)
         closedir(dir);
+    return rc;
+}
+
+static int stream_by(struct removal *r, uint32_t domid, const char *path)
+{
+    struct qmp *q = NULL;
+    int rc;
+
+    rc = qmp_new(r->c, domid, QMP_TIMEOUT_MS, &q);
+    if (!rc)
+        rc = qmp_connect(q);
+    if (!rc)
+        rc = stream_in(r, q, domid, path);
+    qmp_free(q);
     return rc;
 }
 
@@ -209,11 +249,19 @@ static int rebase(struct removal *r, const char *path)
                      NULL);
 }
 
+/* -EBUSY: several QEMUs read through @path, so none of them may write it. */
 static int detach(struct removal *r, const char *path)
 {
-    int rc = stream_by_qemu(r, path);
+    struct found found;
+    int rc = find_qemus(r, path, &found);
 
-    return rc == -ENOENT ? rebase(r, path) : rc;
+    if (rc)
+        return rc;
+    if (found.nr > 1)
+        return fail(r->c, -EBUSY,
+                    "%s is above it, and %u domains have that open.", path,
+                    found.nr);
+    return found.nr ? stream_by(r, found.domid, path) : rebase(r, path);
 }
 
 int qcow2_remove(struct ckpt *c, const char *snapshot)
@@ -236,6 +284,13 @@ int qcow2_remove(struct ckpt *c, const char *snapshot)
         rc = detach(&r, r.above[i]);
     if (!rc)
         rc = disk_file_unlink(c, snapshot);
+    if (rc == -EBUSY) {
+        /* It harms nobody, and what is above it needs it. */
+        warn(c, "%s stays, as part of what is above it: %s", snapshot,
+             c->error);
+        c->error[0] = '\0';
+        rc = 0;
+    }
     free(r.above);
     return rc;
 }

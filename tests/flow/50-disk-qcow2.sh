@@ -253,6 +253,12 @@ while pgrep -f "$CKPT_HELPER guard" >/dev/null; do
 done
 same_state "a fork that was killed"
 
+title "what several domains read through is not written to"
+must run driver:qcow2 "remove:$web.ckpt-2222-xvda"
+[ -e "$web.ckpt-2222-xvda" ] || fail "it is gone"
+io 7 "read -P 4 8M 64k" "read -P 3 0 64k"
+io 8 "read -P 9 8M 64k" "read -P 3 0 64k"
+
 title "a snapshot goes out of the middle of chains that are in use"
 must run driver:qcow2 "remove:$web.ckpt-4444-xvda" "remove:$web.ckpt-4444-xvda"
 [ ! -e "$web.ckpt-4444-xvda" ] || fail "it is still there"
