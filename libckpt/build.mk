@@ -6,12 +6,15 @@ LIB_XEN_SRCS := $(addprefix libckpt/xen_, \
 LIB_CORE_SRCS := $(addprefix libckpt/, \
 	ctx.c words.c steps.c op.c guard.c guard_main.c launch.c spawn.c \
 	bitmap.c mem.c mem_cow.c mem_dirty.c mem_stream.c machine.c qmp.c pack.c \
-	disk.c disks.c disk_lvmthin.c disk_lvmthin_use.c thin.c lvm.c dm.c \
+	disk.c disks.c disk_name.c disk_lvmthin.c disk_lvmthin_use.c \
+	disk_lvmthin_changed.c \
+	thin.c lvm.c dm.c disk_file.c disk_extents.c disk_reflink.c \
+	disk_qcow2.c disk_qcow2_remove.c disk_qcow2_changed.c disk_manual.c qcow2_file.c qcow2_node.c \
 	store.c store_dir.c store_dir_write.c store_dir_read.c \
 	store_dir_text.c store_format.c gfn_table.c safe_io.c \
-	checkpoint.c checkpoint_json.c json.c \
+	checkpoint.c checkpoint_group.c checkpoint_json.c json.c \
 	stream_write.c stream_read.c build.c watch.c \
-	take.c rollback.c fork.c query.c remove.c)
+	take.c group.c rollback.c fork.c query.c remove.c diff.c)
 
 # The process that outlives an operation.  It calls what the library does not
 # export, so it links the archive.

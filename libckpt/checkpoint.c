@@ -52,6 +52,10 @@ static int load(struct ckpt *c, const char *id, struct ckpt_info *info_out)
         ckpt_info_fini(info_out);
         rc = fail(c, -EUCLEAN, "%s: is of another checkpoint.", what);
     }
+    if (!rc && checkpoint_is_pending(c, info_out)) {
+        ckpt_info_fini(info_out);
+        rc = fail(c, -ENOENT, "Checkpoint %s is not whole yet.", id);
+    }
     return rc;
 }
 

@@ -5,6 +5,8 @@
  * One checkpoint as the user knows it: the manifest (struct ckpt_info as
  * JSON), names and ids, the tree of parents, each domain's head.
  */
+#include <stdbool.h>
+
 #include "ckpt.h"
 
 struct store;
@@ -42,6 +44,14 @@ int checkpoint_head(struct ckpt *c, const char *domain_uuid,
                     char id_out[CKPT_ID_LEN + 1]);
 int checkpoint_set_head(struct ckpt *c, const char *domain_uuid,
                         const char *id);
+
+/* While a group is being taken its members are not there for anybody: they are
+ * neither listed nor found.  @uuids ("UUID UUID …") are of its domains, whose
+ * locks the caller holds; NULL: the group is whole, all appear at once. */
+#define CHECKPOINT_GROUP_KEY "group." /* then its id: a value of the store */
+int checkpoint_set_group_pending(struct ckpt *c, const char *group_id,
+                                 const char *uuids);
+bool checkpoint_is_pending(struct ckpt *c, const struct ckpt_info *info);
 
 /* Takes @info out of the tree and the store: children get its parent, a head
  * on it moves to its parent.  The caller holds the domain's lock.

@@ -75,6 +75,8 @@ static const struct member info_members[] = {
     INFO(NUMBER, pause_disks_us,   INT64_MAX),
     INFO(NUMBER, still_us,         INT64_MAX),
     INFO(NUMBER, durable_us,       INT64_MAX),
+    INFO(TEXT_OPT, group,          64),
+    INFO(TEXT_OPT, group_id,       16),
 };
 
 static const struct member disk_members[] = {

@@ -130,6 +130,8 @@ struct ckpt_info {
     uint64_t durable_us;     /* begin of the call .. safe on disk */
     struct ckpt_disk *disks;
     size_t nr_disks;
+    char *group;    /* taken at one instant with others of this name; or NULL */
+    char *group_id; /* tells two groups of one name apart; or NULL */
 };
 CKPT_API void ckpt_info_fini(struct ckpt_info *info); /* zeroes it */
 
@@ -137,6 +139,7 @@ CKPT_API void ckpt_info_fini(struct ckpt_info *info); /* zeroes it */
 
 #define CKPT_TAKE_DISK_ONLY (1u << 0)    /* no memory, no machine state */
 #define CKPT_TAKE_LEAVE_PAUSED (1u << 1) /* the guest is paused afterwards */
+#define CKPT_TAKE_QUIESCE (1u << 2)      /* -ENOTSUP without freeze() */
 
 struct ckpt_take_opts {
     const char *name; /* NULL: made from the time, "20261121-004510" */
@@ -159,6 +162,16 @@ struct ckpt_take_opts {
 CKPT_API int ckpt_take(ckpt *c, const char *domain,
                        const struct ckpt_take_opts *opts,
                        struct ckpt_info *info_out);
+
+/* The same of several domains at one instant: all stand still before the first
+ * is cut, and none goes on before the last is.  Their checkpoints have
+ * info->group = @group and appear all at once, or none does.  @infos_out (may be
+ * NULL) has room for @nr and is filled on success. */
+#define CKPT_GROUP_MAX 32
+CKPT_API int ckpt_take_group(ckpt *c, const char *group,
+                             const char *const *domains, size_t nr,
+                             const struct ckpt_take_opts *opts,
+                             struct ckpt_info *infos_out);
 
 #define CKPT_ROLLBACK_LEAVE_PAUSED (1u << 0)
 /* The running domain may be destroyed before the new one stands, where the
@@ -227,6 +240,28 @@ struct ckpt_verify_result {
  * which page in which file; @result_out (may be NULL) is filled then too. */
 CKPT_API int ckpt_verify(ckpt *c, const char *checkpoint,
                          struct ckpt_verify_result *result_out);
+
+/* --- what changed on the disks ------------------------------------------- */
+
+struct ckpt_extent {
+    uint64_t offset_bytes;
+    uint64_t len_bytes;
+};
+struct ckpt_disk_diff {
+    char *vdev;
+    char *driver;
+    uint64_t size_bytes;         /* of the disk in the second checkpoint */
+    uint64_t changed_bytes;      /* sum over the extents */
+    struct ckpt_extent *extents; /* ascending, none touches the next */
+    size_t nr_extents;
+};
+/* For each disk that has a snapshot in both checkpoints: every byte in which
+ * @to differs from @from lies in one of its extents (which may hold equal
+ * bytes too).  *diffs_out is released with ckpt_diff_free().  -ENOTSUP: a
+ * disk's storage cannot tell. */
+CKPT_API int ckpt_diff(ckpt *c, const char *from, const char *to,
+                       struct ckpt_disk_diff **diffs_out, size_t *nr_out);
+CKPT_API void ckpt_diff_free(struct ckpt_disk_diff *diffs, size_t nr);
 
 /* --- reading a checkpoint's memory --------------------------------------- */
 

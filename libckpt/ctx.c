@@ -95,6 +95,8 @@ void ckpt_info_fini(struct ckpt_info *info)
     free(info->mem_driver);
     free(info->mem_why);
     free(info->xen_version);
+    free(info->group);
+    free(info->group_id);
     for (size_t i = 0; i < info->nr_disks; i++)
         disk_info_fini(&info->disks[i]);
     free(info->disks);

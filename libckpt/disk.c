@@ -19,25 +19,24 @@
 #include "disk_deed.h"
 
 const struct disk_driver *const disk_drivers[] = {
-    &disk_lvmthin,
-    NULL,
+    &disk_lvmthin, &disk_qcow2, &disk_reflink, &disk_manual, NULL,
 };
 
-int disk_pick(struct ckpt *c, const char *vdev, const char *target,
-              const struct disk_driver **drv_out)
+int disk_pick(struct disk *d)
 {
+    struct ckpt *c = d->c;
     char why[sizeof(c->error)] = "";
     size_t len = 0;
     int rc;
 
     for (size_t i = 0; disk_drivers[i]; i++) {
-        rc = disk_drivers[i]->probe(c, target);
+        rc = disk_drivers[i]->probe(d);
         if (rc == 0) {
-            *drv_out = disk_drivers[i];
+            d->drv = disk_drivers[i];
             return 0;
         }
         if (rc != -ENOTSUP)
-            return fail_prefix(c, rc, "disk %s", vdev);
+            return fail_prefix(c, rc, "disk %s", d->vdev);
         /* Each driver says what the disk lacks to be its. */
         len += (size_t)snprintf(why + len, sizeof(why) - len, "%s%s",
                                 len ? " " : "", c->error);
@@ -45,9 +44,9 @@ int disk_pick(struct ckpt *c, const char *vdev, const char *target,
             len = sizeof(why) - 1;
     }
     return fail(c, -ENOTSUP,
-                "disk %s (%s) cannot be snapshotted: %s Move it "
-                "to a thin volume, or exclude it by name.",
-                vdev, target, why);
+                "disk %s (%s) cannot be snapshotted: %s --exclude-disk %s "
+                "leaves it out.",
+                d->vdev, d->target, why, d->vdev);
 }
 
 int disk_driver_by_name(struct ckpt *c, const char *name,
@@ -60,6 +59,48 @@ int disk_driver_by_name(struct ckpt *c, const char *name,
         }
     }
     return fail(c, -ENOTSUP, "disk driver %s: not in this version.", name);
+}
+
+/* @arg's driver, and where its words begin. */
+static int split_arg(struct ckpt *c, const char *arg,
+                     const struct disk_driver **drv_out, const char **words_out)
+{
+    const size_t len = strcspn(arg, " ");
+    char name[32];
+
+    if (!arg[len] || len >= sizeof(name))
+        return fail(c, -EINVAL, "no deed of a disk driver: %s.", arg);
+    memcpy(name, arg, len);
+    name[len] = '\0';
+    *words_out = arg + len + 1;
+    return disk_driver_by_name(c, name, drv_out);
+}
+
+int disk_take_back(struct ckpt *c, const char *arg)
+{
+    const struct disk_driver *drv;
+    const char *words;
+    int rc = split_arg(c, arg, &drv, &words);
+
+    return rc ? rc : drv->take_back(c, words);
+}
+
+int disk_remove(struct ckpt *c, const char *arg)
+{
+    const struct disk_driver *drv;
+    const char *snapshot;
+    int rc = split_arg(c, arg, &drv, &snapshot);
+
+    return rc ? rc : drv->remove(c, snapshot);
+}
+
+int disk_no_changed(struct ckpt *c, const char *from, const char *to,
+                    disk_extent_fn *fn, void *arg)
+{
+    (void)fn, (void)arg;
+    return fail(c, -ENOTSUP,
+                "%s, %s: this driver cannot tell which blocks changed.", from,
+                to);
 }
 
 /* --- deeds ----------------------------------------------------------------- */
@@ -110,6 +151,31 @@ int disk_deed_begin(struct disk *d, enum guard_harm harm, disk_undo_fn *undo,
     struct disk_deed *deed = disk_deed_new(d);
 
     return deed ? disk_deed_add(d, deed, harm, undo, arg) : -ENOMEM;
+}
+
+static int words_arg(struct disk *d, const char *words, char arg[GUARD_ARG_MAX])
+{
+    if ((size_t)snprintf(arg, GUARD_ARG_MAX, "%s %s", d->drv->name, words) >=
+        GUARD_ARG_MAX)
+        return fail(d->c, -ENAMETOOLONG, "%s: a shorter path is needed",
+                    d->target);
+    return 0;
+}
+
+int disk_deed_words(struct disk *d, enum guard_harm harm, const char *words)
+{
+    char arg[GUARD_ARG_MAX];
+    int rc = words_arg(d, words, arg);
+
+    return rc ? rc : disk_deed_begin(d, harm, disk_take_back, arg);
+}
+
+int disk_deed_words_after(struct disk *d, const char *words)
+{
+    char arg[GUARD_ARG_MAX];
+    int rc = words_arg(d, words, arg);
+
+    return rc ? rc : disk_deed_after(d, GUARD_DISK_MOVED, disk_take_back, arg);
 }
 
 int disk_deed_strike(struct disk *d)
@@ -213,6 +279,7 @@ void disk_fini(struct disk *d)
     forget(d);
     free(d->vdev);
     free(d->target);
+    free(d->format);
     free(d->snapshot);
     free(d->priv);
     memset(d, 0, sizeof(*d));

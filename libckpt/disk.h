@@ -4,10 +4,8 @@
 /*
  * The disks of a domain.  Every kind of storage is one table of verbs; the
  * three beats are arm (guest runs), cut (guest suspended: short, no helper
- * program) and drain (guest runs again), with undo back to before arm.
- *
- * From cut to drain the guest's I/O waits, so drain comes right after the
- * guest was resumed, before anything long.
+ * program) and drain (guest runs again), with undo back to before arm.  From
+ * cut to drain the guest's I/O waits: drain comes before anything long.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,12 +20,20 @@ struct disk_deed;
 #define DISK_CAP_QUICK_CUT (1u << 0) /* cut takes milliseconds */
 #define DISK_CAP_FORK (1u << 1)
 
+/* A run of bytes of a disk that two snapshots of it may differ in. */
+struct disk_extent {
+    uint64_t offset_bytes;
+    uint64_t len_bytes;
+};
+/* Not 0: stop, and return it. */
+typedef int disk_extent_fn(void *arg, const struct disk_extent *e);
+
 struct disk_driver {
     const char *name;
     unsigned caps; /* DISK_CAP_* */
     /* 0: mine.  -ENOTSUP: not mine, try the next; the error text says what
-     * @target lacks.  Else: stop, say why. */
-    int (*probe)(struct ckpt *c, const char *target);
+     * d->target lacks.  Else: stop, say why.  Leaves no trace in @d. */
+    int (*probe)(struct disk *d);
     /* A snapshot for checkpoint @id can be made: room, names.  May be slow.
      * Fills d->size_bytes and d->snapshot. */
     int (*arm)(struct disk *d, const char *id);
@@ -35,7 +41,7 @@ struct disk_driver {
     int (*cut)(struct disk *d);
     /* The snapshot exists, I/O flows again. */
     int (*drain)(struct disk *d);
-    /* As before arm, rollback or fork; harmless at any time, and twice. */
+    /* As before arm, rollback or fork; harmless, and twice too. */
     void (*undo)(struct disk *d);
     /* d->target now has @snapshot's content; what it had is kept aside until
      * rollback_end(@keep_new).  The guest may still run on the old content:
@@ -51,7 +57,16 @@ struct disk_driver {
     int (*remove)(struct ckpt *c, const char *snapshot);
     /* The snapshot is there and whole, as far as can be told. */
     int (*check)(struct ckpt *c, const char *snapshot);
+    /* Takes one deed back that the driver wrote down in its own @words; 0
+     * also when there is nothing to take back (any more). */
+    int (*take_back)(struct ckpt *c, const char *words);
+    /* Every byte in which @to differs from @from lies in an extent given to
+     * @fn, in ascending order; -ENOTSUP: cannot tell. */
+    int (*changed)(struct ckpt *c, const char *from, const char *to,
+                   disk_extent_fn *fn, void *arg);
 };
+
+#define DISK_NO_DOMAIN UINT32_MAX
 
 struct disk {
     struct ckpt *c;  /* borrowed */
@@ -59,7 +74,9 @@ struct disk {
     const struct disk_driver *drv;
     char *vdev;           /* owned; "xvda" */
     char *target;         /* owned; as the configuration names it */
-    char *snapshot;       /* owned; filled by arm */
+    char *format;         /* owned; "raw", "qcow2", ...; NULL: not known */
+    uint32_t domid;       /* it belongs to, running; or DISK_NO_DOMAIN */
+    char *snapshot;       /* owned; filled by arm, or from a checkpoint */
     const char *why_none; /* static; set for a disk without one */
     uint64_t size_bytes;
     void *priv;              /* the driver's own, freed by undo/end */
@@ -69,14 +86,20 @@ struct disk {
 
 /* All drivers in probing order, ended by NULL. */
 extern const struct disk_driver *const disk_drivers[];
-extern const struct disk_driver disk_lvmthin;
+extern const struct disk_driver disk_lvmthin, disk_qcow2, disk_reflink;
+extern const struct disk_driver disk_manual;
 
-/* The driver for @target, or -ENOTSUP with the disk named and the reason. */
-int disk_pick(struct ckpt *c, const char *vdev, const char *target,
-              const struct disk_driver **drv_out);
+/* Fills d->drv, or -ENOTSUP with the disk named and the reasons. */
+int disk_pick(struct disk *d);
 /* By the name in a manifest. */
 int disk_driver_by_name(struct ckpt *c, const char *name,
                         const struct disk_driver **drv_out);
+/* "DRIVER WORDS", "DRIVER SNAPSHOT": what the guard does with its records. */
+int disk_take_back(struct ckpt *c, const char *arg);
+int disk_remove(struct ckpt *c, const char *arg);
+/* For a driver that cannot tell: -ENOTSUP. */
+int disk_no_changed(struct ckpt *c, const char *from, const char *to,
+                    disk_extent_fn *fn, void *arg);
 /* What was done is meant to stay (the checkpoint is committed, the domain
  * runs): nothing of it is undone any more, neither by us nor by the guard.
  * What a rollback kept aside is then the guard's to throw away, until

@@ -29,12 +29,15 @@ int disk_deed_add(struct disk *d, struct disk_deed *deed, enum guard_harm harm,
 /* Both of the above. */
 int disk_deed_begin(struct disk *d, enum guard_harm harm, disk_undo_fn *undo,
                     const char *arg);
+/* A deed of the driver's own @words, for its take_back(). */
+int disk_deed_words(struct disk *d, enum guard_harm harm, const char *words);
 /* The last one is undone, or meant to stay: forgotten. */
 int disk_deed_strike(struct disk *d);
 /* A deed that disk_keep() brings about: the volume that is superfluous once
  * the rest stays.  Forgotten when all is taken back before that. */
 int disk_deed_after(struct disk *d, enum guard_harm harm, disk_undo_fn *undo,
                     const char *arg);
+int disk_deed_words_after(struct disk *d, const char *words);
 /* Undoes it, after disk_keep(). */
 int disk_deed_undo_after(struct disk *d);
 /* Takes all back.  One that cannot be taken back stays with the guard, and

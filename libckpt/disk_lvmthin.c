@@ -29,7 +29,6 @@
  */
 #include "disk_lvmthin.h"
 
-#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +38,7 @@
 
 #include "ctx.h"
 #include "disk_deed.h"
+#include "disk_name.h"
 #include "dm.h"
 
 /* The cut waits this long for LVM's lock, and for another's suspension. */
@@ -46,8 +46,9 @@
 
 /* --- the driver's own ------------------------------------------------------ */
 
-static int lvmthin_probe(struct ckpt *c, const char *target)
+static int lvmthin_probe(struct disk *d)
 {
+    struct ckpt *c = d->c;
     struct thin t;
     int fd, rc;
 
@@ -56,7 +57,7 @@ static int lvmthin_probe(struct ckpt *c, const char *target)
         return fail(c, -ENOTSUP, "no device-mapper here, so no LVM.");
     if (rc)
         return fail(c, rc, "/dev/mapper/control");
-    rc = thin_look(c, fd, target, &t);
+    rc = thin_look(c, fd, d->target, &t);
     close(fd);
     return rc;
 }
@@ -174,6 +175,7 @@ static int arm(struct disk *d, struct lvmthin *p, const char *name)
         return rc;
     p->suspension = disk_deed_new(d);
     len = strlen(t->vg) + 1 + strlen(name) + 1;
+    free(d->snapshot);
     d->snapshot = malloc(len);
     if (!p->suspension || !d->snapshot)
         return fail(d->c, -ENOMEM, "%s", d->target);
@@ -183,19 +185,12 @@ static int arm(struct disk *d, struct lvmthin *p, const char *name)
     return rc ? rc : make_record(d, p, name);
 }
 
-static bool is_plain(const char *s)
-{
-    while (isalnum((unsigned char)*s))
-        s++;
-    return !*s;
-}
-
 static int lvmthin_arm(struct disk *d, const char *id)
 {
     char name[DM_NAME_MAX];
     int rc;
 
-    if (!is_plain(id) || !is_plain(d->vdev) ||
+    if (!disk_name_is_plain(id) || !disk_name_is_plain(d->vdev) ||
         (size_t)snprintf(name, sizeof(name), "ckpt-%s-%s", id, d->vdev) >=
             sizeof(name))
         return fail(d->c, -EINVAL, "ckpt-%s-%s: no name for a volume.", id,
@@ -309,8 +304,12 @@ static void lvmthin_undo(struct disk *d)
 {
     disk_deed_undo_all(d);
     lvmthin_priv_free(d);
-    free(d->snapshot);
-    d->snapshot = NULL;
+}
+
+/* Its deeds have harms of their own. */
+static int lvmthin_take_back(struct ckpt *c, const char *words)
+{
+    return fail(c, -EINVAL, "lvmthin: no deed: %s.", words);
 }
 
 const struct disk_driver disk_lvmthin = {
@@ -326,4 +325,6 @@ const struct disk_driver disk_lvmthin = {
     .fork = lvmthin_fork,
     .remove = lvmthin_remove,
     .check = lvmthin_check,
+    .take_back = lvmthin_take_back,
+    .changed = lvmthin_changed,
 };

@@ -2,8 +2,9 @@
 #ifndef CKPT_DISK_LVMTHIN_H
 #define CKPT_DISK_LVMTHIN_H
 /*
- * The two halves of the lvmthin driver: disk_lvmthin.c makes snapshots, with
- * the three beats; disk_lvmthin_use.c uses them.
+ * The parts of the lvmthin driver: disk_lvmthin.c makes snapshots, with
+ * the three beats; disk_lvmthin_use.c uses them;
+ * disk_lvmthin_changed.c says what changed between two.
  */
 #include "disk.h"
 #include "lvm.h"
@@ -44,5 +45,14 @@ int lvmthin_fork(struct disk *d, const char *snapshot, const char *name,
                  char **target_out);
 int lvmthin_remove(struct ckpt *c, const char *snapshot);
 int lvmthin_check(struct ckpt *c, const char *snapshot);
+
+int lvmthin_changed(struct ckpt *c, const char *from, const char *to,
+                    disk_extent_fn *fn, void *arg);
+
+struct disk_extents;
+/* One line of thin_delta's XML; *block_bytes is 0 until a line has told it.
+ * -EUCLEAN: not understood. */
+int lvmthin_read_delta(const char *line, uint64_t *block_bytes,
+                       struct disk_extents *out);
 
 #endif

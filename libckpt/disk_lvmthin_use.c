@@ -13,8 +13,6 @@
  */
 #include "disk_lvmthin.h"
 
-#include <ctype.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +20,7 @@
 
 #include "ctx.h"
 #include "disk_deed.h"
+#include "disk_name.h"
 
 /* -EEXIST with @hint when it is taken. */
 static int check_free(struct ckpt *c, const struct lvm_list *l, const char *vg,
@@ -205,34 +204,11 @@ int lvmthin_rollback_end(struct disk *d, bool is_new_kept)
 
 /* --- fork, remove, check --------------------------------------------------- */
 
-/* FNV-1a, so that two names that were cut or changed stay two. */
-static uint32_t hash(const char *s)
-{
-    uint32_t h = 2166136261u;
-
-    while (*s)
-        h = (h ^ (unsigned char)*s++) * 16777619u;
-    return h;
-}
-
 /* "fork-NAME-VDEV", as LVM allows it. */
 static int name_fork(struct ckpt *c, const char *vg, const char *domain,
                      const char *vdev, char out[DM_NAME_MAX])
 {
-    char plain[64], name[DM_NAME_MAX], suffix[16] = "";
-    bool is_changed = strlen(domain) >= sizeof(plain);
-
-    snprintf(plain, sizeof(plain), "%.*s", (int)sizeof(plain) - 1, domain);
-    for (char *s = plain; *s; s++) {
-        if (isalnum((unsigned char)*s) || strchr("+_.-", *s))
-            continue;
-        *s = '_';
-        is_changed = true;
-    }
-    if (is_changed)
-        snprintf(suffix, sizeof(suffix), ".%08" PRIx32, hash(domain));
-    snprintf(name, sizeof(name), LVMTHIN_FORK "%s%s-%s", plain, suffix, vdev);
-    memcpy(out, name, sizeof(name));
+    disk_name_fork(domain, vdev, out, DM_NAME_MAX);
     return lvmthin_check_name(c, vg, out);
 }
 

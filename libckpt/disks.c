@@ -55,7 +55,9 @@ static int open_one(struct disk *d, struct op *op, const struct xen_disk *from,
     d->g = op->g;
     d->vdev = strdup(from->vdev);
     d->target = strdup(from->target);
-    if (!d->vdev || !d->target)
+    d->format = strdup(from->format);
+    d->domid = op->dom.domid;
+    if (!d->vdev || !d->target || !d->format)
         return fail(op->c, -ENOMEM, "disk %s", from->vdev);
     d->why_none = reason_for_none(from, exclude);
     if (d->why_none)
@@ -65,7 +67,7 @@ static int open_one(struct disk *d, struct op *op, const struct xen_disk *from,
                     "disk %s (%s) is served by another domain: it cannot be "
                     "snapshotted from here. --exclude-disk %s leaves it out.",
                     d->vdev, d->target, d->vdev);
-    return disk_pick(op->c, d->vdev, d->target, &d->drv);
+    return disk_pick(d);
 }
 
 int disks_open(struct disks *d, struct op *op, const char *const *exclude)
@@ -113,6 +115,7 @@ int disks_open_info(struct disks *d, struct op *op,
         to->target = strdup(from->target);
         to->snapshot = strdup(from->snapshot);
         to->size_bytes = from->size_bytes;
+        to->domid = DISK_NO_DOMAIN;
         d->nr++;
         if (!to->vdev || !to->target || !to->snapshot)
             return fail(op->c, -ENOMEM, "disk %s", from->vdev);

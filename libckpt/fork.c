@@ -240,8 +240,7 @@ static int child_keep(struct fork *f, struct ckpt_domain *out)
     return 0;
 }
 
-/* Ends the child's turn; of one that does not stand nothing is left.  (After
- * it there is no other: undo also forgets which snapshots to clone.) */
+/* Ends the child's turn; of one that does not stand nothing is left. */
 static void child_end(struct fork *f, bool stands)
 {
     size_t i;

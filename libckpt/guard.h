@@ -30,10 +30,15 @@ enum guard_harm {
     GUARD_DM_SUSPEND,  /* arg: "uuid name", the device holds its I/O */
     GUARD_LV_REMOVE,   /* arg: "vg/lv" with our tag, or "vg/lv uuid" */
     GUARD_LV_RENAME,   /* arg: "vg/now vg/before uuid", to be renamed back */
+    GUARD_DISK_MADE,   /* arg: "driver words", for its take_back(); a thing
+                           of a checkpoint, which a committed one keeps */
+    GUARD_DISK_MOVED,  /* the same, whatever is committed */
+    GUARD_DISK_REMOVE, /* arg: "driver snapshot", of a checkpoint deleted */
     GUARD_DOMAIN,      /* domid: half-built, to be destroyed */
     GUARD_DOMAIN_NAME, /* domid, arg: the name to give back */
     GUARD_UNLESS_FILE, /* arg: once this file exists the checkpoint is
-                           committed, and no GUARD_LV_REMOVE is undone */
+                           committed, and neither GUARD_LV_REMOVE nor
+                           GUARD_DISK_MADE is undone */
     GUARD_NR
 };
 

@@ -34,6 +34,7 @@
 #include <unistd.h>
 
 #include "ctx.h"
+#include "disk.h"
 #include "dm.h"
 #include "guard_record.h"
 #include "lvm.h"
@@ -136,10 +137,21 @@ static int undo_lv_rename(struct ckpt *c, const struct guard_record *r)
     return lvm_undo_rename(c, r->arg);
 }
 
+static int undo_disk(struct ckpt *c, const struct guard_record *r)
+{
+    return disk_take_back(c, r->arg);
+}
+
+static int undo_disk_remove(struct ckpt *c, const struct guard_record *r)
+{
+    return disk_remove(c, r->arg);
+}
+
 enum kind {
     DOMAIN,
     DEVICE,
-    VOLUME
+    VOLUME,
+    DISK
 };
 
 /* clang-format off */
@@ -169,6 +181,12 @@ static const struct {
         "the making of the logical volume", "lvremove" },
     [GUARD_LV_RENAME] = { undo_lv_rename, VOLUME,
         "the renaming of the logical volume", "lvrename" },
+    [GUARD_DISK_MADE] = { undo_disk, DISK,
+        "a snapshot being made by driver", "see xl-checkpoint(1):" },
+    [GUARD_DISK_MOVED] = { undo_disk, DISK,
+        "a change of a disk by driver", "see xl-checkpoint(1):" },
+    [GUARD_DISK_REMOVE] = { undo_disk_remove, DISK,
+        "the removal by driver", "see xl-checkpoint(1):" },
     [GUARD_DOMAIN] = { undo_domain, DOMAIN,
         "the half-built domain", "xl destroy" },
     [GUARD_DOMAIN_NAME] = { undo_domain_name, DOMAIN,
@@ -191,6 +209,9 @@ static void name_object(const struct guard_record *r, char *text,
         break;
     case DEVICE: /* "uuid name" */
         snprintf(text, room_bytes, "%s", space ? space + 1 : r->arg);
+        break;
+    case DISK: /* "driver words" */
+        snprintf(text, room_bytes, "%s", r->arg);
         break;
     case VOLUME: /* "names", "names uuid" */
         snprintf(text, room_bytes, "%.*s",
@@ -255,7 +276,7 @@ static size_t undo_round(struct watch *w)
 
     for (size_t i = w->nr; i-- > 0;) {
         struct harm *h = &w->harms[i];
-        const bool is_volume = rows[h->r.harm].kind == VOLUME;
+        const bool is_volume = rows[h->r.harm].kind >= VOLUME;
 
         if (h->is_undone)
             continue;
@@ -282,6 +303,11 @@ static void report_round(const struct watch *w, bool *said)
     }
 }
 
+static bool is_of_checkpoint(uint32_t harm)
+{
+    return harm == GUARD_LV_REMOVE || harm == GUARD_DISK_MADE;
+}
+
 /* A checkpoint that was committed keeps its volumes, whenever we died. */
 static void forget_committed(struct watch *w)
 {
@@ -294,7 +320,7 @@ static void forget_committed(struct watch *w)
             committed = true;
     for (i = 0; i < w->nr; i++) {
         if (w->harms[i].r.harm == GUARD_UNLESS_FILE ||
-            (committed && w->harms[i].r.harm == GUARD_LV_REMOVE))
+            (committed && is_of_checkpoint(w->harms[i].r.harm)))
             continue;
         w->harms[n++] = w->harms[i];
     }

@@ -13,7 +13,7 @@
 /* --- reading ------------------------------------------------------------- */
 
 /* NULL, or what in the text is more than we take. */
-static const char *scan(const char *text)
+static const char *scan(const char *text, unsigned max_depth)
 {
     unsigned depth = 0;
     bool in_string = false;
@@ -27,7 +27,7 @@ static const char *scan(const char *text)
         } else if (*p == '"') {
             in_string = !in_string;
         } else if (!in_string && (*p == '{' || *p == '[')) {
-            if (++depth > JSON_DEPTH_MAX)
+            if (++depth > max_depth)
                 return "nested too deep";
         } else if (!in_string && (*p == '}' || *p == ']')) {
             if (depth)
@@ -64,6 +64,12 @@ static const char *check_members(yajl_val v)
 int json_parse(struct ckpt *c, const char *what, const char *text,
                size_t max_bytes, yajl_val *tree_out)
 {
+    return json_parse_deep(c, what, text, max_bytes, JSON_DEPTH_MAX, tree_out);
+}
+
+int json_parse_deep(struct ckpt *c, const char *what, const char *text,
+                    size_t max_bytes, unsigned max_depth, yajl_val *tree_out)
+{
     char error[160] = "";
     const char *wrong;
     yajl_val tree;
@@ -71,7 +77,7 @@ int json_parse(struct ckpt *c, const char *what, const char *text,
     *tree_out = NULL;
     if (strnlen(text, max_bytes + 1) > max_bytes)
         return fail(c, -EUCLEAN, "%s: longer than %zu bytes.", what, max_bytes);
-    wrong = scan(text);
+    wrong = scan(text, max_depth);
     if (wrong)
         return fail(c, -EUCLEAN, "%s: %s.", what, wrong);
     tree = yajl_tree_parse(text, error, sizeof(error));

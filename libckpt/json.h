@@ -22,6 +22,9 @@ struct ckpt;
 /* The document, owned, released with yajl_tree_free(). */
 int json_parse(struct ckpt *c, const char *what, const char *text,
                size_t max_bytes, yajl_val *tree_out);
+/* The same with another limit than JSON_DEPTH_MAX, for what others write. */
+int json_parse_deep(struct ckpt *c, const char *what, const char *text,
+                    size_t max_bytes, unsigned max_depth, yajl_val *tree_out);
 
 /* The member, borrowed from @object; NULL when there is none. */
 yajl_val json_member(yajl_val object, const char *key);

@@ -1,72 +1,160 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
- * A QMP conversation of one command: greeting, qmp_capabilities, the command.
- * Answers come one object a line; events may come between.  Commands are those
- * libxl uses for save and restore (libxl_qmp.c): stop, cont,
- * xen-save-devices-state, xen-set-global-dirty-log.
+ * A QMP conversation: greeting, qmp_capabilities, commands.  Answers come one
+ * object a line; events may come between and are counted.  What QEMU says is
+ * bounded in length and depth: a guest may have got hold of it.
+ *
+ * The single commands are those libxl uses for save and restore
+ * (libxl_qmp.c): stop, cont, xen-save-devices-state, xen-set-global-dirty-log.
  */
 #include "qmp.h"
 
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
-#include <yajl/yajl_tree.h>
 
 #include "ctx.h"
+#include "json.h"
 
-#define QMP_TIMEOUT_US 10000000ull
-#define QMP_LINE_MAX 65536
+#define FIRST_ROOM (64u << 10)
+/* A chain of files is told from each of its files on, one within the other. */
+#define LINE_MAX_BYTES (64u << 20)
+#define DEPTH_MAX 512u
 
 struct qmp {
-    struct ckpt *c; /* may be NULL */
+    struct ckpt *c;       /* may be NULL */
+    struct ckpt *scratch; /* owned: words that nobody wants */
     uint32_t domid;
+    uint64_t timeout_us;
     int fd;
-    size_t have;
-    char line[QMP_LINE_MAX];
+    unsigned nr_events;
+    char *line; /* owned */
+    size_t have, room;
 };
 
 static int words(const struct qmp *q, int rc, const char *what)
 {
     if (!q->c)
         return rc;
-    return fail(q->c, rc == -ENOENT ? -EIO : rc,
+    return fail(q->c, rc == -ENOENT || rc == -ECONNREFUSED ? -EIO : rc,
                 "device model of domain %u: %s", q->domid, what);
+}
+
+/* --- the connection -------------------------------------------------------- */
+
+int qmp_new(struct ckpt *c, uint32_t domid, unsigned timeout_ms,
+            struct qmp **q_out)
+{
+    struct qmp *q = calloc(1, sizeof(*q));
+
+    if (q) {
+        q->c = c;
+        q->domid = domid;
+        q->timeout_us = (uint64_t)timeout_ms * 1000;
+        q->fd = -1;
+        q->room = FIRST_ROOM;
+        q->line = malloc(q->room);
+        q->scratch = calloc(1, sizeof(*q->scratch));
+    }
+    *q_out = q;
+    if (q && q->line && q->scratch)
+        return 0;
+    qmp_free(q);
+    *q_out = NULL;
+    return c ? fail(c, -ENOMEM, "QMP") : -ENOMEM;
+}
+
+void qmp_hang_up(struct qmp *q)
+{
+    if (q->fd >= 0)
+        close(q->fd);
+    q->fd = -1;
+    q->have = 0;
+}
+
+void qmp_free(struct qmp *q)
+{
+    if (!q)
+        return;
+    qmp_hang_up(q);
+    free(q->line);
+    free(q->scratch);
+    free(q);
+}
+
+void qmp_set_timeout(struct qmp *q, unsigned timeout_ms)
+{
+    q->timeout_us = (uint64_t)timeout_ms * 1000;
+}
+
+struct ckpt *qmp_ctx(const struct qmp *q)
+{
+    return q->c ? q->c : q->scratch;
 }
 
 static int dial(struct qmp *q)
 {
-    struct sockaddr_un addr = { .sun_family = AF_UNIX };
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    const char *dir = getenv("CKPT_QMP_DIR");
+    int rc;
 
-    snprintf(addr.sun_path, sizeof(addr.sun_path),
-             "/var/run/xen/qmp-libxl-%u", q->domid);
+    if (snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/qmp-libxl-%u",
+                 dir ? dir : "/var/run/xen",
+                 q->domid) >= (int)sizeof(addr.sun_path))
+        return words(q, -ENAMETOOLONG, "its QMP socket");
     q->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (q->fd < 0)
         return words(q, -errno, "socket");
-    if (connect(q->fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
-        return words(q, -errno, "connecting to its QMP socket");
+    if (connect(q->fd, (struct sockaddr *)&addr, sizeof(addr)) == 0)
+        return 0;
+    rc = -errno;
+    words(q, rc, "connecting to its QMP socket");
+    return rc;
+}
+
+/* --- lines ----------------------------------------------------------------- */
+
+static int make_room(struct qmp *q)
+{
+    char *line;
+
+    if (q->have < q->room)
+        return 0;
+    if (q->room >= LINE_MAX_BYTES)
+        return words(q, -EPROTO, "a QMP line is too long");
+    line = realloc(q->line, q->room * 2);
+    if (!line)
+        return words(q, -ENOMEM, "QMP");
+    q->line = line;
+    q->room *= 2;
     return 0;
 }
 
 /* One line into q->line, NUL-terminated; what follows it stays behind it. */
 static int read_line(struct qmp *q, uint64_t deadline_us, size_t *len_out)
 {
-    struct pollfd pfd = { .fd = q->fd, .events = POLLIN };
+    struct pollfd pfd = {.fd = q->fd, .events = POLLIN};
+    size_t looked = 0;
     uint64_t now;
     char *end;
     ssize_t n;
+    int rc;
 
-    while (!(end = memchr(q->line, '\n', q->have))) {
+    while (!(end = memchr(q->line + looked, '\n', q->have - looked))) {
+        looked = q->have;
         now = now_us();
         if (now >= deadline_us)
             return words(q, -ETIMEDOUT, "no answer by QMP");
-        if (q->have == sizeof(q->line))
-            return words(q, -EPROTO, "a QMP line is too long");
+        rc = make_room(q);
+        if (rc)
+            return rc;
         if (poll(&pfd, 1, (int)((deadline_us - now) / 1000 + 1)) < 1)
             continue; /* the deadline decides */
-        n = read(q->fd, q->line + q->have, sizeof(q->line) - q->have);
+        n = read(q->fd, q->line + q->have, q->room - q->have);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
@@ -78,79 +166,150 @@ static int read_line(struct qmp *q, uint64_t deadline_us, size_t *len_out)
     return 0;
 }
 
-/* Waits for "return" or "error"; events and the greeting are passed over.
- * @greeting: the greeting is what is waited for. */
-static int read_answer(struct qmp *q, bool greeting)
+/* The next object, owned. */
+static int read_object(struct qmp *q, uint64_t deadline_us, yajl_val *out)
 {
-    const char *path_return[] = { "return", NULL };
-    const char *path_greeting[] = { "QMP", NULL };
-    const char *path_error[] = { "error", "desc", NULL };
-    uint64_t deadline_us = now_us() + QMP_TIMEOUT_US;
-    yajl_val tree, v;
+    char what[64];
     size_t len = 0;
     int rc;
 
+    rc = read_line(q, deadline_us, &len);
+    if (rc)
+        return rc;
+    snprintf(what, sizeof(what), "device model of domain %u: QMP", q->domid);
+    rc = json_parse_deep(qmp_ctx(q), what, q->line, LINE_MAX_BYTES, DEPTH_MAX,
+                         out);
+    memmove(q->line, q->line + len, q->have - len);
+    q->have -= len;
+    if (!rc && json_member(*out, "event"))
+        q->nr_events++;
+    return rc;
+}
+
+/* Takes member @key out of @tree, which is freed. */
+static void take_member(yajl_val tree, const char *key, yajl_val *out)
+{
+    for (size_t i = 0; out && i < tree->u.object.len; i++) {
+        if (strcmp(tree->u.object.keys[i], key))
+            continue;
+        *out = tree->u.object.values[i];
+        tree->u.object.values[i] = NULL; /* yajl_tree_free() passes it over */
+    }
+    yajl_tree_free(tree);
+}
+
+/* Waits for member @key, or "error"; all else is passed over. */
+static int read_answer(struct qmp *q, const char *key, yajl_val *out)
+{
+    const uint64_t deadline_us = now_us() + q->timeout_us;
+    const char *desc;
+    yajl_val tree;
+    int rc;
+
     for (;;) {
-        rc = read_line(q, deadline_us, &len);
+        rc = read_object(q, deadline_us, &tree);
         if (rc)
             return rc;
-        tree = yajl_tree_parse(q->line, NULL, 0);
-        memmove(q->line, q->line + len, q->have - len);
-        q->have -= len;
-        if (!tree)
-            return words(q, -EPROTO, "QMP answer is not JSON");
-        v = yajl_tree_get(tree, path_error, yajl_t_string);
-        if (v) {
-            rc = words(q, -EIO, YAJL_GET_STRING(v));
+        if (json_member(tree, key)) {
+            take_member(tree, key, out);
+            return 0;
+        }
+        if (json_member(tree, "error")) {
+            desc = YAJL_GET_STRING(
+                json_member(json_member(tree, "error"), "desc"));
+            rc = words(q, -EIO, desc ? desc : "an error without words");
             yajl_tree_free(tree);
             return rc;
         }
-        v = yajl_tree_get(tree, greeting ? path_greeting : path_return,
-                          yajl_t_any);
         yajl_tree_free(tree);
-        if (v)
-            return 0;
     }
 }
 
-static int say_line(struct qmp *q, const char *line)
+static int send_text(struct qmp *q, const char *text, size_t len)
 {
-    size_t len = strlen(line);
+    ssize_t n;
 
-    if (send(q->fd, line, len, MSG_NOSIGNAL) != (ssize_t)len)
-        return words(q, errno ? -errno : -EIO, "sending by QMP");
-    return read_answer(q, false);
+    while (len) {
+        n = send(q->fd, text, len, MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return words(q, -errno, "sending by QMP");
+        text += n;
+        len -= (size_t)n;
+    }
+    return 0;
 }
+
+/* --- the conversation ------------------------------------------------------ */
+
+int qmp_call(struct qmp *q, const char *command, yajl_val *answer_out)
+{
+    int rc;
+
+    if (answer_out)
+        *answer_out = NULL;
+    rc = send_text(q, command, strlen(command));
+    if (!rc)
+        rc = send_text(q, "\r\n", 2);
+    return rc ? rc : read_answer(q, "return", answer_out);
+}
+
+int qmp_connect(struct qmp *q)
+{
+    int rc;
+
+    qmp_hang_up(q);
+    rc = dial(q);
+    if (!rc)
+        rc = read_answer(q, "QMP", NULL);
+    if (!rc)
+        rc = qmp_call(q, "{\"execute\":\"qmp_capabilities\"}", NULL);
+    if (rc)
+        qmp_hang_up(q);
+    return rc;
+}
+
+int qmp_await_event(struct qmp *q, unsigned *seen, unsigned timeout_ms)
+{
+    const uint64_t deadline_us = now_us() + (uint64_t)timeout_ms * 1000;
+    yajl_val tree;
+    int rc = 0;
+
+    while (timeout_ms && *seen == q->nr_events && !rc) {
+        rc = read_object(q, deadline_us, &tree);
+        if (!rc)
+            yajl_tree_free(tree);
+    }
+    *seen = q->nr_events;
+    return rc;
+}
+
+/* --- single commands ------------------------------------------------------- */
 
 static int command(struct ckpt *c, uint32_t domid, const char *line)
 {
-    struct qmp q = { .c = c, .domid = domid, .fd = -1 };
+    struct qmp *q;
     int rc;
 
-    rc = dial(&q);
-    if (rc)
-        goto out;
-    rc = read_answer(&q, true);
-    if (rc)
-        goto out;
-    rc = say_line(&q, "{\"execute\":\"qmp_capabilities\"}\r\n");
-    if (rc)
-        goto out;
-    rc = say_line(&q, line);
-out:
-    if (q.fd >= 0)
-        close(q.fd);
-    return rc;
+    rc = qmp_new(c, domid, QMP_TIMEOUT_MS, &q);
+    if (!rc)
+        rc = qmp_connect(q);
+    if (!rc)
+        rc = qmp_call(q, line, NULL);
+    qmp_free(q);
+    /* With words it is no "no such domain". */
+    return c && (rc == -ENOENT || rc == -ECONNREFUSED) ? -EIO : rc;
 }
 
 int qmp_stop(struct ckpt *c, uint32_t domid)
 {
-    return command(c, domid, "{\"execute\":\"stop\"}\r\n");
+    return command(c, domid, "{\"execute\":\"stop\"}");
 }
 
 int qmp_cont(struct ckpt *c, uint32_t domid)
 {
-    return command(c, domid, "{\"execute\":\"cont\"}\r\n");
+    return command(c, domid, "{\"execute\":\"cont\"}");
 }
 
 int qmp_save_devices(struct ckpt *c, uint32_t domid, const char *path)
@@ -161,7 +320,7 @@ int qmp_save_devices(struct ckpt *c, uint32_t domid, const char *path)
      * hands its disk locks over for good (QEMU's xen-save-devices-state). */
     if (snprintf(line, sizeof(line),
                  "{\"execute\":\"xen-save-devices-state\",\"arguments\":"
-                 "{\"filename\":\"%s\",\"live\":true}}\r\n",
+                 "{\"filename\":\"%s\",\"live\":true}}",
                  path) >= (int)sizeof(line))
         return -ENAMETOOLONG;
     return command(c, domid, line);
@@ -171,7 +330,7 @@ int qmp_log_dirty(struct ckpt *c, uint32_t domid, bool enable)
 {
     return command(c, domid,
                    enable ? "{\"execute\":\"xen-set-global-dirty-log\","
-                            "\"arguments\":{\"enable\":true}}\r\n"
+                            "\"arguments\":{\"enable\":true}}"
                           : "{\"execute\":\"xen-set-global-dirty-log\","
-                            "\"arguments\":{\"enable\":false}}\r\n");
+                            "\"arguments\":{\"enable\":false}}");
 }

@@ -4,6 +4,7 @@
  * snapshots follow, written down with the guard beforehand, so that a death
  * in between leaves neither a checkpoint without disks nor disks without one.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "checkpoint.h"
@@ -34,6 +35,19 @@ static int remove_snapshots(struct ckpt *c, const struct ckpt_info *info,
     return rc;
 }
 
+static int note_snapshot(struct guard *g, struct ckpt *c,
+                         const struct ckpt_disk *d, unsigned *token_out)
+{
+    char arg[GUARD_ARG_MAX];
+
+    if (!d->snapshot || !d->snapshot[0])
+        return 0;
+    if ((size_t)snprintf(arg, sizeof(arg), "%s %s", d->driver, d->snapshot) >=
+        sizeof(arg))
+        return fail(c, -ENAMETOOLONG, "disk %s: %s", d->vdev, d->snapshot);
+    return guard_add(g, GUARD_DISK_REMOVE, 0, arg, token_out);
+}
+
 int remove_inner(struct ckpt *c, const struct ckpt_info *info)
 {
     unsigned tokens[64] = { 0 };
@@ -46,9 +60,7 @@ int remove_inner(struct ckpt *c, const struct ckpt_info *info)
     rc = op_open_store(&op, c, info->domain_uuid);
     guard_hold(op.g);
     for (i = 0; !rc && i < info->nr_disks; i++)
-        if (info->disks[i].snapshot && info->disks[i].snapshot[0])
-            rc = guard_add(op.g, GUARD_LV_REMOVE, 0, info->disks[i].snapshot,
-                           &tokens[i]);
+        rc = note_snapshot(op.g, c, &info->disks[i], &tokens[i]);
     if (!rc)
         rc = steps_fault(c, "delete", "begun");
     if (!rc)

@@ -49,6 +49,7 @@ struct program {
     char **envp; /* owned, the strings borrowed */
     int fds[3 + SPAWN_FDS_MAX + 1];
     int nr_fds;
+    int out_fd; /* its stdout, borrowed; 0: a pipe or nowhere */
     bool is_daemon;
     pid_t parent;
 };
@@ -450,7 +451,7 @@ static int prepare_and_run(struct ckpt *c, struct program *p, struct output *o,
         goto out;
     }
     p->fds[0] = null_fd;
-    p->fds[1] = o && o->text ? theirs[OUT] : null_fd;
+    p->fds[1] = p->out_fd ? p->out_fd : o && o->text ? theirs[OUT] : null_fd;
     if (o)
         p->fds[2] = theirs[ERR];
     else
@@ -484,6 +485,15 @@ int spawn_run(struct ckpt *c, const char *const argv[], unsigned timeout_ms,
     else
         free(o.text);
     return rc;
+}
+
+int spawn_run_to(struct ckpt *c, const char *const argv[], unsigned timeout_ms,
+                 int fd)
+{
+    struct program p = {.argv = argv, .nr_fds = 3, .out_fd = fd};
+    struct output o = {.room_bytes = 0};
+
+    return prepare_and_run(c, &p, &o, timeout_ms);
 }
 
 int spawn_daemon(struct ckpt *c, const char *const argv[], const int *fds,

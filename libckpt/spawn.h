@@ -22,6 +22,10 @@ struct ckpt;
 int spawn_run(struct ckpt *c, const char *const argv[], unsigned timeout_ms,
               char **out_out);
 
+/* The same, with its stdout to @fd (not 0 to 2), however much it is. */
+int spawn_run_to(struct ckpt *c, const char *const argv[], unsigned timeout_ms,
+                 int fd);
+
 #define SPAWN_FDS_MAX 2
 /*
  * The same for a program that leaves a daemon behind: @fds become descriptors

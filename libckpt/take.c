@@ -4,7 +4,7 @@
  *
  * Everything slow happens while the guest runs: before the cut its memory is
  * copied in passes and the disks are made ready, after it the rest is written
- * and made durable.  take_cut() is the only function between suspend and
+ * and made durable.  take_cut_all() is the only function between suspend and
  * resume, and resumes on every path.  The checkpoint exists from the rename
  * in the last step on.
  */
@@ -17,29 +17,15 @@
 #include "ctx.h"
 #include "guard.h"
 #include "mem.h"
-#include "op.h"
 #include "steps.h"
 #include "store.h"
+#include "take.h"
 #include "watch.h"
 #include "xen_config.h"
 #include "xen_suspend.h"
 
 #define SUSPEND_TIMEOUT_MS 30000u
 #define CONFIG_BLOB "config"
-
-struct take {
-    struct ckpt *c;
-    const char *domain;
-    const struct ckpt_take_opts *opts;
-    struct op op;
-    struct disks disks;
-    struct mem mem;
-    struct image *img;
-    struct ckpt_info info; /* becomes the manifest */
-    int monitor;           /* xl's process for the domain, or -1 */
-    bool has_memory;
-    bool pending; /* the guest may yet suspend: the guard waits for it */
-};
 
 static unsigned timeout_ms(const struct take *t)
 {
@@ -92,12 +78,16 @@ static int name_it(struct take *t)
 
 /* --- the steps ------------------------------------------------------------ */
 
-static int take_find(void *arg)
+int take_find(void *arg)
 {
     struct take *t = arg;
     struct ckpt_info *info = &t->info;
     int rc;
 
+    if (t->opts->flags & CKPT_TAKE_QUIESCE && !t->opts->freeze)
+        return fail(t->c, -ENOTSUP,
+                    "nobody is here who can have the guest freeze its "
+                    "filesystems: that is done by ckptd, which does not run.");
     rc = op_open(&t->op, t->c, t->domain);
     if (!rc)
         rc = name_it(t);
@@ -122,14 +112,14 @@ static int take_find(void *arg)
     return 0;
 }
 
-static int take_disks_find(void *arg)
+int take_disks_find(void *arg)
 {
     struct take *t = arg;
 
     return disks_open(&t->disks, &t->op, t->opts->exclude_disks);
 }
 
-static void take_disks_undo(void *arg)
+void take_disks_undo(void *arg)
 {
     struct take *t = arg;
 
@@ -137,7 +127,7 @@ static void take_disks_undo(void *arg)
 }
 
 /* Everything could turn out to be neither zero nor known. */
-static int take_room(void *arg)
+int take_room(void *arg)
 {
     struct take *t = arg;
     uint64_t need, have;
@@ -156,7 +146,7 @@ static int take_room(void *arg)
     return image_create(t->c->store, t->info.id, &t->img);
 }
 
-static void take_room_undo(void *arg)
+void take_room_undo(void *arg)
 {
     struct take *t = arg;
 
@@ -164,7 +154,7 @@ static void take_room_undo(void *arg)
     t->img = NULL;
 }
 
-static int take_mem_arm(void *arg)
+int take_mem_arm(void *arg)
 {
     struct take *t = arg;
     struct mem *m = &t->mem;
@@ -181,7 +171,7 @@ static int take_mem_arm(void *arg)
     return rc ? rc : m->drv->arm(m);
 }
 
-static void take_mem_undo(void *arg)
+void take_mem_undo(void *arg)
 {
     struct take *t = arg;
 
@@ -189,7 +179,7 @@ static void take_mem_undo(void *arg)
         t->mem.drv->undo(&t->mem);
 }
 
-static int take_disks_arm(void *arg)
+int take_disks_arm(void *arg)
 {
     struct take *t = arg;
     char path[512];
@@ -221,116 +211,148 @@ static int cut_still(struct take *t)
 }
 
 /* Disks alone need no help of the guest: it is paused where it is. */
-static int cut_disks_only(struct take *t)
+static int ask_to_pause(struct take *t)
 {
-    uint64_t begin_us = now_us();
-    unsigned token;
-    int rc, r;
+    int rc;
 
-    rc = guard_add(t->op.g, GUARD_PAUSE, t->op.dom.domid, NULL, &token);
+    rc = guard_add(t->op.g, GUARD_PAUSE, t->op.dom.domid, NULL, &t->token);
     if (rc)
         return rc;
+    t->times.request_us = now_us();
     rc = xen_pause(t->op.x, t->op.dom.domid);
+    t->times.still_us = now_us();
     if (rc)
-        goto out;
-    rc = cut_still(t);
-    if (rc || !(t->opts->flags & CKPT_TAKE_LEAVE_PAUSED)) {
-        r = xen_unpause(t->op.x, t->op.dom.domid);
-        rc = rc ? rc : r;
-    }
-    t->info.pause_us = t->info.still_us = now_us() - begin_us;
-    t->info.consistency = CKPT_CONSISTENCY_CRASH;
-out:
-    guard_del(t->op.g, token);
+        guard_del(t->op.g, t->token);
+    t->is_still = !rc;
     return rc;
 }
 
-/* Suspended, and the guard knows; @token_out is for the resume. */
-static int suspend(struct take *t, struct xen_suspend_times *times,
-                   unsigned *token_out)
+static int ask_to_suspend(struct take *t)
 {
-    unsigned token;
+    int rc = 0;
+
+    t->was_paused = t->op.dom.paused;
+    if (t->was_paused) {
+        /* It has to run for as long as it takes to suspend. */
+        rc = guard_add(t->op.g, GUARD_UNPAUSED, t->op.dom.domid, NULL,
+                       &t->token_unpaused);
+        if (!rc)
+            rc = xen_unpause(t->op.x, t->op.dom.domid);
+    }
+    if (!rc)
+        rc =
+            guard_add(t->op.g, GUARD_SUSPEND, t->op.dom.domid, NULL, &t->token);
+    if (!rc)
+        rc = xen_suspend_ask(t->op.x, &t->op.dom, &t->times);
+    t->pending = !rc;
+    return rc;
+}
+
+static int ask_to_stand_still(struct take *t)
+{
+    const struct ckpt_take_opts *o = t->opts;
+
+    if (o->freeze) {
+        t->owes_thaw = true;
+        t->is_frozen = !o->freeze(o->freeze_arg);
+    }
+    return t->has_memory ? ask_to_suspend(t) : ask_to_pause(t);
+}
+
+static void thaw(struct take *t)
+{
+    const struct ckpt_take_opts *o = t->opts;
+
+    if (t->owes_thaw && o->thaw(o->freeze_arg))
+        t->is_frozen = false;
+    t->owes_thaw = false;
+    if (t->is_frozen)
+        t->info.consistency = CKPT_CONSISTENCY_FS_FROZEN;
+}
+
+/* Suspended, and the guard knows. */
+static int await_suspended(struct take *t)
+{
+    unsigned token = t->token;
     int rc;
 
-    *token_out = 0;
-    rc = guard_add(t->op.g, GUARD_SUSPEND, t->op.dom.domid, NULL, &token);
-    if (rc)
-        return rc;
-    rc = xen_suspend(t->op.x, &t->op.dom, timeout_ms(t), times, &t->pending);
+    t->token = 0;
+    rc = xen_suspend_await(t->op.x, &t->op.dom, timeout_ms(t), &t->times,
+                           &t->pending);
     if (t->pending)
         return rc;
+    t->is_still = !rc;
     guard_hold(t->op.g);
     guard_del(t->op.g, token);
     if (!rc)
-        rc = guard_add(t->op.g, GUARD_STILL, t->op.dom.domid, NULL, token_out);
-    return guard_flush(t->op.g) ?: rc;
+        rc = guard_add(t->op.g, GUARD_STILL, t->op.dom.domid, NULL, &t->token);
+    rc = guard_flush(t->op.g) ?: rc;
+    if (!t->is_still && t->was_paused) {
+        xen_pause(t->op.x, t->op.dom.domid);
+        guard_del(t->op.g, t->token_unpaused);
+    }
+    return rc;
 }
 
-/* Resumes; a guest that shall be paused then holds a pause before it. */
-static int resume(struct take *t, bool pause, unsigned token)
+/* Lets it run, or leaves it paused if that is asked for; a guest that shall be
+ * paused then holds a pause before it is resumed. */
+static int go_on(struct take *t, bool is_done)
+{
+    bool pause =
+        t->was_paused || (is_done && t->opts->flags & CKPT_TAKE_LEAVE_PAUSED);
+    int rc = 0, r = 0;
+
+    if (!t->is_still)
+        return 0;
+    t->is_still = false;
+    if (!t->has_memory) {
+        if (!is_done || !(t->opts->flags & CKPT_TAKE_LEAVE_PAUSED))
+            r = xen_unpause(t->op.x, t->op.dom.domid);
+        t->info.consistency = CKPT_CONSISTENCY_CRASH;
+    } else {
+        if (pause)
+            rc = xen_pause(t->op.x, t->op.dom.domid);
+        r = xen_resume(t->op.x, &t->op.dom);
+        t->info.consistency = CKPT_CONSISTENCY_GUEST_SUSPENDED;
+    }
+    if (!r)
+        guard_del(t->op.g, t->token);
+    t->info.pause_us = now_us() - t->times.request_us;
+    t->info.still_us = now_us() - t->times.still_us;
+    guard_del(t->op.g, t->token_unpaused);
+    return rc ? rc : r;
+}
+
+int take_cut_all(struct take *const *t, size_t nr)
 {
     int rc = 0, r;
+    size_t i;
 
-    if (pause)
-        rc = xen_pause(t->op.x, t->op.dom.domid);
-    r = xen_resume(t->op.x, &t->op.dom);
-    if (!r)
-        guard_del(t->op.g, token);
-    return rc ? rc : r;
-}
+    for (i = 0; !rc && i < nr; i++)
+        rc = ask_to_stand_still(t[i]);
+    for (i = 0; !rc && i < nr; i++)
+        if (t[i]->has_memory)
+            rc = await_suspended(t[i]);
+    for (i = 0; !rc && i < nr; i++)
+        rc = cut_still(t[i]);
+    r = rc;
+    for (i = 0; i < nr; i++) {
+        int e = go_on(t[i], !rc);
 
-static int cut_suspended(struct take *t)
-{
-    bool was_paused = t->op.dom.paused;
-    struct xen_suspend_times times;
-    unsigned token, token_unpaused = 0;
-    int rc, r;
-
-    if (was_paused) {
-        /* It has to run for as long as it takes to suspend. */
-        rc = guard_add(t->op.g, GUARD_UNPAUSED, t->op.dom.domid, NULL,
-                       &token_unpaused);
-        if (!rc)
-            rc = xen_unpause(t->op.x, t->op.dom.domid);
-        if (rc)
-            return rc;
+        thaw(t[i]);
+        r = r ? r : e;
     }
-    rc = suspend(t, &times, &token);
-    if (rc) {
-        if (was_paused && !t->pending) {
-            xen_pause(t->op.x, t->op.dom.domid);
-            guard_del(t->op.g, token_unpaused);
-        }
-        return rc;
-    }
-    rc = cut_still(t);
-    r = resume(t,
-               was_paused || (!rc && t->opts->flags & CKPT_TAKE_LEAVE_PAUSED),
-               token);
-    t->info.pause_us = now_us() - times.request_us;
-    t->info.still_us = now_us() - times.still_us;
-    guard_del(t->op.g, token_unpaused);
-    t->info.consistency = CKPT_CONSISTENCY_GUEST_SUSPENDED;
-    return rc ? rc : r;
+    return r;
 }
 
 static int take_cut(void *arg)
 {
     struct take *t = arg;
-    const struct ckpt_take_opts *o = t->opts;
-    bool is_frozen;
-    int rc;
 
-    is_frozen = o->freeze && !o->freeze(o->freeze_arg);
-    rc = t->has_memory ? cut_suspended(t) : cut_disks_only(t);
-    if (o->freeze && o->thaw(o->freeze_arg))
-        is_frozen = false;
-    if (is_frozen)
-        t->info.consistency = CKPT_CONSISTENCY_FS_FROZEN;
-    return rc;
+    return take_cut_all(&t, 1);
 }
 
-static int take_disks_drain(void *arg)
+int take_disks_drain(void *arg)
 {
     struct take *t = arg;
     int rc = 0, r;
@@ -342,7 +364,7 @@ static int take_disks_drain(void *arg)
     return r ? r : rc;
 }
 
-static int take_mem_drain(void *arg)
+int take_mem_drain(void *arg)
 {
     struct take *t = arg;
     struct ckpt_info *info = &t->info;
@@ -366,7 +388,7 @@ static int take_mem_drain(void *arg)
     return rc;
 }
 
-static int take_commit(void *arg)
+int take_commit(void *arg)
 {
     struct take *t = arg;
     struct ckpt_info *info = &t->info;
@@ -415,26 +437,43 @@ static const struct step take_steps[] = {
 };
 /* clang-format on */
 
+void take_init(struct take *t, struct ckpt *c, const char *domain,
+               const struct ckpt_take_opts *opts)
+{
+    static const struct ckpt_take_opts defaults;
+
+    memset(t, 0, sizeof(*t));
+    t->c = c;
+    t->domain = domain;
+    t->monitor = -1;
+    t->op.lock_fd = -1;
+    t->opts = opts ? opts : &defaults;
+    t->has_memory = !(t->opts->flags & CKPT_TAKE_DISK_ONLY);
+}
+
+void take_fini(struct take *t, int rc, struct ckpt_info *info_out)
+{
+    if (t->mem.drv)
+        t->mem.drv->undo(&t->mem);
+    machine_fini(&t->mem.machine);
+    disks_close(&t->disks);
+    watch_replace(&t->op, t->monitor);
+    op_close(&t->op, t->pending);
+    if (rc || !info_out)
+        ckpt_info_fini(&t->info);
+    else
+        *info_out = t->info;
+}
+
 int take_inner(struct ckpt *c, const char *domain,
                const struct ckpt_take_opts *opts, struct ckpt_info *info_out)
 {
-    static const struct ckpt_take_opts defaults;
-    struct take t = {.c = c, .domain = domain, .monitor = -1};
+    struct take t;
     int rc;
 
-    t.opts = opts ? opts : &defaults;
-    t.has_memory = !(t.opts->flags & CKPT_TAKE_DISK_ONLY);
+    take_init(&t, c, domain, opts);
     rc = steps_run(c, "take", take_steps, &t);
-    if (t.mem.drv)
-        t.mem.drv->undo(&t.mem);
-    machine_fini(&t.mem.machine);
-    disks_close(&t.disks);
-    watch_replace(&t.op, t.monitor);
-    op_close(&t.op, t.pending);
-    if (rc || !info_out)
-        ckpt_info_fini(&t.info);
-    else
-        *info_out = t.info;
+    take_fini(&t, rc, info_out);
     return rc;
 }
 

@@ -45,6 +45,13 @@ out:
     return rc;
 }
 
+static const char *format_name(libxl_disk_format format)
+{
+    const char *name = libxl_disk_format_to_string(format);
+
+    return format == LIBXL_DISK_FORMAT_UNKNOWN || !name ? "" : name;
+}
+
 int xen_config_disks(struct xen *x, const char *json,
                      struct xen_disk **disks_out, size_t *nr_out)
 {
@@ -63,6 +70,7 @@ int xen_config_disks(struct xen *x, const char *json,
 
         disks[i].vdev = strdup(d->vdev ? d->vdev : "");
         disks[i].target = strdup(d->pdev_path ? d->pdev_path : "");
+        disks[i].format = strdup(format_name(d->format));
         disks[i].readonly = !d->readwrite;
         disks[i].cdrom = d->is_cdrom;
         disks[i].remote = d->backend_domid != 0;
@@ -83,6 +91,7 @@ void xen_disks_free(struct xen_disk *disks, size_t nr)
     for (i = 0; i < nr; i++) {
         free(disks[i].vdev);
         free(disks[i].target);
+        free(disks[i].format);
     }
     free(disks);
 }

@@ -14,6 +14,7 @@ struct xen;
 struct xen_disk {
     char *vdev;    /* owned */
     char *target;  /* owned; "" for an empty drive */
+    char *format;  /* owned; "raw", "qcow2", ...; "" when not known */
     bool readonly;
     bool cdrom;
     bool remote;   /* the backend is not in this domain */

@@ -177,37 +177,40 @@ static int gave_up(struct xen *x, const struct xen_dom *dom, const char *path,
                 dom->name, timeout_ms / 1000);
 }
 
-int xen_suspend(struct xen *x, const struct xen_dom *dom, unsigned timeout_ms,
-                struct xen_suspend_times *times_out, bool *pending_out)
+int xen_suspend_ask(struct xen *x, const struct xen_dom *dom,
+                    struct xen_suspend_times *times_out)
 {
-    uint64_t deadline_us;
+    char path[64];
+
+    control_path(dom->domid, path, sizeof(path));
+    times_out->request_us = now_us();
+    if (needs_no_asking(x, dom)) {
+        if (xc_domain_shutdown(x->xch, dom->domid, SHUTDOWN_suspend))
+            return fail(x->c, -errno, "domain \"%s\": cannot suspend it",
+                        dom->name);
+        return 0;
+    }
+    if (!xs_write(x->xsh, XBT_NULL, path, "suspend", strlen("suspend")))
+        return fail(x->c, -errno, "xenstore: writing %s", path);
+    return 0;
+}
+
+int xen_suspend_await(struct xen *x, const struct xen_dom *dom,
+                      unsigned timeout_ms, struct xen_suspend_times *times,
+                      bool *pending_out)
+{
+    const uint64_t deadline_us = times->request_us + timeout_ms * 1000ull;
     char path[64];
     int rc;
 
     *pending_out = false;
     control_path(dom->domid, path, sizeof(path));
-    times_out->request_us = now_us();
-    deadline_us = times_out->request_us + timeout_ms * 1000ull;
-    if (needs_no_asking(x, dom)) {
-        if (xc_domain_shutdown(x->xch, dom->domid, SHUTDOWN_suspend))
-            return fail(x->c, -errno, "domain \"%s\": cannot suspend it",
-                        dom->name);
-        times_out->still_us = now_us();
-        return 0;
-    }
-
     rc = watch(x, path);
-    if (rc)
-        goto out;
-    if (!xs_write(x->xsh, XBT_NULL, path, "suspend", strlen("suspend"))) {
-        rc = fail(x->c, -errno, "xenstore: writing %s", path);
-        goto out;
-    }
-    rc = wait_still(x, dom, deadline_us);
-    times_out->still_us = now_us();
+    if (!rc)
+        rc = wait_still(x, dom, deadline_us);
+    times->still_us = now_us();
     if (rc)
         rc = gave_up(x, dom, path, rc, timeout_ms, pending_out);
-out:
     unwatch(x, path);
     return rc;
 }

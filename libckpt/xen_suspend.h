@@ -19,15 +19,21 @@ struct xen_suspend_times {
     uint64_t still_us;   /* no vCPU runs any more */
 };
 
+/* Asks @dom to suspend; times_out->request_us is filled.  It may do so at any
+ * time from now on: xen_suspend_await() has to follow, or the guard. */
+int xen_suspend_ask(struct xen *x, const struct xen_dom *dom,
+                    struct xen_suspend_times *times_out);
+
 /*
- * Asks @dom to suspend and waits until it has, at most @timeout_ms.
+ * Waits until it has, at most @timeout_ms from the request on.
  * A guest that does not acknowledge has its request withdrawn: -ETIMEDOUT
  * and nothing has changed.  One that acknowledges but does not finish cannot
  * be stopped from suspending later: *pending_out is true and somebody must go
  * on waiting for it (the guard does).  -ESRCH: the guest died or shut down.
  */
-int xen_suspend(struct xen *x, const struct xen_dom *dom, unsigned timeout_ms,
-                struct xen_suspend_times *times_out, bool *pending_out);
+int xen_suspend_await(struct xen *x, const struct xen_dom *dom,
+                      unsigned timeout_ms, struct xen_suspend_times *times,
+                      bool *pending_out);
 
 /* Lets a suspended guest go on in place ("cancelled"). */
 int xen_resume(struct xen *x, const struct xen_dom *dom);

@@ -19,6 +19,11 @@ const struct opt checkpoint_opts[] = {
      .kind = OPT_STRING,
      .offset = OPT_FIELD(description),
      .help = "Keep this text with the checkpoint."},
+    {.name = "group",
+     .value = "NAME",
+     .kind = OPT_STRING,
+     .offset = OPT_FIELD(group),
+     .help = "Take several domains at one instant, as a group of this name."},
     {.name = "disk-only",
      .offset = OPT_FIELD(disk_only),
      .help = "Only the disks: no memory, no machine state."},
@@ -27,6 +32,9 @@ const struct opt checkpoint_opts[] = {
      .kind = OPT_LIST,
      .offset = OPT_FIELD(exclude),
      .help = "Leave this disk (such as xvdb) out; may be repeated."},
+    {.name = "quiesce",
+     .offset = OPT_FIELD(quiesce),
+     .help = "Have the guest freeze its filesystems meanwhile (by ckptd)."},
     {.letter = 'p',
      .name = "paused",
      .offset = OPT_FIELD(paused),
@@ -72,6 +80,28 @@ static void print_storage(FILE *f, const struct ckpt_info *info)
             print_duration(b, info->durable_us));
 }
 
+static void print_all(struct job *job, struct ckpt_info *list, size_t nr)
+{
+    FILE *f = job_output(job);
+
+    if (!f && job->args.group)
+        json_open_array(job->json, "checkpoints");
+    for (size_t i = 0; i < nr; i++) {
+        if (f && job->args.quiet) {
+            fprintf(f, "%s\n", list[i].id);
+        } else if (f) {
+            print_pause(f, &list[i]);
+            print_storage(f, &list[i]);
+        } else {
+            json_checkpoint(job->json, job->args.group ? NULL : "checkpoint",
+                            &list[i]);
+        }
+        ckpt_info_fini(&list[i]);
+    }
+    if (!f && job->args.group)
+        json_close_array(job->json);
+}
+
 int cmd_checkpoint(struct job *job)
 {
     const struct args *a = &job->args;
@@ -80,29 +110,27 @@ int cmd_checkpoint(struct job *job)
         .description = a->description,
         .exclude_disks = a->exclude,
         .flags = (a->disk_only ? CKPT_TAKE_DISK_ONLY : 0) |
+                 (a->quiesce ? CKPT_TAKE_QUIESCE : 0) |
                  (a->paused ? CKPT_TAKE_LEAVE_PAUSED : 0),
         .suspend_timeout_ms = a->timeout_ms,
     };
-    struct ckpt_info info = {.parent = ""};
-    FILE *f;
+    struct ckpt_info list[CKPT_GROUP_MAX] = {{.parent = ""}};
     int rc;
 
     rc = job_go(job);
     if (rc < 0)
         return rc;
-    daemon_find(job);
-    rc = job_take(job, a->words[0], &opts, &info);
-    if (rc < 0)
-        return rc;
-    f = job_output(job);
-    if (f && a->quiet) {
-        fprintf(f, "%s\n", info.id);
-    } else if (f) {
-        print_pause(f, &info);
-        print_storage(f, &info);
+    if (a->group) {
+        rc = ckpt_take_group(job->c, a->group, (const char *const *)a->words,
+                             a->nr_words, &opts, list);
+        if (rc < 0)
+            return job_failed(job, rc);
     } else {
-        json_checkpoint(job->json, "checkpoint", &info);
+        daemon_find(job);
+        rc = job_take(job, a->words[0], &opts, list);
+        if (rc < 0)
+            return rc;
     }
-    ckpt_info_fini(&info);
+    print_all(job, list, a->nr_words);
     return 0;
 }

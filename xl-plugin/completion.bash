@@ -55,8 +55,8 @@ _xl_ckpt_chain()
 _xl_ckpt_takes_value()
 {
     case $1 in
-    --store | --name | --description | --exclude-disk | --timeout | --count | \
-        -n) ;;
+    --store | --name | --group | --description | --exclude-disk | --timeout | \
+        --count | -n) ;;
     *) return 1 ;;
     esac
 }
@@ -112,7 +112,8 @@ _xl_ckpt_ours()
     checkpoint-list:0:*)
         _xl_ckpt_offer "$cur" < <(_xl_ckpt_ask stored "${store[@]}")
         ;;
-    checkpoint-show:0:* | checkpoint-delete:* | checkpoint-verify:*)
+    checkpoint-show:0:* | checkpoint-delete:* | checkpoint-verify:* | \
+        checkpoint-diff:[01]:*)
         _xl_ckpt_checkpoints
         ;;
     esac

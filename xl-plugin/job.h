@@ -52,6 +52,7 @@ int cmd_list(struct job *job);
 int cmd_show(struct job *job);
 int cmd_delete(struct job *job);
 int cmd_verify(struct job *job);
+int cmd_diff(struct job *job);
 
 /* Their options, each table beside its command. */
 extern const struct opt checkpoint_opts[], rollback_opts[], fork_opts[];

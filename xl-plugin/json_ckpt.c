@@ -75,6 +75,8 @@ void json_checkpoint(struct json *j, const char *key,
     json_number(j, "pause_disks_us", info->pause_disks_us);
     json_number(j, "still_us", info->still_us);
     json_number(j, "durable_us", info->durable_us);
+    json_text(j, "group", info->group);
+    json_text(j, "group_id", info->group_id);
     json_open_array(j, "disks");
     for (i = 0; i < info->nr_disks; i++)
         put_disk(j, &info->disks[i]);

@@ -24,7 +24,7 @@ static const struct command commands[] = {
     {.name = "checkpoint",
      .run = cmd_checkpoint,
      .opts = checkpoint_opts,
-     .usage = "[options] <Domain>",
+     .usage = "[options] <Domain>...",
      .summary = "Take a checkpoint of a running domain",
      .min_words = 1,
      .max_words = 1},
@@ -67,6 +67,13 @@ static const struct command commands[] = {
      .usage = "[options] <Checkpoint>...",
      .summary = "Read checkpoints back and check every page",
      .min_words = 1},
+    {.name = "checkpoint-diff",
+     .run = cmd_diff,
+     .opts = no_opts,
+     .usage = "[options] <Checkpoint> <Checkpoint>",
+     .summary = "List the disk blocks that changed between two checkpoints",
+     .min_words = 2,
+     .max_words = 2},
     {.name = NULL},
 };
 

@@ -195,7 +195,7 @@ static void check_words(const struct command *cmd, const struct args *args,
     if (args->nr_words < cmd->min_words)
         blame(why, "requires at least %zu argument%s: %s", cmd->min_words,
               cmd->min_words == 1 ? "" : "s", cmd->usage);
-    else if (cmd->max_words && args->nr_words > cmd->max_words)
+    else if (cmd->max_words && !args->group && args->nr_words > cmd->max_words)
         blame(why, "too many arguments at '%s'", args->words[cmd->max_words]);
 }
 

@@ -16,9 +16,9 @@ struct args {
     unsigned verbose;
     const char *store; /* this and all strings: borrowed from argv */
 
-    const char *name, *description;
+    const char *name, *description, *group;
     const char **exclude; /* owned; NULL-terminated, NULL when none */
-    bool disk_only, paused, destroy_first, tree;
+    bool disk_only, quiesce, paused, destroy_first, tree;
     unsigned count;      /* 0 when not given */
     unsigned timeout_ms; /* 0 when not given */
 
@@ -53,7 +53,7 @@ struct command {
     const char *usage;   /* what follows the name */
     const char *summary; /* without a full stop */
     const struct opt *opts;
-    size_t min_words, max_words; /* max 0: no limit */
+    size_t min_words, max_words; /* max 0, or --group: no limit */
 };
 
 #define OPTS_WHY_LEN 256

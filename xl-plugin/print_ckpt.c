@@ -193,6 +193,8 @@ void print_checkpoint(FILE *f, const struct ckpt_info *info)
     fprintf(f, "%-15s%s (disks %s, vCPUs still %s)\n",
             "Pause:", print_ms(a, info->pause_us),
             print_ms(b, info->pause_disks_us), print_ms(c, info->still_us));
+    if (info->group)
+        field(f, "Group:", info->group);
     field(f, "Durable after:", print_duration(a, info->durable_us));
     field(f, "Xen:", or_dash(info->xen_version));
     if (!info->nr_disks) {

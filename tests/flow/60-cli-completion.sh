@@ -72,11 +72,12 @@ all_offers() {
     offers '' xl checkpoint-show a ''
     offers 'before-upgrade' xl checkpoint-delete a b be
     offers 'db/day1' xl checkpoint-verify db
+    offers 'db/day1' xl checkpoint-diff web1/day1 db
     # ours beside Xen's, with the blank that those have
     offers 'list |create |checkpoint |rollback |fork |checkpoint-list |'\
-'checkpoint-show |checkpoint-delete |checkpoint-verify ' xl ''
+'checkpoint-show |checkpoint-delete |checkpoint-verify |checkpoint-diff ' xl ''
     offers 'fork ' xl fo
-    offers 'checkpoint-delete ' xl -v checkpoint-d
+    offers 'checkpoint-delete ' xl -v checkpoint-de
     # not ours
     offers 'xens' xl list ''
     offers 'xens' xl create checkpoint ''

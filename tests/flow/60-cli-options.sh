@@ -27,6 +27,7 @@ means "$take name=-n description=(none) exclude= flags=0 timeout_ms=0" \
     checkpoint web1 --name -n
 means "$take $none flags=1 timeout_ms=0" checkpoint --disk-only web1
 means "$take $none flags=2 timeout_ms=0" checkpoint --paused web1
+means "$take $none flags=4 timeout_ms=0" checkpoint --quiesce web1
 means "$take $none flags=2 timeout_ms=0" checkpoint -p web1
 means "$take name=(none) description=(none) exclude=xvdb,xvdc, flags=1 \
 timeout_ms=0" checkpoint --exclude-disk xvdb web1 --disk-only \
@@ -34,6 +35,9 @@ timeout_ms=0" checkpoint --exclude-disk xvdb web1 --disk-only \
 means "$take $none flags=0 timeout_ms=90000" checkpoint --timeout 90 web1
 means "$take $none flags=0 timeout_ms=2500" checkpoint --timeout 2.5 web1
 means "$take $none flags=0 timeout_ms=125" checkpoint --timeout=0.125 web1
+means 'group name=trio count=3' checkpoint --group trio web1 db 7
+means "take domain=7 $none flags=1 timeout_ms=0" \
+    checkpoint --group trio --disk-only web1 db 7
 means "take domain=-odd $none flags=0 timeout_ms=0" checkpoint -- -odd
 means 'rollback domain=web1 checkpoint=(latest) flags=0' rollback web1
 means 'rollback domain=web1 checkpoint=day1 flags=0' rollback web1 day1
@@ -50,6 +54,7 @@ means 'list domain=web1' checkpoint-list web1
 means 'find checkpoint=day1' checkpoint-show day1
 means 'delete checkpoint=b' checkpoint-delete a b
 means 'verify checkpoint=a' checkpoint-verify a b
+means 'diff from=a to=b' checkpoint-diff a b
 
 # the store, on each command
 for words in 'checkpoint web1' 'rollback web1' 'fork web1' checkpoint-list \

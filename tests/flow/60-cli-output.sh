@@ -28,6 +28,7 @@ prints show checkpoint-show before-upgrade
 prints show-disks checkpoint-show day1
 prints delete checkpoint-delete a b
 prints verify checkpoint-verify a
+prints diff checkpoint-diff a b
 : | script
 prints list-empty checkpoint-list
 what='the golden files'
@@ -38,7 +39,7 @@ for file in sys.argv[1:]:
 
 # --help, one line after the other, fits a terminal
 for word in checkpoint rollback fork checkpoint-list checkpoint-show \
-    checkpoint-delete checkpoint-verify; do
+    checkpoint-delete checkpoint-verify checkpoint-diff; do
     run "$word" --help
     exits 0
     golden "help-$word"

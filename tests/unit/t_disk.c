@@ -299,13 +299,15 @@ static void a_lock_is_held_as_long_as_its_deed_stands(void **state)
 
 static void a_disk_nobody_takes_is_named_with_the_reason(void **state)
 {
-    const struct disk_driver *drv = NULL;
+    struct disk d = {.c = &c, .vdev = strdup("xvda")};
 
     (void)state;
-    assert_int_equal(disk_pick(&c, "xvda", "/dev/zero", &drv), -ENOTSUP);
-    assert_null(drv);
+    d.target = strdup("/dev/zero");
+    assert_int_equal(disk_pick(&d), -ENOTSUP);
+    assert_null(d.drv);
     assert_memory_equal(c.error, "disk xvda (/dev/zero) cannot be", 31);
-    assert_non_null(strstr(c.error, "exclude it"));
+    assert_non_null(strstr(c.error, "--exclude-disk xvda"));
+    disk_fini(&d);
 }
 
 static void drivers_are_found_by_their_whole_name(void **state)
@@ -329,7 +331,7 @@ static void every_driver_fills_every_slot(void **state)
         assert_non_null(d->name);
         assert_true(d->probe && d->arm && d->cut && d->drain && d->undo);
         assert_true(d->rollback && d->rollback_end && d->fork);
-        assert_true(d->remove && d->check);
+        assert_true(d->remove && d->check && d->take_back && d->changed);
     }
 }
 

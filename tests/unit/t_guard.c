@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "ctx.h"
+#include "disk.h"
 #include "dm.h"
 #include "fake/scratch.h"
 #include "lvm.h"
@@ -119,6 +120,18 @@ int lvm_undo_rename(struct ckpt *ctx, const char *arg)
 {
     (void)ctx;
     return undo("lv-rename", 0, arg);
+}
+
+int disk_take_back(struct ckpt *ctx, const char *arg)
+{
+    (void)ctx;
+    return undo("disk-take-back", 0, arg);
+}
+
+int disk_remove(struct ckpt *ctx, const char *arg)
+{
+    (void)ctx;
+    return undo("disk-remove", 0, arg);
 }
 
 /* --- around them ----------------------------------------------------------- */
@@ -292,6 +305,8 @@ static void commit_pending(struct guard *g)
 {
     guard_add(g, GUARD_UNLESS_FILE, 0, scratch_path(dir, "committed"), NULL);
     guard_add(g, GUARD_LV_REMOVE, 0, "vg/ckpt", NULL);
+    guard_add(g, GUARD_DISK_MADE, 0, "reflink unlink 1 /a", NULL);
+    guard_add(g, GUARD_DISK_MOVED, 0, "reflink unlink 2 /b", NULL);
     guard_add(g, GUARD_PAUSE, 5, NULL, NULL);
 }
 
@@ -301,13 +316,15 @@ static void a_committed_checkpoint_keeps_its_volumes(void **state)
 
     (void)state;
     die_after(commit_pending);
-    assert_undone("pause 5\nlv-remove 0 vg/ckpt\n");
+    assert_undone("pause 5\ndisk-take-back 0 reflink unlink 2 /b\n"
+                  "disk-take-back 0 reflink unlink 1 /a\n"
+                  "lv-remove 0 vg/ckpt\n");
     assert_int_equal(unlink(scratch_path(dir, "log")), 0);
     fd = open(scratch_path(dir, "committed"), O_CREAT | O_WRONLY, 0600);
     assert_true(fd >= 0);
     close(fd);
     die_after(commit_pending);
-    assert_undone("pause 5\n");
+    assert_undone("pause 5\ndisk-take-back 0 reflink unlink 2 /b\n");
 }
 
 static void nothing(struct guard *g)

@@ -247,6 +247,22 @@ said "Extend it (lvextend)"
 lvremove -qq -fy vg0/big vg0/small vg0/plain
 same_state "$before" "what was refused"
 
+title "what changed between two"
+must run_one guard arm:aaaa cut drain keep stop
+dd if=/dev/urandom of=$web bs=64k seek=160 count=2 oflag=direct conv=notrunc status=none
+must run_one guard arm:bbbb cut drain keep stop
+must run_one changed:vg0/ckpt-aaaa-xvda:vg0/ckpt-bbbb-xvda
+# Whole blocks of the pool, around what was written and nothing else.
+chunk=$(lvs --noheadings --units b --nosuffix -o chunk_size vg0/pool | tr -d ' ')
+grep '^changed ' "$out" | awk -v chunk="$chunk" '
+    { from = $2; to = $2 + $3; n++ }
+    END { exit !(n == 1 && from <= 10485760 && to >= 10485760 + 131072 &&
+                 to - from <= 131072 + 2 * chunk) }' || fail "changed: $(cat "$out")"
+must run_one changed:vg0/ckpt-bbbb-xvda:vg0/ckpt-bbbb-xvda
+grep -q '^changed ' "$out" && fail "it differs from itself"
+dmsetup status vg0-pool-tpool | grep -q ' - rw' || fail "$(dmsetup status vg0-pool-tpool)"
+must run_one remove:vg0/ckpt-aaaa-xvda remove:vg0/ckpt-bbbb-xvda
+
 # LVM and the pool agree: it can still do everything.
 title "LVM is content"
 must lvcreate -qq -s -n last vg0/web

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
- * Drives the disk drivers without a guest, for tests in the lab's dom0:
+ * Drives the disk drivers without a guest, for tests in the lab's dom0, and
+ * for those that need no Xen:
  *
  *   disk_tool VDEV=TARGET... -- VERB...
  *
@@ -37,7 +38,7 @@ static int do_probe(const char *arg)
 
     (void)arg;
     for (size_t i = 0; i < nr_disks && !rc; i++)
-        rc = disk_pick(&c, disks[i].vdev, disks[i].target, &disks[i].drv);
+        rc = disk_pick(&disks[i]);
     return rc;
 }
 
@@ -95,22 +96,22 @@ static int do_keep(const char *arg)
 
 static int do_rollback(const char *arg)
 {
-    return disk_lvmthin.rollback(&disks[0], arg);
+    return disks[0].drv->rollback(&disks[0], arg);
 }
 
 static int do_end(const char *arg)
 {
-    return disk_lvmthin.rollback_end(&disks[0], !strcmp(arg, "new"));
+    return disks[0].drv->rollback_end(&disks[0], !strcmp(arg, "new"));
 }
 
 static int do_remove(const char *arg)
 {
-    return disk_lvmthin.remove(&c, arg);
+    return disks[0].drv->remove(&c, arg);
 }
 
 static int do_check(const char *arg)
 {
-    return disk_lvmthin.check(&c, arg);
+    return disks[0].drv->check(&c, arg);
 }
 
 /* --- somebody who writes all the time -------------------------------------- */
@@ -183,18 +184,55 @@ static int do_still(const char *arg)
 static int do_fork(const char *arg)
 {
     char snapshot[256];
-    const char *colon = strchr(arg, ':');
+    const char *colon = strrchr(arg, ':');
     char *target = NULL;
     int rc;
 
     if (!colon)
         return -EINVAL;
     snprintf(snapshot, sizeof(snapshot), "%.*s", (int)(colon - arg), arg);
-    rc = disk_lvmthin.fork(&disks[0], snapshot, colon + 1, &target);
+    rc = disks[0].drv->fork(&disks[0], snapshot, colon + 1, &target);
     if (!rc)
         printf("target %s\n", target);
     free(target);
     return rc;
+}
+
+/* As the guest's configuration would say it, of all disks. */
+static int do_domid(const char *arg)
+{
+    for (size_t i = 0; i < nr_disks; i++)
+        disks[i].domid = (uint32_t)atoi(arg);
+    return 0;
+}
+
+static int do_driver(const char *arg)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < nr_disks && !rc; i++)
+        rc = disk_driver_by_name(&c, arg, &disks[i].drv);
+    return rc;
+}
+
+static int print_extent(void *arg, const struct disk_extent *e)
+{
+    (void)arg;
+    printf("changed %llu %llu\n", (unsigned long long)e->offset_bytes,
+           (unsigned long long)e->len_bytes);
+    return 0;
+}
+
+/* "FROM:TO" */
+static int do_changed(const char *arg)
+{
+    char from[256];
+    const char *colon = strchr(arg, ':');
+
+    if (!colon)
+        return -EINVAL;
+    snprintf(from, sizeof(from), "%.*s", (int)(colon - arg), arg);
+    return disks[0].drv->changed(&c, from, colon + 1, print_extent, NULL);
 }
 
 /* Says so, and waits for a line: the script does something meanwhile. */
@@ -222,6 +260,7 @@ static const struct verb {
     {"end", do_end},     {"rollback", do_rollback}, {"remove", do_remove},
     {"check", do_check}, {"wait", do_wait},         {"kill", do_kill},
     {"write", do_write}, {"still", do_still},       {"written", do_written},
+    {"domid", do_domid}, {"driver", do_driver},     {"changed", do_changed},
 };
 
 static int run_verb(const char *word)
@@ -256,6 +295,7 @@ static int add_disk(const char *word)
         return -EINVAL;
     d->c = &c;
     d->drv = &disk_lvmthin;
+    d->domid = DISK_NO_DOMAIN;
     d->vdev = strndup(word, (size_t)(equals - word));
     d->target = strdup(equals + 1);
     nr_disks++;

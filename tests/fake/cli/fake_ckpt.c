@@ -6,7 +6,7 @@
  *   log=FILE            a line per call is added there, with its arguments
  *   version=TEXT
  *   CALL=-ERRNO WORDS   that call fails (open take rollback fork list find
- *   CALL:ARG=...        delete verify), or only with this argument
+ *   CALL:ARG=...        delete verify diff), or only with this argument
  *   phase=NAME|DONE|TOTAL|ELAPSED_US     reported by long calls, in order
  *   cancels=N           long calls then wait for N calls of ckpt_cancel()
  *   ready=FIFO          opened for writing before each of these waits
@@ -422,6 +422,8 @@ void ckpt_info_fini(struct ckpt_info *info)
         free(info->disks[i].why_none);
     }
     free(info->disks);
+    free(info->group);
+    free(info->group_id);
     for (i = 0; i < sizeof(fields) / sizeof(*fields); i++)
         if (fields[i].kind == STRING)
             free(*(char **)((char *)info + fields[i].offset));
@@ -590,5 +592,56 @@ int ckpt_verify(ckpt *c, const char *checkpoint,
     if (rc == 0 || rc == -EUCLEAN)
         *result_out = (struct ckpt_verify_result){
             part_num(v, 0), rc ? part_num(v, 1) : 0, part_num(v, 2)};
+    return rc;
+}
+
+int ckpt_diff(ckpt *c, const char *from, const char *to,
+              struct ckpt_disk_diff **diffs_out, size_t *nr_out)
+{
+    struct ckpt_disk_diff *d;
+    int rc;
+
+    note("diff from=%s to=%s", from, to);
+    rc = long_answer(c, "diff", from);
+    if (rc)
+        return rc;
+    d = calloc(1, sizeof(*d));
+    d->vdev = strdup("xvda");
+    d->driver = strdup("lvmthin");
+    d->size_bytes = 20ull << 30;
+    d->changed_bytes = 196608;
+    d->nr_extents = 2;
+    d->extents = calloc(2, sizeof(*d->extents));
+    d->extents[0] = (struct ckpt_extent){65536, 65536};
+    d->extents[1] = (struct ckpt_extent){1048576, 131072};
+    *diffs_out = d;
+    *nr_out = 1;
+    return 0;
+}
+
+void ckpt_diff_free(struct ckpt_disk_diff *diffs, size_t nr)
+{
+    for (size_t i = 0; i < nr; i++) {
+        free(diffs[i].vdev);
+        free(diffs[i].driver);
+        free(diffs[i].extents);
+    }
+    free(diffs);
+}
+
+int ckpt_take_group(ckpt *c, const char *group, const char *const *domains,
+                    size_t nr, const struct ckpt_take_opts *opts,
+                    struct ckpt_info *infos_out)
+{
+    int rc = 0;
+
+    note("group name=%s count=%zu", group, nr);
+    for (size_t i = 0; !rc && i < nr; i++) {
+        rc = ckpt_take(c, domains[i], opts, &infos_out[i]);
+        if (!rc) {
+            infos_out[i].group = strdup(group);
+            infos_out[i].group_id = strdup("a0000000000000ff");
+        }
+    }
     return rc;
 }

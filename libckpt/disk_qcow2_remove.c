@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * Taking a snapshot out of the middle of chains.  What it holds is still read
+ * through each file that lies directly above it: the snapshot taken next, the
+ * guest's own file, forks.  Each of them gets what it lacks, and then needs
+ * the snapshot no more:
+ *
+ *      web.qcow2 -> S2 -> S1 -> base           remove S1: what S1 has goes up
+ *                         ^                    into S2 and into the fork
+ *             fork-a ----/
+ *
+ * A file that a running QEMU has open is changed by that QEMU (block-stream),
+ * another by qemu-img, which QEMU's locks keep from touching one in use.
+ * Dying in the middle leaves every file readable; to remove again goes on.
+ *
+ * A file that several QEMUs have open (S2, when forks of it run beside the
+ * guest) can be written by none of them.  What is beneath it then stays, as a
+ * part of it: the checkpoint is gone, its file is not.
+ */
+#include "disk_qcow2.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#include "ctx.h"
+#include "qcow2_file.h"
+#include "qcow2_node.h"
+#include "spawn.h"
+
+#define QEMU_IMG_TIMEOUT_MS 7200000u
+
+struct removal {
+    struct ckpt *c;
+    const char *snapshot;
+    struct stat st;
+    char beneath[DISK_FILE_MAX], beneath_format[16];
+    char (*above)[DISK_FILE_MAX]; /* owned: files directly above it */
+    size_t nr_above;
+};
+
+/* --- what lies above ------------------------------------------------------- */
+
+static int add_above(struct removal *r, const char *path)
+{
+    char(*more)[DISK_FILE_MAX];
+
+    more = reallocarray(r->above, r->nr_above + 1, sizeof(*more));
+    if (!more)
+        return fail(r->c, -ENOMEM, "%s", path);
+    r->above = more;
+    strcpy(r->above[r->nr_above++], path);
+    return 0;
+}
+
+static int look_at(struct removal *r, const char *path)
+{
+    char beneath[DISK_FILE_MAX], format[16];
+    struct stat st;
+    int rc;
+
+    if (lstat(path, &st) < 0 || !S_ISREG(st.st_mode))
+        return 0;
+    rc = qcow2_backing(r->c, path, beneath, format);
+    if (rc == -EIO || rc == -ENOMEM)
+        return rc;
+    /* Else no qcow2, or none of ours: ours say what is beneath. */
+    if (rc || !beneath[0] || stat(beneath, &st) < 0 ||
+        st.st_ino != r->st.st_ino || st.st_dev != r->st.st_dev)
+        return 0;
+    return add_above(r, path);
+}
+
+static int find_above(struct removal *r)
+{
+    const int dir_len = (int)(strrchr(r->snapshot, '/') - r->snapshot);
+    char dir_path[DISK_FILE_MAX], path[DISK_FILE_MAX];
+    struct dirent *e;
+    int rc = 0;
+    DIR *dir;
+
+    snprintf(dir_path, sizeof(dir_path), "%.*s/", dir_len, r->snapshot);
+    dir = opendir(dir_path);
+    if (!dir)
+        return fail(r->c, -errno, "%s", dir_path);
+    while (!rc && (e = readdir(dir)))
+        if ((size_t)snprintf(path, sizeof(path), "%s%s", dir_path, e->d_name) <
+            sizeof(path))
+            rc = look_at(r, path);
+    closedir(dir);
+    return rc;
+}
+
+static int check_room(const struct removal *r)
+{
+    const uint64_t need =
+        (uint64_t)r->st.st_blocks * 512 * (r->nr_above ? r->nr_above : 0);
+    struct statvfs s;
+
+    if (statvfs(r->snapshot, &s) < 0)
+        return fail(r->c, -errno, "%s", r->snapshot);
+    if (need <= (uint64_t)s.f_bavail * s.f_frsize)
+        return 0;
+    return fail(r->c, -ENOSPC,
+                "%s: %zu file%s above it may need %llu MiB of it, %llu MiB "
+                "are free. Delete what is above first, or free some.",
+                r->snapshot, r->nr_above, r->nr_above == 1 ? "" : "s",
+                (unsigned long long)need >> 20,
+                (unsigned long long)s.f_bavail * s.f_frsize >> 20);
+}
+
+/* What @path is to call the file beneath it: short where both are in one
+ * folder, which may be moved as a whole. */
+static const char *beneath_for(const struct removal *r, const char *path)
+{
+    const char *slash = strrchr(path, '/'), *other = strrchr(r->beneath, '/');
+
+    if (other && other - r->beneath == slash - path &&
+        !memcmp(path, r->beneath, (size_t)(slash - path)))
+        return other + 1;
+    return r->beneath;
+}
+
+/* --- in a running QEMU ----------------------------------------------------- */
+
+/* -ENOENT: this one has it not open. */
+static int stream_in(struct removal *r, struct qmp *q, uint32_t domid,
+                     const char *path)
+{
+    const struct qcow2_node *top, *old, *base;
+    struct qcow2_nodes nodes;
+    int rc;
+
+    rc = qcow2_node_mend(q);
+    if (!rc)
+        rc = qcow2_nodes_read(q, &nodes);
+    if (rc)
+        return rc;
+    top = qcow2_node_of(&nodes, path);
+    old = qcow2_node_of(&nodes, r->snapshot);
+    base = r->beneath[0] ? qcow2_node_of(&nodes, r->beneath) : NULL;
+    if (!top) {
+        rc = -ENOENT;
+    } else if (!old || (r->beneath[0] && !base)) {
+        rc = fail(r->c, -EBUSY,
+                  "%s: what the device model of domain %" PRIu32
+                  " has open beneath it is not what is on disk.",
+                  path, domid);
+    } else {
+        rc = qcow2_node_stream(q, top->name, base ? base->name : NULL,
+                               base ? beneath_for(r, path) : "");
+        /* One that a checkpoint added stays until it is deleted; else it is
+         * gone already, which is as good. */
+        if (!rc && !strncmp(old->name, "ckpt-", 5))
+            rc = qcow2_node_del(q, old->name);
+    }
+    qcow2_nodes_fini(&nodes);
+    return rc;
+}
+
+struct found {
+    uint32_t domid; /* of the one that has it open */
+    unsigned nr;    /* how many have */
+};
+
+/* Whether the QEMU of @domid has @path open. */
+static int look_in(struct removal *r, uint32_t domid, const char *path,
+                   struct found *out)
+{
+    struct qcow2_nodes nodes = {.nr = 0};
+    struct qmp *q = NULL;
+    int rc;
+
+    rc = qmp_new(r->c, domid, QMP_TIMEOUT_MS, &q);
+    if (!rc)
+        rc = qmp_connect(q);
+    if (rc == -ECONNREFUSED || rc == -ENOENT) {
+        rc = 0; /* left by one that is dead */
+    } else if (!rc) {
+        rc = qcow2_node_mend(q);
+        if (!rc)
+            rc = qcow2_nodes_read(q, &nodes);
+        if (!rc && qcow2_node_of(&nodes, path)) {
+            out->domid = domid;
+            out->nr++;
+        }
+        qcow2_nodes_fini(&nodes);
+    }
+    qmp_free(q);
+    return rc;
+}
+
+static int find_qemus(struct removal *r, const char *path, struct found *out)
+{
+    const char *run = getenv("CKPT_QMP_DIR");
+    DIR *dir = opendir(run ? run : "/var/run/xen");
+    struct dirent *e;
+    uint32_t domid;
+    int rc = 0, n;
+
+    memset(out, 0, sizeof(*out));
+    while (dir && !rc && (e = readdir(dir))) {
+        n = 0;
+        if (sscanf(e->d_name, "qmp-libxl-%" SCNu32 "%n", &domid, &n) == 1 &&
+            !e->d_name[n])
+            rc = look_in(r, domid, path, out);
+    }
+    if (dir)
+        closedir(dir);
+    return rc;
+}
+
+static int stream_by(struct removal *r, uint32_t domid, const char *path)
+{
+    struct qmp *q = NULL;
+    int rc;
+
+    rc = qmp_new(r->c, domid, QMP_TIMEOUT_MS, &q);
+    if (!rc)
+        rc = qmp_connect(q);
+    if (!rc)
+        rc = stream_in(r, q, domid, path);
+    qmp_free(q);
+    return rc;
+}
+
+/* --- at rest --------------------------------------------------------------- */
+
+static int rebase(struct removal *r, const char *path)
+{
+    const char *onto[] = {"qemu-img",
+                          "rebase",
+                          "-q",
+                          "-f",
+                          "qcow2",
+                          "-F",
+                          r->beneath_format,
+                          "-b",
+                          beneath_for(r, path),
+                          path,
+                          NULL};
+    const char *flat[] = {"qemu-img", "rebase", "-q", "-f", "qcow2",
+                          "-b",       "",       path, NULL};
+
+    return spawn_run(r->c, r->beneath[0] ? onto : flat, QEMU_IMG_TIMEOUT_MS,
+                     NULL);
+}
+
+/* -EBUSY: several QEMUs read through @path, so none of them may write it. */
+static int detach(struct removal *r, const char *path)
+{
+    struct found found;
+    int rc = find_qemus(r, path, &found);
+
+    if (rc)
+        return rc;
+    if (found.nr > 1)
+        return fail(r->c, -EBUSY,
+                    "%s is above it, and %u domains have that open.", path,
+                    found.nr);
+    return found.nr ? stream_by(r, found.domid, path) : rebase(r, path);
+}
+
+int qcow2_remove(struct ckpt *c, const char *snapshot)
+{
+    struct removal r = {.c = c, .snapshot = snapshot};
+    size_t i;
+    int rc;
+
+    rc = disk_file_check_ours(c, snapshot);
+    if (rc)
+        return rc;
+    if (lstat(snapshot, &r.st) < 0)
+        return errno == ENOENT ? 0 : fail(c, -errno, "%s", snapshot);
+    rc = qcow2_backing(c, snapshot, r.beneath, r.beneath_format);
+    if (!rc)
+        rc = find_above(&r);
+    if (!rc)
+        rc = check_room(&r);
+    for (i = 0; !rc && i < r.nr_above; i++)
+        rc = detach(&r, r.above[i]);
+    if (!rc)
+        rc = disk_file_unlink(c, snapshot);
+    if (rc == -EBUSY) {
+        /* It harms nobody, and what is above it needs it. */
+        warn(c, "%s stays, as part of what is above it: %s", snapshot,
+             c->error);
+        c->error[0] = '\0';
+        rc = 0;
+    }
+    free(r.above);
+    return rc;
+}

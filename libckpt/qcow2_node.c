@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * QEMU knows a file by the name it opened it under, and opens it once more by
+ * that name whenever it turns from read-only to writable or back.  So a node
+ * must never be left with the name of another file.  disk_qcow2.c sees to
+ * that; here a name is taken for the file.
+ */
+#include "qcow2_node.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ctx.h"
+#include "json.h"
+#include "qcow2_file.h"
+
+#define NODES_MAX 8192u
+#define NAME_MAX_BYTES (1u << 20)
+#define NAME_DEPTH_MAX 1024u
+#define JOB_ID "xen-ckpt"
+
+/* --- what there is --------------------------------------------------------- */
+
+static const char *text_in(yajl_val v, const char *key)
+{
+    const char *s = YAJL_GET_STRING(json_member(v, key));
+
+    return s ? s : "";
+}
+
+static uint64_t number_in(yajl_val v, const char *key)
+{
+    v = json_member(v, key);
+    return YAJL_IS_INTEGER(v) && v->u.number.i > 0 ? (uint64_t)v->u.number.i
+                                                   : 0;
+}
+
+/* "json:{...}" is how QEMU calls what was not opened by a mere name. */
+static void read_file(struct ckpt *c, yajl_val v, char out[DISK_FILE_MAX])
+{
+    const char *file = text_in(v, "file"), *name = file;
+    yajl_val tree = NULL;
+    char *real;
+
+    out[0] = '\0';
+    if (!strncmp(file, "json:", 5)) {
+        if (json_parse_deep(c, "QMP", file + 5, NAME_MAX_BYTES, NAME_DEPTH_MAX,
+                            &tree))
+            return;
+        name = text_in(json_member(tree, "file"), "filename");
+    }
+    real = *name == '/' ? realpath(name, NULL) : NULL;
+    if (*name == '/' && strlen(real ? real : name) < DISK_FILE_MAX)
+        strcpy(out, real ? real : name);
+    free(real);
+    yajl_tree_free(tree);
+}
+
+/* False: not one of ours to look at. */
+static bool read_node(struct ckpt *c, yajl_val v, struct qcow2_node *n)
+{
+    yajl_val cache = json_member(v, "cache"), image = json_member(v, "image");
+    yajl_val snapshots = json_member(image, "snapshots");
+    const char *name = text_in(v, "node-name"), *format = text_in(v, "drv");
+
+    memset(n, 0, sizeof(*n));
+    if (strlen(name) >= sizeof(n->name) ||
+        strlen(format) >= sizeof(n->format) ||
+        (strcmp(format, "qcow2") && strcmp(format, "raw")))
+        return false;
+    read_file(c, v, n->file);
+    strcpy(n->name, name);
+    strcpy(n->format, format);
+    n->depth = (unsigned)number_in(v, "backing_file_depth");
+    n->is_direct = YAJL_IS_TRUE(json_member(cache, "direct"));
+    n->is_no_flush = YAJL_IS_TRUE(json_member(cache, "no-flush"));
+    n->has_snapshots = YAJL_IS_ARRAY(snapshots) && snapshots->u.array.len;
+    n->size_bytes = number_in(image, "virtual-size");
+    return n->file[0];
+}
+
+int qcow2_nodes_parse(struct ckpt *c, yajl_val list, struct qcow2_nodes *out)
+{
+    memset(out, 0, sizeof(*out));
+    if (!YAJL_IS_ARRAY(list) || list->u.array.len > NODES_MAX)
+        return fail(c, -EPROTO, "QMP: the list of block nodes is none.");
+    out->list = calloc(list->u.array.len + 1, sizeof(*out->list));
+    if (!out->list)
+        return fail(c, -ENOMEM, "QMP");
+    for (size_t i = 0; i < list->u.array.len; i++)
+        out->nr += read_node(c, list->u.array.values[i], &out->list[out->nr]);
+    return 0;
+}
+
+int qcow2_nodes_read(struct qmp *q, struct qcow2_nodes *out)
+{
+    yajl_val list;
+    int rc;
+
+    memset(out, 0, sizeof(*out));
+    /* Not "flat": that leaves the depth out. */
+    rc = qmp_call(q, "{\"execute\":\"query-named-block-nodes\"}", &list);
+    if (rc)
+        return rc;
+    rc = qcow2_nodes_parse(qmp_ctx(q), list, out);
+    yajl_tree_free(list);
+    return rc;
+}
+
+void qcow2_nodes_fini(struct qcow2_nodes *n)
+{
+    free(n->list);
+    memset(n, 0, sizeof(*n));
+}
+
+const struct qcow2_node *qcow2_node_named(const struct qcow2_nodes *n,
+                                          const char *name)
+{
+    for (size_t i = 0; i < n->nr; i++)
+        if (!strcmp(n->list[i].name, name))
+            return &n->list[i];
+    return NULL;
+}
+
+const struct qcow2_node *qcow2_node_of(const struct qcow2_nodes *n,
+                                       const char *path)
+{
+    for (size_t i = 0; i < n->nr; i++)
+        if (!strcmp(n->list[i].file, path))
+            return &n->list[i];
+    return NULL;
+}
+
+int qcow2_node_active(struct ckpt *c, const struct qcow2_nodes *n,
+                      const char *path, const struct qcow2_node **out)
+{
+    const struct qcow2_node *top = NULL;
+    bool is_twice = false;
+
+    for (size_t i = 0; i < n->nr; i++) {
+        const struct qcow2_node *node = &n->list[i];
+
+        if (strcmp(node->file, path) || (top && node->depth < top->depth))
+            continue;
+        is_twice = top && node->depth == top->depth;
+        top = node;
+    }
+    *out = top;
+    if (!top)
+        return fail(c, -ENOENT, "%s: the device model does not have it open.",
+                    path);
+    return is_twice ? fail(c, -EBUSY,
+                           "%s: the device model has it open twice, as the "
+                           "emulated disk too: the guest has yet to use its "
+                           "PV driver.",
+                           path)
+                    : 0;
+}
+
+/* --- commands -------------------------------------------------------------- */
+
+static void begin(struct json *j, const char *command)
+{
+    json_begin(j);
+    json_put_string(j, "execute", command);
+    json_open_object(j, "arguments");
+}
+
+static int call(struct qmp *q, struct json *j)
+{
+    char *text;
+    int rc;
+
+    json_close_object(j);
+    rc = json_end(qmp_ctx(q), j, "a QMP command", &text);
+    if (rc)
+        return rc;
+    rc = qmp_call(q, text, NULL);
+    free(text);
+    return rc;
+}
+
+static int call_1(struct qmp *q, const char *command, const char *key,
+                  const char *value)
+{
+    struct json j;
+
+    begin(&j, command);
+    json_put_string(&j, key, value);
+    return call(q, &j);
+}
+
+static void put_cache(struct json *j, const struct qcow2_node *like)
+{
+    json_open_object(j, "cache");
+    json_put_bool(j, "direct", like->is_direct);
+    json_put_bool(j, "no-flush", like->is_no_flush);
+    json_close_object(j);
+}
+
+static void put_file(struct json *j, const char *name, const char *path,
+                     const struct qcow2_node *like)
+{
+    char file_name[QCOW2_NODE_NAME_MAX + 2];
+
+    snprintf(file_name, sizeof(file_name), "%s-f", name);
+    json_open_object(j, "file");
+    json_put_string(j, "driver", "file");
+    json_put_string(j, "node-name", file_name);
+    json_put_string(j, "filename", path);
+    json_put_string(j, "discard", "unmap");
+    put_cache(j, like);
+    json_close_object(j);
+}
+
+/* The same words whenever it is opened again. */
+static void put_overlay(struct json *j, const char *name,
+                        const struct qcow2_node *like)
+{
+    json_put_string(j, "driver", "qcow2");
+    json_put_string(j, "node-name", name);
+    json_put_string(j, "discard", "unmap");
+    put_cache(j, like);
+}
+
+/* What is beneath it is told by the switch. */
+int qcow2_node_add(struct qmp *q, const char *name, const char *path,
+                   const struct qcow2_node *like)
+{
+    struct json j;
+
+    begin(&j, "blockdev-add");
+    put_overlay(&j, name, like);
+    json_put_null(&j, "backing");
+    put_file(&j, name, path, like);
+    return call(q, &j);
+}
+
+/* Read-only, above the node @backing ("": none). */
+static int add_snapshot(struct qmp *q, const char *name, const char *path,
+                        const char *backing, const struct qcow2_node *like)
+{
+    struct json j;
+
+    begin(&j, "blockdev-add");
+    json_put_string(&j, "driver", "qcow2");
+    json_put_string(&j, "node-name", name);
+    json_put_bool(&j, "read-only", true);
+    put_cache(&j, like);
+    if (*backing)
+        json_put_string(&j, "backing", backing);
+    else
+        json_put_null(&j, "backing");
+    put_file(&j, name, path, like);
+    return call(q, &j);
+}
+
+/* @overlay, of qcow2_node_add(), lies above the node @backing from now on. */
+static int set_backing(struct qmp *q, const char *overlay, const char *backing,
+                       const struct qcow2_node *like)
+{
+    char file_name[QCOW2_NODE_NAME_MAX + 2];
+    struct json j;
+
+    snprintf(file_name, sizeof(file_name), "%s-f", overlay);
+    begin(&j, "blockdev-reopen");
+    json_open_array(&j, "options");
+    json_open_object(&j, NULL);
+    put_overlay(&j, overlay, like);
+    json_put_string(&j, "backing", backing);
+    json_put_string(&j, "file", file_name);
+    json_close_object(&j);
+    json_close_array(&j);
+    return call(q, &j);
+}
+
+int qcow2_node_del(struct qmp *q, const char *name)
+{
+    return call_1(q, "blockdev-del", "node-name", name);
+}
+
+int qcow2_node_switch(struct qmp *q, const char *node, const char *overlay)
+{
+    struct json j;
+
+    begin(&j, "blockdev-snapshot");
+    json_put_string(&j, "node", node);
+    json_put_string(&j, "overlay", overlay);
+    return call(q, &j);
+}
+
+/* --- names ----------------------------------------------------------------- */
+
+/* The image beneath @overlay, if it goes by the overlay's name. */
+static const struct qcow2_node *misnamed(const struct qcow2_nodes *n,
+                                         const struct qcow2_node *overlay)
+{
+    if (strncmp(overlay->name, "ckpt-", 5))
+        return NULL;
+    for (size_t i = 0; i < n->nr; i++)
+        if (&n->list[i] != overlay && n->list[i].depth + 1 == overlay->depth &&
+            !strcmp(n->list[i].file, overlay->file))
+            return &n->list[i];
+    return NULL;
+}
+
+static int mend(struct qmp *q, const struct qcow2_nodes *n,
+                const struct qcow2_node *overlay,
+                const struct qcow2_node *image)
+{
+    char snapshot[DISK_FILE_MAX], beneath[DISK_FILE_MAX], format[16];
+    char name[QCOW2_NODE_NAME_MAX + 2], words[sizeof(qmp_ctx(q)->error)];
+    const struct qcow2_node *backing = NULL;
+    struct ckpt *c = qmp_ctx(q);
+    int rc;
+
+    snprintf(name, sizeof(name), "%s-s", overlay->name);
+    rc = qcow2_backing(c, overlay->file, snapshot, format);
+    if (!rc)
+        rc = qcow2_backing(c, snapshot, beneath, format);
+    if (rc)
+        return rc;
+    if (beneath[0] && !(backing = qcow2_node_of(n, beneath)))
+        return fail(c, -EIO,
+                    "%s: the device model does not have it open, and %s is "
+                    "above it.",
+                    beneath, snapshot);
+    rc = add_snapshot(q, name, snapshot, backing ? backing->name : "", overlay);
+    if (!rc)
+        rc = set_backing(q, overlay->name, name, overlay);
+    if (rc)
+        return rc;
+    /* One that QEMU itself made goes by itself. */
+    memcpy(words, c->error, sizeof(words));
+    if (qcow2_node_del(q, image->name))
+        memcpy(c->error, words, sizeof(words));
+    return 0;
+}
+
+int qcow2_node_mend(struct qmp *q)
+{
+    const struct qcow2_node *image;
+    struct qcow2_nodes n;
+    int rc;
+
+    rc = qcow2_nodes_read(q, &n);
+    for (size_t i = 0; !rc && i < n.nr; i++) {
+        image = misnamed(&n, &n.list[i]);
+        if (image)
+            rc = mend(q, &n, &n.list[i], image);
+    }
+    qcow2_nodes_fini(&n);
+    return rc;
+}
+
+/* --- jobs ------------------------------------------------------------------ */
+
+/* "running", "ready", "concluded", ...; "" when there is no such job. */
+static int job_status(struct qmp *q, char status[24], char error[256])
+{
+    yajl_val list, v;
+    int rc;
+
+    status[0] = error[0] = '\0';
+    rc = qmp_call(q, "{\"execute\":\"query-jobs\"}", &list);
+    if (rc)
+        return rc;
+    for (size_t i = 0; YAJL_IS_ARRAY(list) && i < list->u.array.len; i++) {
+        v = list->u.array.values[i];
+        if (strcmp(text_in(v, "id"), JOB_ID))
+            continue;
+        snprintf(status, 24, "%s", text_in(v, "status"));
+        snprintf(error, 256, "%s", text_in(v, "error"));
+    }
+    yajl_tree_free(list);
+    return 0;
+}
+
+/* Does what the job waits for; *is_over_out: it is concluded. */
+static int step_job(struct qmp *q, bool *is_over_out, bool *is_asked)
+{
+    char status[24], error[256];
+    int rc;
+
+    *is_over_out = false;
+    rc = job_status(q, status, error);
+    if (rc)
+        return rc;
+    if (!strcmp(status, "ready") && !*is_asked) {
+        *is_asked = true;
+        return call_1(q, "job-complete", "id", JOB_ID);
+    }
+    if (!strcmp(status, "concluded")) {
+        *is_over_out = true;
+        rc = call_1(q, "job-dismiss", "id", JOB_ID);
+        return error[0] ? fail(qmp_ctx(q), -EIO, "QEMU: %s.", error) : rc;
+    }
+    if (!status[0])
+        return fail(qmp_ctx(q), -EIO, "QEMU: the block job is gone.");
+    return 0;
+}
+
+static int finish_job(struct qmp *q)
+{
+    bool is_over = false, is_asked = false, is_cancelled = false;
+    unsigned seen = 0;
+    int rc = 0;
+
+    while (!rc && !is_over) {
+        qmp_await_event(q, &seen, 0);
+        rc = step_job(q, &is_over, &is_asked);
+        if (rc || is_over)
+            break;
+        if (!is_asked && !is_cancelled && check_cancel(qmp_ctx(q))) {
+            is_cancelled = true;
+            rc = call_1(q, "job-cancel", "id", JOB_ID);
+        }
+        /* No event is no failure: the next look says whether it lives. */
+        if (!rc && qmp_await_event(q, &seen, 2000) == -EPIPE)
+            rc = -EPIPE;
+    }
+    return is_cancelled ? check_cancel(qmp_ctx(q)) : rc;
+}
+
+static void put_job(struct json *j)
+{
+    json_put_string(j, "job-id", JOB_ID);
+    json_put_bool(j, "auto-dismiss", false);
+}
+
+int qcow2_node_commit(struct qmp *q, const char *overlay, const char *base)
+{
+    struct json j;
+    int rc;
+
+    begin(&j, "block-commit");
+    put_job(&j);
+    json_put_string(&j, "device", overlay);
+    json_put_string(&j, "base-node", base);
+    rc = call(q, &j);
+    return rc ? rc : finish_job(q);
+}
+
+int qcow2_node_stream(struct qmp *q, const char *top, const char *base,
+                      const char *backing)
+{
+    struct json j;
+    int rc;
+
+    begin(&j, "block-stream");
+    put_job(&j);
+    json_put_string(&j, "device", top);
+    if (base) {
+        json_put_string(&j, "base-node", base);
+        json_put_string(&j, "backing-file", backing);
+    }
+    rc = call(q, &j);
+    return rc ? rc : finish_job(q);
+}

@@ -1,0 +1,57 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-only
+# lab: --timeout 1800
+#
+# Two guests at one instant: both stand still before either is cut; their
+# checkpoints appear together, or not at all, whatever dies when.
+# shellcheck source=tests/xen/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+ids() { xl checkpoint-list --json | jq -r '.checkpoints[] | .id' | sort; }
+
+for g in left right; do
+    witness_create $g mem=128 vcpus=1 disk_mb=64 -- mb=8
+done
+is_control && { ticks left control; ticks right control; finish; }
+before=$(host_state)
+
+step "both at one instant"
+must "group" xl checkpoint --group pair --json left right
+jq -c '.checkpoints[] | {domain_name, group, pause_us, still_us, pause_disks_us}' "$T/out"
+running left "after the group"
+running right "after the group"
+for g in left right; do
+    id=$(jq -r ".checkpoints[] | select(.domain_name == \"$g\") | .id" "$T/out" | head -1)
+    [ -n "$id" ] || id=$(xl checkpoint-list --json |
+        jq -r ".checkpoints[] | select(.domain_name == \"$g\") | .id")
+    is "group of $g" pair "$(field "$id" group)"
+    check_stored "$id"
+    # From the first known to stand still to its going on both stood still.
+    echo "$id $(field "$id" created_unix_us) $(field "$id" still_us)"
+    must "delete" xl checkpoint-delete "$id"
+done
+is "what is left" "$before" "$(host_state)"
+
+step "one that cannot be taken: none is"
+must_fail 3 'no domain' xl checkpoint --group pair left nobody
+must_fail 2 'named twice' xl checkpoint --group pair left left
+is "what is left" "$before" "$(host_state)"
+running left "after a refusal"
+
+step "killed on the way"
+for where in "after:group:disks armed" "after:group:cut" "after:group:marked" \
+    "after:group:each committed"; do
+    CKPT_FAULT="kill:$where" xl checkpoint --group pair left right >"$T/out" 2>&1
+    wait_until 120 no_guard || fail "$where: the guard is still there"
+    is "$where: checkpoints" "" "$(ids)"
+    running left "killed $where"
+    running right "killed $where"
+done
+# The next group sweeps away what the last deaths left in the store.
+must "group" xl checkpoint --group pair left right
+is "checkpoints" 2 "$(ids | wc -l)"
+for id in $(ids); do must "delete" xl checkpoint-delete "$id"; done
+is "what is left" "$before" "$(host_state)"
+clean left "in the end"
+clean right "in the end"
+finish
