@@ -43,6 +43,17 @@ int checkpoint_head(struct ckpt *c, const char *domain_uuid,
 int checkpoint_set_head(struct ckpt *c, const char *domain_uuid,
                         const char *id);
 
+/* Replaces the manifest of a checkpoint. */
+int checkpoint_rewrite(struct ckpt *c, const struct ckpt_info *info);
+
+/* -EPERM when it is kept. */
+int checkpoint_may_go(struct ckpt *c, const struct ckpt_info *info);
+
+/* May @domain_uuid have one more, of about @need_bytes?  -EDQUOT, with the
+ * figures. */
+int checkpoint_quota(struct ckpt *c, const char *domain_uuid,
+                     uint64_t need_bytes);
+
 /* Takes @info out of the tree and the store: children get its parent, a head
  * on it moves to its parent.  The caller holds the domain's lock.
  * Disk snapshots are the caller's business. */

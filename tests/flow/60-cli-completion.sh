@@ -74,7 +74,7 @@ all_offers() {
     offers 'db/day1' xl checkpoint-verify db
     # ours beside Xen's, with the blank that those have
     offers 'list |create |checkpoint |rollback |fork |checkpoint-list |'\
-'checkpoint-show |checkpoint-delete |checkpoint-verify ' xl ''
+'checkpoint-show |checkpoint-delete |checkpoint-verify |checkpoint-keep |checkpoint-prune |checkpoint-export |checkpoint-import ' xl ''
     offers 'fork ' xl fo
     offers 'checkpoint-delete ' xl -v checkpoint-d
     # not ours
