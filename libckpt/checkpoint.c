@@ -388,19 +388,24 @@ int checkpoint_set_head(struct ckpt *c, const char *domain_uuid, const char *id)
     return store_set(c->store, key, *id ? id : NULL);
 }
 
-static int set_parent(struct ckpt *c, struct ckpt_info *info,
-                      const char *parent)
+int checkpoint_rewrite(struct ckpt *c, const struct ckpt_info *info)
 {
     char *text;
     int rc;
 
-    memcpy(info->parent, parent, CKPT_ID_LEN + 1);
     rc = checkpoint_to_json(c, info, &text);
     if (rc)
         return rc;
     rc = store_set_manifest(c->store, info->id, text);
     free(text);
     return rc;
+}
+
+static int set_parent(struct ckpt *c, struct ckpt_info *info,
+                      const char *parent)
+{
+    memcpy(info->parent, parent, CKPT_ID_LEN + 1);
+    return checkpoint_rewrite(c, info);
 }
 
 /* A head on @info goes to its parent.  Another domain's (a fork's) only while
@@ -456,5 +461,5 @@ int checkpoint_remove(struct ckpt *c, const struct ckpt_info *info)
     ckpt_list_free(list, nr);
     if (!rc)
         rc = move_heads(c, info);
-    return rc ? rc : store_drop(c->store, info->id);
+    return rc ? rc : store_drop(c->store, info->id, NULL);
 }

@@ -52,6 +52,16 @@ int checkpoint_set_head(struct ckpt *c, const char *domain_uuid,
 int checkpoint_set_group_pending(struct ckpt *c, const char *group_id,
                                  const char *uuids);
 bool checkpoint_is_pending(struct ckpt *c, const struct ckpt_info *info);
+/* Replaces the manifest of a checkpoint. */
+int checkpoint_rewrite(struct ckpt *c, const struct ckpt_info *info);
+
+/* -EPERM when it is kept. */
+int checkpoint_may_go(struct ckpt *c, const struct ckpt_info *info);
+
+/* May @domain_uuid have one more, of about @need_bytes?  -EDQUOT, with the
+ * figures. */
+int checkpoint_quota(struct ckpt *c, const char *domain_uuid,
+                     uint64_t need_bytes);
 
 /* Takes @info out of the tree and the store: children get its parent, a head
  * on it moves to its parent.  The caller holds the domain's lock.

@@ -39,15 +39,20 @@ struct member {
     enum kind kind;
     size_t offset;
     uint64_t max; /* length of a text, value of a number */
+    bool is_new;  /* not in manifests of the first version: may be missing */
 };
 
 #define INFO(kind, name, max)                                                  \
     {                                                                          \
-#name, kind, offsetof(struct ckpt_info, name), max                     \
+#name, kind, offsetof(struct ckpt_info, name), max, false              \
+    }
+#define INFO_NEW(kind, name, max)                                              \
+    {                                                                          \
+#name, kind, offsetof(struct ckpt_info, name), max, true               \
     }
 #define DISK(kind, name, max)                                                  \
     {                                                                          \
-#name, kind, offsetof(struct ckpt_disk, name), max                     \
+#name, kind, offsetof(struct ckpt_disk, name), max, false              \
     }
 
 /* clang-format off */
@@ -77,6 +82,10 @@ static const struct member info_members[] = {
     INFO(NUMBER, durable_us,       INT64_MAX),
     INFO(TEXT_OPT, group,          64),
     INFO(TEXT_OPT, group_id,       16),
+    INFO_NEW(ID_OPT, base,         0),
+    INFO_NEW(TEXT,   base_why,     256),
+    INFO_NEW(TEXT,   tags,         1024),
+    INFO_NEW(FLAG,   keep,         0),
 };
 
 static const struct member disk_members[] = {
@@ -237,6 +246,13 @@ static int get_member(struct ckpt *c, const char *what, yajl_val object,
 
     if (m->kind == TEXT_OPT && !json_member(object, m->key))
         return 0;
+    if (m->is_new && !json_member(object, m->key)) {
+        if (m->kind != TEXT)
+            return 0; /* zero bytes say it */
+        text = strdup("");
+        memcpy(at, &text, sizeof(text));
+        return text ? 0 : fail(c, -ENOMEM, "%s", what);
+    }
     switch (m->kind) {
     case TEXT:
     case TEXT_OPT:

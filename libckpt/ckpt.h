@@ -56,6 +56,10 @@ typedef struct ckpt ckpt;
  */
 CKPT_API int ckpt_open(const char *url, struct xentoollog_logger *log,
                        ckpt **c_out);
+/* The same, but nothing is made, swept or locked; what would write is -EROFS.  A
+ * store that is not there yet is an empty one. */
+CKPT_API int ckpt_open_read_only(const char *url, struct xentoollog_logger *log,
+                                 ckpt **c_out);
 CKPT_API void ckpt_close(ckpt *c); /* NULL is fine */
 
 /* The words of the last failed call on this handle; "" when none failed.
@@ -118,6 +122,10 @@ struct ckpt_info {
     char *mem_driver;  /* "dirty", "stream", "cow"; "none" for disk-only */
     char *mem_why;     /* why not a better one; "" when this is the best */
     char *xen_version; /* "4.17.7" */
+    char base[CKPT_ID_LEN + 1]; /* stored as what changed since this one */
+    char *base_why;  /* base is "": why all of memory was looked at, or "" */
+    char *tags;      /* sorted words with a space between; "" when none */
+    bool keep;       /* retention passes it over */
     uint64_t memory_bytes;   /* guest memory the checkpoint describes */
     uint64_t stored_bytes;   /* bytes it takes in the store */
     uint64_t pages_stored;   /* pages written to the store */
@@ -228,8 +236,49 @@ CKPT_API int ckpt_find(ckpt *c, const char *checkpoint,
                        struct ckpt_info *info_out);
 
 /* Deletes a checkpoint and its disk snapshots; its children become children
- * of its parent. */
+ * of its parent.  -EPERM: it is kept. */
 CKPT_API int ckpt_delete(ckpt *c, const char *checkpoint);
+
+struct ckpt_space {
+    uint64_t freed_bytes;   /* given back */
+    uint64_t pending_bytes; /* by the next prune: it is being read, or a take
+                             * is under way */
+    uint64_t shared_bytes;  /* not: other checkpoints have it, too */
+};
+/* What deleting it would give.  -EBUSY: a take is under way. */
+CKPT_API int ckpt_space(ckpt *c, const char *checkpoint,
+                        struct ckpt_space *space_out);
+
+#define CKPT_PRUNE_DRY_RUN (1u << 0) /* only say what would go */
+struct ckpt_prune_opts {
+    const char *domain;      /* a name or UUID; NULL: each */
+    unsigned keep_last;      /* the newest of a domain stay; 0: no rule */
+    uint64_t keep_within_s;  /* those younger stay; 0: no rule */
+    unsigned flags;          /* CKPT_PRUNE_* */
+};
+struct ckpt_prune_result {
+    char **ids; /* deleted, NULL-terminated; one free() frees all */
+    struct ckpt_space space;
+};
+/* Deletes what no rule of @opts protects (without rules: nothing); never a
+ * head, nor what is kept or tagged.  Then gives back whatever no checkpoint
+ * needs, also what a crash left. */
+CKPT_API int ckpt_prune(ckpt *c, const struct ckpt_prune_opts *opts,
+                        struct ckpt_prune_result *result_out);
+CKPT_API int ckpt_keep(ckpt *c, const char *checkpoint, bool keep);
+/* A word of 1-32 of [A-Za-z0-9._:-]; -EEXIST, -ENOENT: it has it, or not. */
+CKPT_API int ckpt_tag(ckpt *c, const char *checkpoint, const char *tag,
+                      bool add);
+
+/* How much a domain (UUID), or the store (NULL), may have; 0: no limit.  A take
+ * beyond it is -EDQUOT, before the guest is touched. */
+struct ckpt_quota {
+    uint64_t count, bytes;
+};
+CKPT_API int ckpt_quota_set(ckpt *c, const char *domain_uuid,
+                            const struct ckpt_quota *quota);
+CKPT_API int ckpt_quota_get(ckpt *c, const char *domain_uuid,
+                            struct ckpt_quota *quota_out);
 
 struct ckpt_verify_result {
     uint64_t pages_checked;
@@ -240,6 +289,23 @@ struct ckpt_verify_result {
  * which page in which file; @result_out (may be NULL) is filled then too. */
 CKPT_API int ckpt_verify(ckpt *c, const char *checkpoint,
                          struct ckpt_verify_result *result_out);
+/* The same for about @percent of its memory, chosen at random. */
+CKPT_API int ckpt_verify_sample(ckpt *c, const char *checkpoint,
+                                unsigned percent,
+                                struct ckpt_verify_result *result_out);
+
+/* Formats of others.  Neither has disks. */
+enum ckpt_format {
+    CKPT_FORMAT_XL,     /* what `xl save` writes and `xl restore` reads */
+    CKPT_FORMAT_VMCORE, /* an ELF core of the memory, for crash and drgn */
+};
+/* Writes @checkpoint to @fd: a file, a pipe or a socket. */
+CKPT_API int ckpt_export(ckpt *c, const char *checkpoint,
+                         enum ckpt_format format, int fd);
+/* Reads what `xl save` wrote from @fd, not to be trusted, and makes it the
+ * checkpoint @name.  @info_out may be NULL. */
+CKPT_API int ckpt_import(ckpt *c, int fd, const char *name,
+                         struct ckpt_info *info_out);
 
 /* --- what changed on the disks ------------------------------------------- */
 

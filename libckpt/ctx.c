@@ -9,7 +9,8 @@
 
 #define PROGRESS_EVERY_US 100000u
 
-int ckpt_open(const char *url, struct xentoollog_logger *log, ckpt **c_out)
+static int open_with(const char *url, unsigned flags,
+                     struct xentoollog_logger *log, ckpt **c_out)
 {
     struct ckpt *c;
 
@@ -29,7 +30,18 @@ int ckpt_open(const char *url, struct xentoollog_logger *log, ckpt **c_out)
     }
     *c_out = c;
     ctx_begin(c);
-    return store_open(c, c->url, &c->store);
+    return store_open(c, c->url, flags, &c->store);
+}
+
+int ckpt_open(const char *url, struct xentoollog_logger *log, ckpt **c_out)
+{
+    return open_with(url, 0, log, c_out);
+}
+
+int ckpt_open_read_only(const char *url, struct xentoollog_logger *log,
+                        ckpt **c_out)
+{
+    return open_with(url, STORE_READ_ONLY, log, c_out);
 }
 
 void ckpt_close(ckpt *c)
@@ -97,6 +109,8 @@ void ckpt_info_fini(struct ckpt_info *info)
     free(info->xen_version);
     free(info->group);
     free(info->group_id);
+    free(info->base_why);
+    free(info->tags);
     for (size_t i = 0; i < info->nr_disks; i++)
         disk_info_fini(&info->disks[i]);
     free(info->disks);

@@ -16,7 +16,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "pack.h"
+#include "pack_sum.h"
 
 #define CHUNK_SHIFT 12
 #define CHUNK_LEAVES (1u << CHUNK_SHIFT)
@@ -41,7 +41,7 @@ static struct gfn_leaf *leaf_at(const struct gfn_table *t, uint32_t n)
 /* Where @key is, or the free place where it belongs. */
 static uint32_t *probe(const struct gfn_table *t, uint64_t key)
 {
-    uint32_t at = (uint32_t)pack_sum(&key, sizeof(key), t->seed);
+    uint32_t at = (uint32_t)sum_xxh64(&key, sizeof(key), t->seed);
 
     for (;; at++) {
         uint32_t *place = &t->hash[at & t->hash_mask];

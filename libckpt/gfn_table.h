@@ -2,10 +2,10 @@
 #ifndef CKPT_GFN_TABLE_H
 #define CKPT_GFN_TABLE_H
 /*
- * A map from guest frame to 16 bytes, built while an image is written.  A
- * guest chooses which frames it uses, so the memory taken must depend on how
- * many there are, not on where: 16 bytes a frame where they are dense, at
- * most GFN_LEAF_BYTES where each stands alone.
+ * A map from guest frame to where its page is, built while an image is
+ * written.  A guest chooses which frames it uses, so the memory taken must
+ * depend on how many there are, not on where: 9 bytes a frame where they are
+ * dense, at most GFN_LEAF_BYTES where each stands alone.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -14,8 +14,7 @@
 #define GFN_LEAF_SLOTS (1u << GFN_LEAF_SHIFT)
 
 struct gfn_slot {
-    uint64_t home; /* 0: nothing was ever put here */
-    uint64_t sum;
+    uint64_t ref; /* 0: nothing was ever put here */
 };
 
 struct gfn_leaf {

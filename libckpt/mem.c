@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "ctx.h"
+#include "store.h"
 
 const struct mem_driver *const mem_drivers[] = {
     &mem_cow,    /* HVM, PVH on a patched Xen: copy on write */
@@ -39,4 +40,27 @@ int mem_pick(struct mem *m)
     }
     return fail(m->c, -ENOTSUP,
                 "the memory of this domain cannot be captured: %s.", m->why);
+}
+
+void mem_build_on_none(struct mem *m, const char *why)
+{
+    m->base[0] = '\0';
+    snprintf(m->base_why, sizeof(m->base_why), "%.255s", why);
+    say(m->c, "all of memory is looked at: %s", why);
+}
+
+int mem_build_on(struct mem *m, const char *id)
+{
+    int rc;
+
+    rc = image_base(m->img, id);
+    if (rc) {
+        mem_build_on_none(m, m->c->error);
+        m->c->error[0] = '\0';
+        return rc;
+    }
+    snprintf(m->base, sizeof(m->base), "%s", id);
+    m->base_why[0] = '\0';
+    say(m->c, "only what changed since %s is looked at", id);
+    return 0;
 }

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "ckpt.h"
 #include "machine.h"
 
 struct ckpt;
@@ -43,6 +44,8 @@ struct mem {
     struct image *img;
     struct machine machine;    /* filled by arm and cut; owned by take */
     char why[256];             /* why not a better driver; "" */
+    char base[CKPT_ID_LEN + 1]; /* set by mem_build_on() */
+    char base_why[256];        /* "" or why not, for the manifest */
     unsigned passes;
     uint64_t pages_in_pause;
     void *priv;                /* the driver's */
@@ -53,6 +56,18 @@ extern const struct mem_driver *const mem_drivers[];
 extern const struct mem_driver mem_cow;
 extern const struct mem_driver mem_dirty;
 extern const struct mem_driver mem_stream;
+
+/*
+ * For a driver that knows which frames may have changed since checkpoint @id
+ * was cut: called in arm, before anything is put.  On 0 the image begins as
+ * that checkpoint, and the driver puts each frame that may have changed since
+ * (absent, if it is gone) and no other.  Else the image begins empty, the
+ * driver puts all frames, and m->base_why says why; so it does when a driver
+ * calls mem_build_on_none() because its knowledge was lost.  Only -ENOMEM and
+ * -ECANCELED are errors of the take.
+ */
+int mem_build_on(struct mem *m, const char *id);
+void mem_build_on_none(struct mem *m, const char *why);
 
 /* Fills m->drv and m->why from m->x and m->dom. */
 int mem_pick(struct mem *m);

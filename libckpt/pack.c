@@ -1,132 +1,243 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
- * Pages enter one by one by pack_add() and leave in runs: neighbours in the
- * file are one pwritev(), neighbours in memory one iovec of it.
+ * Pages gather in a run while their places are adjacent; a full run goes to a
+ * worker, the next one is filled meanwhile:
  *
- *     fresh: slots 17 18 19 20 ...   always adjacent, so a write a megabyte
- *     again: slots 3 4 5 | 9 | 12    pages put a second time, where they were
+ *     caller   look at page, put | put ... | put ...
+ *     worker                     | write   | write ...
  *
- * Nothing here allocates, logs or locks.  The kernel is told early to write
- * back what has piled up, so that little is left for the fsync.
+ * Two ways.  To a disk the pages are copied, while they are in the processor's
+ * cache, and written past the page cache, two runs at a time: the caller goes
+ * on at once.  To memory (tmpfs), and where the
+ * filesystem knows no other, they are borrowed and written by one worker (two
+ * would wait for each other in the kernel), in smaller runs so that it can
+ * begin early.
+ *
+ * What is less than a run is written by the caller: no thread is started for
+ * a few pages.
  */
 #include "pack.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
+#include <sys/uio.h>
 
 #include "safe_io.h"
 
-#define WRITEBACK_PAGES 4096u /* 16 MiB */
+#define BORROWED_RUN (PACK_RUN_PAGES / 4)
 
-uint64_t pack_sum(const void *data, size_t len_bytes, uint64_t seed)
+static char *place_for(const struct pack_run *run)
 {
-    return PACK_SUM(data, len_bytes, seed);
+    return run->copy + ((size_t)run->nr << PAGE_SHIFT_BITS);
 }
 
-bool pack_is_zero(const void *page)
+int pack_init(struct pack *p, int fd, int direct_fd)
 {
-    const char *p = page;
+    const size_t run_bytes = (size_t)PACK_RUN_PAGES << PAGE_SHIFT_BITS;
 
-    for (unsigned off = 0; off < PAGE_SIZE_BYTES; off += 64) {
-        uint64_t w[8];
-
-        memcpy(w, p + off, sizeof(w));
-        if (w[0] | w[1] | w[2] | w[3] | w[4] | w[5] | w[6] | w[7])
-            return false;
-    }
-    return true;
-}
-
-void pack_init(struct pack *p, int fd)
-{
     memset(p, 0, sizeof(*p));
     p->fd = fd;
-    p->next_slot = 1; /* slot 0 is the file's head */
-    p->started_slot = 1;
+    p->direct_fd = direct_fd;
+    p->run_pages = direct_fd < 0 ? BORROWED_RUN : PACK_RUN_PAGES;
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_cond_init(&p->work, NULL);
+    pthread_cond_init(&p->done, NULL);
+    if (direct_fd < 0)
+        return 0;
+    p->room = aligned_alloc(PAGE_SIZE_BYTES, PACK_RUNS * run_bytes);
+    for (unsigned i = 0; p->room && i < PACK_RUNS; i++)
+        p->run[i].copy = p->room + i * run_bytes;
+    return p->room ? 0 : -ENOMEM;
 }
 
-static int run_flush(struct pack *p, struct pack_run *run)
+/* --- writing ------------------------------------------------------------- */
+
+static int write_run(const struct pack *p, const struct pack_run *run)
+{
+    const off_t at = (off_t)run->first << PAGE_SHIFT_BITS;
+    struct iovec iov[PACK_RUN_PAGES];
+    int nr = 0;
+
+    for (unsigned i = 0; i < run->nr; i++) {
+        if (nr && (const char *)iov[nr - 1].iov_base + iov[nr - 1].iov_len ==
+                      run->page[i]) {
+            iov[nr - 1].iov_len += PAGE_SIZE_BYTES;
+            continue;
+        }
+        iov[nr].iov_base = (void *)(uintptr_t)run->page[i]; /* no const there */
+        iov[nr++].iov_len = PAGE_SIZE_BYTES;
+    }
+    return safe_pwritev_all(p->direct_fd < 0 ? p->fd : p->direct_fd, iov, nr,
+                            at);
+}
+
+static void *worker_main(void *arg)
+{
+    struct pack *p = arg;
+    struct pack_run *run;
+    int rc;
+
+    pthread_mutex_lock(&p->lock);
+    for (;;) {
+        while (!p->nr_queued && !p->is_ending)
+            pthread_cond_wait(&p->work, &p->lock);
+        if (!p->nr_queued)
+            break;
+        run = &p->run[p->queue[p->queue_at]];
+        p->queue_at = (p->queue_at + 1) % PACK_RUNS;
+        p->nr_queued--;
+        rc = p->error;
+        pthread_mutex_unlock(&p->lock);
+        if (!rc)
+            rc = write_run(p, run);
+        pthread_mutex_lock(&p->lock);
+        if (rc && !p->error)
+            p->error = rc;
+        run->is_busy = false;
+        pthread_cond_broadcast(&p->done);
+    }
+    pthread_mutex_unlock(&p->lock);
+    return NULL;
+}
+
+/* Workers take no signals: those are the caller's.  Fewer than wanted, or
+ * none, are enough. */
+static void start_workers(struct pack *p)
+{
+    const unsigned wanted = p->direct_fd < 0 ? 1 : PACK_WORKERS;
+    sigset_t all, before;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    while (p->nr_workers < wanted &&
+           !pthread_create(&p->worker[p->nr_workers], NULL, worker_main, p))
+        p->nr_workers++;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static int wait_for(struct pack *p, const struct pack_run *run)
 {
     int rc;
 
-    if (!run->nr_pages)
-        return 0;
-    rc = safe_pwritev_all(p->fd, run->iov, (int)run->nr_iov,
-                          (off_t)(run->slot << PAGE_SHIFT_BITS));
-    run->nr_pages = 0;
-    run->nr_iov = 0;
+    if (!p->nr_workers)
+        return p->error;
+    pthread_mutex_lock(&p->lock);
+    while (run->is_busy)
+        pthread_cond_wait(&p->done, &p->lock);
+    rc = p->error;
+    pthread_mutex_unlock(&p->lock);
     return rc;
 }
 
-static int run_add(struct pack *p, struct pack_run *run, const void *page,
-                   uint64_t slot)
+/* Ends the run at hand and begins the next, empty one. */
+static int submit(struct pack *p)
 {
-    struct iovec *last;
+    struct pack_run *run = &p->run[p->at];
     int rc;
 
-    if (run->nr_pages && (slot != run->slot + run->nr_pages ||
-                          run->nr_pages == PACK_RUN_PAGES)) {
-        rc = run_flush(p, run);
-        if (rc)
-            return rc;
-    }
-    if (!run->nr_pages)
-        run->slot = slot;
-    run->nr_pages++;
-    last = &run->iov[run->nr_iov];
-    if (run->nr_iov &&
-        (const char *)last[-1].iov_base + last[-1].iov_len == page) {
-        last[-1].iov_len += PAGE_SIZE_BYTES;
+    if (!run->nr)
         return 0;
+    if (run->nr == p->run_pages && !p->nr_workers)
+        start_workers(p);
+    if (run->nr < p->run_pages || !p->nr_workers) {
+        rc = write_run(p, run);
+        if (rc && !p->error)
+            p->error = rc;
+    } else {
+        pthread_mutex_lock(&p->lock);
+        run->is_busy = true;
+        p->queue[(p->queue_at + p->nr_queued++) % PACK_RUNS] = p->at;
+        pthread_cond_signal(&p->work);
+        pthread_mutex_unlock(&p->lock);
     }
-    last->iov_base = (void *)(uintptr_t)page; /* iovec knows no const */
-    last->iov_len = PAGE_SIZE_BYTES;
-    run->nr_iov++;
-    return 0;
-}
-
-int pack_add(struct pack *p, const void *page, uint64_t *slot_out)
-{
-    int rc;
-
-    rc = run_add(p, &p->fresh, page, p->next_slot);
-    if (!rc)
-        *slot_out = p->next_slot++;
+    p->at = (p->at + 1) % PACK_RUNS;
+    rc = wait_for(p, &p->run[p->at]);
+    p->run[p->at].nr = 0;
     return rc;
 }
 
-int pack_replace(struct pack *p, const void *page, uint64_t slot)
+int pack_drain(struct pack *p)
 {
-    int rc;
+    int rc = submit(p);
 
-    /* What is still on its way to the same slot goes first. */
-    if (p->fresh.nr_pages && slot >= p->fresh.slot) {
-        rc = run_flush(p, &p->fresh);
-        if (rc)
-            return rc;
+    for (unsigned i = 0; i < PACK_RUNS; i++) {
+        int r = wait_for(p, &p->run[i]);
+
+        rc = rc ? rc : r;
     }
-    return run_add(p, &p->again, page, slot);
+    return rc;
 }
 
 int pack_flush(struct pack *p)
 {
-    uint64_t behind;
     int rc;
 
-    rc = run_flush(p, &p->fresh);
-    if (!rc)
-        rc = run_flush(p, &p->again);
-    if (rc)
-        return rc;
-    behind = p->next_slot - p->started_slot;
-    if (behind >= WRITEBACK_PAGES) {
-        /* Advice: where it is not taken, the fsync has more to do. */
-        sync_file_range(p->fd, (off_t)(p->started_slot << PAGE_SHIFT_BITS),
-                        (off_t)(behind << PAGE_SHIFT_BITS),
-                        SYNC_FILE_RANGE_WRITE);
-        p->started_slot = p->next_slot;
+    if (p->room)
+        return 0;
+    rc = pack_drain(p);
+    for (unsigned i = 0; i < PACK_RUNS; i++)
+        p->run[i].nr = 0;
+    return rc;
+}
+
+void pack_fini(struct pack *p)
+{
+    if (!p->run_pages)
+        return;
+    pthread_mutex_lock(&p->lock);
+    p->is_ending = true;
+    pthread_cond_broadcast(&p->work);
+    pthread_mutex_unlock(&p->lock);
+    for (unsigned i = 0; i < p->nr_workers; i++)
+        pthread_join(p->worker[i], NULL);
+    pthread_cond_destroy(&p->work);
+    pthread_cond_destroy(&p->done);
+    pthread_mutex_destroy(&p->lock);
+    free(p->room);
+    memset(p, 0, sizeof(*p));
+}
+
+/* --- HOT PATH ------------------------------------------------------------ */
+
+int pack_put(struct pack *p, const void *page, uint32_t place)
+{
+    struct pack_run *run = &p->run[p->at];
+    int rc;
+
+    if (run->nr &&
+        (place != run->first + run->nr || run->nr == p->run_pages)) {
+        rc = submit(p);
+        if (rc)
+            return rc;
+        run = &p->run[p->at];
     }
+    if (!run->nr) {
+        /* A place used before: what is on its way there goes first. */
+        rc = place < p->end ? pack_drain(p) : 0;
+        if (rc)
+            return rc;
+        run->first = place;
+    }
+    if (place >= p->end)
+        p->end = place + 1;
+    if (run->copy)
+        page = memcpy(place_for(run), page, PAGE_SIZE_BYTES);
+    run->page[run->nr++] = page;
     return 0;
+}
+
+const void *pack_find(struct pack *p, uint32_t place)
+{
+    /* The latest first: a place may have been put before. */
+    for (unsigned i = 0; i < PACK_RUNS; i++) {
+        const struct pack_run *run =
+            &p->run[(p->at + PACK_RUNS - i) % PACK_RUNS];
+
+        if (place - run->first < run->nr)
+            return run->page[place - run->first];
+    }
+    return NULL;
 }

@@ -2,49 +2,63 @@
 #ifndef CKPT_PACK_H
 #define CKPT_PACK_H
 /*
- * HOT PATH: looks at a page (is it zero? its checksum) and packs pages into a
- * file of numbered 4096-byte slots, in writes as large as the batch allows.
+ * HOT PATH: brings pages to their places in a pack, in writes as large as the
+ * pages allow, by threads of its own where there is enough to do.
  */
+#include <pthread.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
-#include <sys/uio.h>
 
 #include "page.h"
 
-/* XXH3 is faster on SIMD hardware and 20 times slower in an emulator. */
-#define PACK_SUM XXH64
+#define PACK_RUNS 4u
+#define PACK_RUN_PAGES 256u /* a megabyte; of borrowed pages a quarter */
+#define PACK_WORKERS 2u
 
-uint64_t pack_sum(const void *data, size_t len_bytes, uint64_t seed);
-bool pack_is_zero(const void *page);
-
-/* The most that is gathered before it is written: a megabyte, so that what the
- * checksum has just read is still in the cache when the kernel copies it. */
-#define PACK_RUN_PAGES 256u
-
-/* Pages bound for adjacent slots. */
+/* Pages bound for adjacent places. */
 struct pack_run {
-    uint64_t slot; /* of the first */
-    unsigned nr_pages;
-    unsigned nr_iov;
-    struct iovec iov[PACK_RUN_PAGES];
+    uint32_t first;
+    unsigned nr;
+    bool is_busy;              /* a worker has it */
+    char *copy;                /* room for the pages; NULL: they are borrowed */
+    const void *page[PACK_RUN_PAGES];
 };
 
 struct pack {
-    int fd;                /* borrowed */
-    uint64_t next_slot;    /* one past the last in use */
-    uint64_t started_slot; /* up to here the kernel was told to write back */
-    struct pack_run fresh;
-    struct pack_run again;
+    int fd;        /* borrowed; the page cache's way */
+    int direct_fd; /* borrowed; past it, or -1 */
+    unsigned run_pages;
+    uint32_t end; /* one past the highest place put so far */
+    struct pack_run run[PACK_RUNS];
+    unsigned at; /* the run being filled */
+    char *room;  /* owned: the copies */
+
+    pthread_mutex_t lock; /* of what follows, and is_busy */
+    pthread_cond_t work, done;
+    pthread_t worker[PACK_WORKERS];
+    unsigned nr_workers;
+    unsigned queue[PACK_RUNS]; /* runs to write, a ring */
+    unsigned nr_queued, queue_at;
+    bool is_ending;
+    int error; /* of the first write that failed */
 };
 
-void pack_init(struct pack *p, int fd);
-/* @page, 4096 bytes borrowed until pack_flush(), goes to a new slot. */
-int pack_add(struct pack *p, const void *page, uint64_t *slot_out);
-/* The same for a slot given out before. */
-int pack_replace(struct pack *p, const void *page, uint64_t slot);
-/* Everything added is in the file (in the kernel's hands, not on disk). */
+/*
+ * With @direct_fd pages are copied into room of our own and written from
+ * there while the caller goes on; without (-1) they are borrowed, and written
+ * by the end of pack_flush().  0 or -errno; pack_fini() is needed anyway.
+ */
+int pack_init(struct pack *p, int fd, int direct_fd);
+/* Waits for what is being written.  Harmless on zero bytes. */
+void pack_fini(struct pack *p);
+
+/* @page goes to @place. */
+int pack_put(struct pack *p, const void *page, uint32_t place);
+/* The pages put are borrowed no longer. */
 int pack_flush(struct pack *p);
+/* All pages put are in the file (in the kernel's hands, not on disk). */
+int pack_drain(struct pack *p);
+/* A page put, if it is still in memory; else NULL: it is in the file. */
+const void *pack_find(struct pack *p, uint32_t place);
 
 #endif

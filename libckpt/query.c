@@ -111,6 +111,7 @@ void ckpt_memory_close(ckpt_memory *m)
 struct verify {
     ckpt *c;
     struct image *img;
+    unsigned percent;
     struct ckpt_verify_result result;
     char first_error[512]; /* "" while all is well */
 };
@@ -121,9 +122,18 @@ static void note_damage(struct verify *v)
         memcpy(v->first_error, v->c->error, sizeof(v->first_error));
 }
 
+/* Random numbers that need not be good ones. */
+static uint64_t next_random(uint64_t *state)
+{
+    *state = *state * UINT64_C(6364136223846793005) +
+             UINT64_C(1442695040888963407);
+    return *state >> 33;
+}
+
 static int verify_pages(struct verify *v)
 {
     const uint64_t nr_gfns = image_nr_gfns(v->img);
+    uint64_t random = now_us();
     struct page_batch *b;
     uint64_t cursor = 0;
     int rc;
@@ -142,6 +152,10 @@ static int verify_pages(struct verify *v)
         } else if (rc) {
             break;
         }
+        /* From batch to batch: of those that lie between, a share. */
+        while (v->percent < 100 && cursor < nr_gfns &&
+               next_random(&random) % 100 >= v->percent)
+            cursor += PAGE_BATCH;
         progress(v->c, "verify", cursor * CKPT_PAGE_SIZE,
                  nr_gfns * CKPT_PAGE_SIZE);
         rc = check_cancel(v->c);
@@ -171,7 +185,13 @@ static int verify_blobs(struct verify *v)
 int ckpt_verify(ckpt *c, const char *checkpoint,
                 struct ckpt_verify_result *result_out)
 {
-    struct verify v = {.c = c};
+    return ckpt_verify_sample(c, checkpoint, 100, result_out);
+}
+
+int ckpt_verify_sample(ckpt *c, const char *checkpoint, unsigned percent,
+                       struct ckpt_verify_result *result_out)
+{
+    struct verify v = {.c = c, .percent = percent};
     struct ckpt_info info;
     int rc;
 

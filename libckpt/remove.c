@@ -12,6 +12,7 @@
 #include "guard.h"
 #include "op.h"
 #include "steps.h"
+#include "store_driver.h"
 
 static int remove_snapshots(struct ckpt *c, const struct ckpt_info *info,
                             const unsigned *tokens, struct guard *g)
@@ -75,6 +76,17 @@ int remove_inner(struct ckpt *c, const struct ckpt_info *info)
     return rc;
 }
 
+/* One whose manifest cannot be read: nobody knows its disks. */
+static int delete_damaged(struct ckpt *c, const char *id)
+{
+    int rc = store_drop(c->store, id, NULL);
+
+    if (!rc)
+        warn(c, "checkpoint %s was damaged; snapshots of disks that it may "
+                "have had are not removed", id);
+    return rc;
+}
+
 int ckpt_delete(ckpt *c, const char *checkpoint)
 {
     struct ckpt_info info = { 0 };
@@ -82,6 +94,10 @@ int ckpt_delete(ckpt *c, const char *checkpoint)
 
     ctx_begin(c);
     rc = checkpoint_find(c, NULL, checkpoint, &info);
+    if (rc == -EUCLEAN && store_is_id(checkpoint))
+        return delete_damaged(c, checkpoint);
+    if (!rc)
+        rc = checkpoint_may_go(c, &info);
     if (!rc)
         rc = remove_inner(c, &info);
     ckpt_info_fini(&info);

@@ -64,7 +64,8 @@ static size_t scheme_len(const char *url)
     return url[len] == ':' ? len : 0;
 }
 
-int store_open(struct ckpt *c, const char *url, struct store **st_out)
+int store_open(struct ckpt *c, const char *url, unsigned flags,
+               struct store **st_out)
 {
     size_t len = scheme_len(url);
     const char *path = len ? url + len + 1 : url;
@@ -73,12 +74,12 @@ int store_open(struct ckpt *c, const char *url, struct store **st_out)
     if (!*path)
         return fail(c, -EINVAL, "Store \"%s\": no path.", url);
     if (!len)
-        return store_dir.open(c, path, st_out);
+        return store_dir.open(c, path, flags, st_out);
     for (unsigned i = 0; store_drivers[i]; i++) {
         const struct store_driver *drv = store_drivers[i];
 
         if (strlen(drv->scheme) == len && !strncmp(drv->scheme, url, len))
-            return drv->open(c, path, st_out);
+            return drv->open(c, path, flags, st_out);
     }
     return fail(c, -EINVAL,
                 "Store \"%s\": kind \"%.*s\" is not known; use dir:PATH.", url,
@@ -154,6 +155,22 @@ int image_create(struct store *st, const char *id, struct image **img_out)
     return rc;
 }
 
+int image_base(struct image *img, const char *id)
+{
+    int rc = check_writer(img);
+
+    if (!rc)
+        rc = check_id(img->c, id);
+    return rc ? rc : img->w->base(img, id);
+}
+
+int image_reserve(struct image *img, uint64_t bytes)
+{
+    int rc = check_writer(img);
+
+    return rc ? rc : img->w->reserve(img, bytes);
+}
+
 int image_put(struct image *img, const struct page_batch *b)
 {
     int rc;
@@ -197,18 +214,11 @@ int image_put_blob(struct image *img, const char *name, const void *data,
     return 0;
 }
 
-int store_commit_path(struct store *st, const char *id, char *path,
-                      size_t path_bytes)
+int image_commit_path(struct image *img, char *path, size_t path_bytes)
 {
-    int n;
+    int rc = check_writer(img);
 
-    if (!st->root)
-        return fail(st->c, -ENOTSUP, "A store without files.");
-    n = snprintf(path, path_bytes, "%s/checkpoints/%s/manifest.json",
-                 st->root, id);
-    if (n < 0 || (size_t)n >= path_bytes)
-        return fail(st->c, -ENAMETOOLONG, "store %s", st->root);
-    return 0;
+    return rc ? rc : img->w->commit_path(img, path, path_bytes);
 }
 
 void image_stats(const struct image *img, uint64_t *pages_stored_out,
@@ -292,6 +302,13 @@ int image_get(struct image *img, uint64_t gfn, void *page, uint8_t *type_out)
     return rc ? rc : img->r->get(img, gfn, page, type_out);
 }
 
+int image_home(struct image *img, uint64_t gfn, struct image_home *home_out)
+{
+    int rc = check_reader(img);
+
+    return rc ? rc : img->r->home(img, gfn, home_out);
+}
+
 int image_next(struct image *img, uint64_t *cursor, struct page_batch *b)
 {
     int rc = check_reader(img);
@@ -336,11 +353,31 @@ int store_list(struct store *st, char ***ids_out)
     return st->drv->list(st, STORE_MANIFEST, ids_out);
 }
 
-int store_drop(struct store *st, const char *id)
+int store_drop(struct store *st, const char *id, struct store_space *space_out)
+{
+    struct store_space space = {.freed_bytes = 0};
+    int rc = check_id(st->c, id);
+
+    if (!rc)
+        rc = st->drv->drop(st, id, &space);
+    if (space_out)
+        *space_out = space;
+    return rc;
+}
+
+int store_prune(struct store *st, struct store_space *space_out)
+{
+    memset(space_out, 0, sizeof(*space_out));
+    return st->drv->prune(st, space_out);
+}
+
+int store_space(struct store *st, const char *id,
+                struct store_space *space_out)
 {
     int rc = check_id(st->c, id);
 
-    return rc ? rc : st->drv->drop(st, id);
+    memset(space_out, 0, sizeof(*space_out));
+    return rc ? rc : st->drv->space(st, id, space_out);
 }
 
 int store_manifest(struct store *st, const char *id, char **manifest_out)

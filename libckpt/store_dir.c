@@ -2,23 +2,27 @@
 /*
  * The store in a directory, on any local filesystem (docs/specs/store.md):
  *
- *     format                  "xen-ckpt store 1"
- *     checkpoints/ID/         whole: pages index blob.* manifest.json
- *     tmp/                    what is being written, or being removed
+ *     format                  "xen-ckpt store 2"
+ *     checkpoints/ID.NUMBER   a pack that is a checkpoint
+ *     dropped/ID.NUMBER       was one; what it alone needed is not yet freed
+ *     packs/ID.NUMBER         was one; checkpoints use pages or nodes of it
+ *     manifests/ID            a manifest that was changed since the take
+ *     tmp/                    what is being written
  *     locks/KEY               flock, with the holder's pid as text
  *     values/KEY              small texts
+ *     equals refs/            tables that can be made anew from the packs
  *
  * What appears in checkpoints/ and in values/ does so by one rename from tmp/,
- * and leaves by one rename or unlink.  So tmp/ is the only place where a dead
- * process leaves anything: whoever opens the store next sweeps it.  A living
- * writer is known by the flock it holds on the `pages` of its folder, or on
- * its temporary file.
+ * and leaves by one rename or unlink.  A writer holds a flock on its file in
+ * tmp/: one that nobody holds was left by the dead, and whoever opens the
+ * store next removes it.
  */
 #include "store_dir.h"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,23 +39,23 @@
 /* Not a key, so no lock of a domain is ever named so. */
 #define TMP_LOCK ".tmp"
 
-static struct dir_store *dir_of(struct store *st)
-{
-    return (struct dir_store *)st;
-}
-
 /* --- opening ------------------------------------------------------------- */
 
 static void dir_close(struct store *base)
 {
     struct dir_store *st = dir_of(base);
-    const int fds[] = {st->fd, st->checkpoints_fd, st->tmp_fd, st->locks_fd,
-                       st->values_fd};
+    const int fds[] = {st->fd, st->tmp_fd, st->locks_fd, st->values_fd,
+                       st->manifests_fd};
 
     for (unsigned i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
         if (fds[i] >= 0)
             close(fds[i]);
     }
+    for (unsigned i = 0; i < DIR_NR_PLACES; i++) {
+        if (st->place_fds[i] >= 0)
+            close(st->place_fds[i]);
+    }
+    free(st->names);
     free(st->path);
     free(st->base.root);
     free(st);
@@ -60,8 +64,9 @@ static void dir_close(struct store *base)
 /* Only an empty folder becomes a store, or one we died making. */
 static int check_is_new(struct dir_store *st)
 {
-    static const char *const ours[] = {".",     "..",     "lost+found", "tmp",
-                                       "locks", "values", "checkpoints"};
+    static const char *const ours[] = {
+        ".",      "..",          "lost+found", "tmp",   "locks",
+        "values", "checkpoints", "dropped",    "packs", "manifests"};
     struct ckpt *c = st->base.c;
     struct dirent *e;
     int rc = 0;
@@ -93,24 +98,25 @@ static int check_is_new(struct dir_store *st)
     return rc;
 }
 
-static int check_format(struct dir_store *st, bool *is_new_out)
+/* st->format is 0 for what is to become a store. */
+static int check_format(struct dir_store *st)
 {
     struct ckpt *c = st->base.c;
     char *text = NULL;
     int rc;
 
-    *is_new_out = false;
     if (faccessat(st->fd, "format", F_OK, AT_SYMLINK_NOFOLLOW) < 0) {
         if (errno != ENOENT)
             return safe_fail(c, -errno, "read", st->fd, "format");
-        *is_new_out = true;
         return check_is_new(st);
     }
     rc = safe_slurp(c, st->fd, "format", 256, &text, NULL);
     if (rc)
         return rc;
     if (!strcmp(text, STORE_FORMAT_TEXT))
-        rc = 0;
+        st->format = 2;
+    else if (!strcmp(text, STORE_FORMAT_1_TEXT))
+        st->format = 1;
     else if (!strncmp(text, "xen-ckpt store ", strlen("xen-ckpt store ")))
         rc =
             fail(c, -ENOTSUP, "Store %s: format %.*s needs a newer xen-ckpt.",
@@ -136,37 +142,117 @@ static int folder_at(int at_fd, const char *name, int flags, int *fd_out)
     return errno == ENOENT && made ? -made : -errno;
 }
 
+/* To read only, one that is not there is as if it was empty. */
 static int open_folder(struct dir_store *st, const char *name, int *fd_out)
 {
-    int rc = folder_at(st->fd, name, O_NOFOLLOW, fd_out);
+    int rc;
 
-    return rc ? safe_fail(st->base.c, rc, "open", st->fd, name) : 0;
+    if (!st->is_read_only) {
+        rc = folder_at(st->fd, name, O_NOFOLLOW, fd_out);
+        return rc ? safe_fail(st->base.c, rc, "open", st->fd, name) : 0;
+    }
+    *fd_out =
+        openat(st->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (*fd_out < 0 && errno != ENOENT)
+        return safe_fail(st->base.c, -errno, "open", st->fd, name);
+    return 0;
+}
+
+static int open_new_folders(struct dir_store *st)
+{
+    int rc;
+
+    rc = open_folder(st, "dropped", &st->place_fds[DIR_DROPPED]);
+    if (!rc)
+        rc = open_folder(st, "packs", &st->place_fds[DIR_PACKS]);
+    if (!rc)
+        rc = open_folder(st, "manifests", &st->manifests_fd);
+    return rc;
 }
 
 static int open_folders(struct dir_store *st)
 {
     int rc;
 
-    rc = open_folder(st, "checkpoints", &st->checkpoints_fd);
+    rc = open_folder(st, "checkpoints", &st->place_fds[DIR_LIVE]);
     if (!rc)
         rc = open_folder(st, "tmp", &st->tmp_fd);
     if (!rc)
         rc = open_folder(st, "locks", &st->locks_fd);
     if (!rc)
         rc = open_folder(st, "values", &st->values_fd);
+    return !rc && st->format != 1 ? open_new_folders(st) : rc;
+}
+
+static int write_format(struct dir_store *st)
+{
+    int rc;
+
+    rc = safe_replace_via(st->base.c, st->tmp_fd, st->fd, "format",
+                          STORE_FORMAT_TEXT, strlen(STORE_FORMAT_TEXT));
+    if (!rc)
+        st->format = 2;
     return rc;
 }
 
-/* The folder itself. What others may write to is no place for a guest's
- * memory; an empty one is made fit, any other is the admin's to judge. */
+/* What an older version left stays as it is, and is read. */
+int dir_upgrade(struct dir_store *st)
+{
+    int rc;
+
+    if (st->is_read_only)
+        return fail(st->base.c, -EROFS, "Store %s is open to read only.",
+                    st->path);
+    if (st->format == 2)
+        return 0;
+    rc = open_new_folders(st);
+    return rc ? rc : write_format(st);
+}
+
+/* What others may write to is no place for a guest's memory; an empty folder
+ * is made fit, any other is the admin's to judge. */
+static int check_mode(struct dir_store *st, mode_t mode)
+{
+    if (st->format && mode & (S_IWGRP | S_IWOTH))
+        return fail(st->base.c, -EPERM,
+                    "Store %s: others may write to it: chmod 0700 it, and do "
+                    "not trust what is there.",
+                    st->path);
+    if (!st->format && !st->is_read_only && fchmod(st->fd, 0700) < 0)
+        return fail(st->base.c, -errno, "store %s: chmod 0700", st->path);
+    return 0;
+}
+
+/* To read, a store that could be made here is an empty one. */
+static int check_parent(struct dir_store *st)
+{
+    char *copy = strdup(st->path);
+    int rc = 0;
+
+    if (!copy)
+        return fail(st->base.c, -ENOMEM, "store %s", st->path);
+    if (access(dirname(copy), F_OK) < 0)
+        rc = fail(st->base.c, -ENOENT,
+                  "Store %s: the folder above it does not exist.", st->path);
+    free(copy);
+    return rc;
+}
+
+/* The folder itself, and those in it. */
 static int open_top(struct dir_store *st)
 {
     struct ckpt *c = st->base.c;
     struct stat sb;
-    bool is_new;
     int rc;
 
-    rc = folder_at(AT_FDCWD, st->path, 0, &st->fd);
+    if (st->is_read_only) {
+        st->fd = open(st->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        rc = st->fd < 0 ? -errno : 0;
+        if (rc == -ENOENT)
+            return check_parent(st);
+    } else {
+        rc = folder_at(AT_FDCWD, st->path, 0, &st->fd);
+    }
     if (rc == -ENOENT)
         return fail(c, rc, "Store %s: the folder above it does not exist.",
                     st->path);
@@ -174,56 +260,48 @@ static int open_top(struct dir_store *st)
         rc = -errno;
     if (rc)
         return fail(c, rc, "store %s", st->path);
-    rc = check_format(st, &is_new);
-    if (rc)
-        return rc;
-    if (!is_new && sb.st_mode & (S_IWGRP | S_IWOTH))
-        return fail(c, -EPERM,
-                    "Store %s: others may write to it: chmod 0700 it, and do "
-                    "not trust what is there.",
-                    st->path);
-    if (!is_new)
-        return open_folders(st);
-    if (fchmod(st->fd, 0700) < 0)
-        return fail(c, -errno, "store %s: chmod 0700", st->path);
-    rc = open_folders(st);
+    rc = check_format(st);
     if (!rc)
-        rc = safe_replace_via(c, st->tmp_fd, st->fd, "format",
-                              STORE_FORMAT_TEXT, strlen(STORE_FORMAT_TEXT));
-    return rc;
+        rc = check_mode(st, sb.st_mode);
+    if (!rc)
+        rc = open_folders(st);
+    return rc || st->format || st->is_read_only ? rc : write_format(st);
 }
 
 /* --- the waste of the dead ----------------------------------------------- */
 
-int dir_tmp_lock(struct dir_store *st, bool wait, int *fd_out)
+int dir_lock_file(struct dir_store *st, const char *name, int how, int *fd_out)
 {
     int fd;
 
-    fd = openat(st->locks_fd, TMP_LOCK, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    fd = openat(st->locks_fd, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
+                0600);
     if (fd < 0)
-        return safe_fail(st->base.c, -errno, "open", st->locks_fd, TMP_LOCK);
-    while (flock(fd, LOCK_EX | (wait ? 0 : LOCK_NB)) < 0) {
+        return safe_fail(st->base.c, -errno, "open", st->locks_fd, name);
+    while (flock(fd, how) < 0) {
         int err = errno;
 
         if (err == EINTR)
             continue;
         close(fd);
-        return safe_fail(st->base.c, -err, "lock", st->locks_fd, TMP_LOCK);
+        return safe_fail(st->base.c, -err, "lock", st->locks_fd, name);
     }
     *fd_out = fd;
     return 0;
 }
 
-void dir_sweep(struct dir_store *st, const char *name)
+int dir_tmp_lock(struct dir_store *st, bool wait, int *fd_out)
 {
-    char pages[NAME_MAX + sizeof("/" DIR_PAGES)];
+    return dir_lock_file(st, TMP_LOCK, LOCK_EX | (wait ? 0 : LOCK_NB), fd_out);
+}
+
+/* A folder: what a version with format 1 was writing, or removing. */
+static void sweep_folder(struct dir_store *st, const char *name)
+{
+    char pages[NAME_MAX + sizeof("/pages")];
     int fd;
 
-    if (safe_is_temp(name)) {
-        safe_sweep_temp(st->tmp_fd, name);
-        return;
-    }
-    snprintf(pages, sizeof(pages), "%s/" DIR_PAGES, name);
+    snprintf(pages, sizeof(pages), "%s/pages", name);
     fd = openat(st->tmp_fd, pages, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
     /* Not on any other error: with no descriptor left, all look dead. */
     if (fd < 0 ? errno == ENOENT || errno == ENOTDIR
@@ -233,6 +311,27 @@ void dir_sweep(struct dir_store *st, const char *name)
     }
     if (fd >= 0)
         close(fd);
+}
+
+void dir_sweep(struct dir_store *st, const char *name)
+{
+    struct dir_name n;
+    int fd;
+
+    if (safe_is_temp(name)) {
+        safe_sweep_temp(st->tmp_fd, name);
+        return;
+    }
+    if (!dir_name_parse(name, &n) || !n.number) {
+        sweep_folder(st, name);
+        return;
+    }
+    fd = openat(st->tmp_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (!flock(fd, LOCK_EX | LOCK_NB))
+        unlinkat(st->tmp_fd, name, 0); /* again by the next, if it fails */
+    close(fd);
 }
 
 static void sweep_all(struct dir_store *st)
@@ -261,7 +360,8 @@ static void sweep_all(struct dir_store *st)
     st->base.c->error[0] = '\0';
 }
 
-static int dir_open(struct ckpt *c, const char *path, struct store **st_out)
+static int dir_open(struct ckpt *c, const char *path, unsigned flags,
+                    struct store **st_out)
 {
     struct dir_store *st;
     int rc;
@@ -270,8 +370,11 @@ static int dir_open(struct ckpt *c, const char *path, struct store **st_out)
     if (!st)
         return fail(c, -ENOMEM, "store %s", path);
     st->base = (struct store){.drv = &store_dir, .c = c};
-    st->fd = st->checkpoints_fd = st->tmp_fd = -1;
-    st->locks_fd = st->values_fd = -1;
+    st->is_read_only = flags & STORE_READ_ONLY;
+    st->fd = st->tmp_fd = st->locks_fd = st->values_fd = -1;
+    st->manifests_fd = -1;
+    for (unsigned i = 0; i < DIR_NR_PLACES; i++)
+        st->place_fds[i] = -1;
     st->path = strdup(path);
     if (!st->path) {
         rc = fail(c, -ENOMEM, "store %s", path);
@@ -280,12 +383,13 @@ static int dir_open(struct ckpt *c, const char *path, struct store **st_out)
     rc = open_top(st);
     if (rc)
         goto out;
-    st->base.root = realpath(path, NULL);
+    st->base.root = st->fd < 0 ? strdup(path) : realpath(path, NULL);
     if (!st->base.root) {
         rc = fail(c, -errno, "store %s", path);
         goto out;
     }
-    sweep_all(st);
+    if (!st->is_read_only)
+        sweep_all(st);
     *st_out = &st->base;
 out:
     if (rc)
@@ -344,6 +448,10 @@ static int dir_lock(struct store *base, const char *key, int *fd_out)
     int fd = -1;
     int rc;
 
+    if (st->is_read_only)
+        return fail(base->c, -EROFS, "Store %s is open to read only.",
+                    st->path);
+
     fd = openat(st->locks_fd, key, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
                 0600);
     if (fd < 0)
@@ -370,51 +478,6 @@ out:
     return rc;
 }
 
-/* --- checkpoints by id --------------------------------------------------- */
-
-int dir_open_checkpoint(struct dir_store *st, const char *id, int *fd_out)
-{
-    int fd;
-
-    fd = openat(st->checkpoints_fd, id,
-                O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0 && errno == ENOENT)
-        return fail(st->base.c, -ENOENT, "No checkpoint %s in %s.", id,
-                    st->path);
-    if (fd < 0)
-        return safe_fail(st->base.c, -errno, "open", st->checkpoints_fd, id);
-    *fd_out = fd;
-    return 0;
-}
-
-static int dir_drop(struct store *base, const char *id)
-{
-    struct dir_store *st = dir_of(base);
-    char gone[64];
-    int rc;
-
-    snprintf(gone, sizeof(gone), "%s.%ld.drop", id, (long)getpid());
-    rc = safe_remove_tree(base->c, st->tmp_fd, gone);
-    if (rc)
-        return rc;
-    if (renameat(st->checkpoints_fd, id, st->tmp_fd, gone) < 0) {
-        if (errno == ENOENT)
-            return fail(base->c, -ENOENT, "No checkpoint %s in %s.", id,
-                        st->path);
-        return safe_fail(base->c, -errno, "remove", st->checkpoints_fd, id);
-    }
-    if (fsync(st->checkpoints_fd) < 0)
-        return safe_fail(base->c, -errno, "fsync of the folder",
-                         st->checkpoints_fd, id);
-    /* It is gone for all readers; its space may come back later. */
-    if (safe_remove_tree(base->c, st->tmp_fd, gone)) {
-        warn(base->c, "%s (its space is freed when the store is next opened)",
-             base->c->error);
-        base->c->error[0] = '\0';
-    }
-    return 0;
-}
-
 const struct store_driver store_dir = {
     .scheme = "dir",
     .open = dir_open,
@@ -423,6 +486,8 @@ const struct store_driver store_dir = {
     .lock = dir_lock,
     .list = dir_list,
     .drop = dir_drop,
+    .prune = dir_prune,
+    .space = dir_space,
     .text_get = dir_text_get,
     .text_set = dir_text_set,
     .create = dir_create,

@@ -1,43 +1,44 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
- * Reads one checkpoint.  Opening costs the manifest and two pages of the
- * index, whatever its length.  Blocks of the index are read when they are
- * looked at, by position, into a cache of fixed size:
+ * Reads one checkpoint.  Opening costs its head and its manifest, whatever
+ * its size and however many came before it:
  *
- *     gfn --binary search over blocks--> block --binary search--> entry
- *     entry.home --> page number --> one read for pages adjacent in the file
+ *     gfn --radix.c--> where its page is --packs.c--> page, checked
  *
- * Every block and page is checked against its checksum each time it comes
- * from the file.  Plain reads, not a mapping: a bad sector is then an error,
- * and not a SIGBUS for our caller.
+ * The pages of a batch are read in the order in which they lie, those that
+ * are adjacent by one call, each to where it belongs in the batch.
  */
-#include "store_dir.h"
-
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "ctx.h"
-#include "pack.h"
+#include "pack_sum.h"
+#include "radix.h"
 #include "safe_io.h"
-#include "store_format.h"
+#include "store_dir.h"
 
-#define CACHE_BLOCKS 1024u /* 4 MiB, touched as needed: 680 MiB of a guest */
-#define NO_BLOCK UINT64_MAX
+struct entry {
+    uint64_t gfn;
+    store_ref ref;
+};
 
 struct dir_reader {
     struct image base;
-    int dirfd;
-    int pages_fd;
-    int index_fd;
-    uint64_t nr_blocks;
-    uint64_t cached[CACHE_BLOCKS];   /* the number of the block held there */
-    struct store_index_block *cache; /* owned, CACHE_BLOCKS */
-    char *batch;                     /* owned, PAGE_BATCH pages, or NULL */
-    struct store_index_head head;
+    struct dir_store *st; /* borrowed */
+    int fd;               /* the pack, pinned */
+    char name[DIR_NAME_LEN + 1];
+    struct pack_head head;
+    struct packs packs;
+    struct radix_walk walk;
+    char *batch; /* owned, PAGE_BATCH pages, or NULL */
+    struct entry entry[PAGE_BATCH];
+    bool is_good[PAGE_BATCH];
+    unsigned order[PAGE_BATCH]; /* of those stored, as they lie */
 };
 
 static const struct image_reader reader_verbs;
@@ -47,290 +48,212 @@ static struct dir_reader *reader_of(struct image *img)
     return (struct dir_reader *)img;
 }
 
-static int fail_damaged(struct dir_reader *r, const char *file,
-                        const char *wrong)
-{
-    char words[256];
-
-    snprintf(words, sizeof(words), "damaged (%s).", wrong);
-    return safe_fail(r->base.c, -EUCLEAN, words, r->dirfd, file);
-}
-
-/* --- index --------------------------------------------------------------- */
-
-/* The @n-th block, n < nr_blocks; borrowed until the next call. */
-static int block_at(struct dir_reader *r, uint64_t n,
-                    const struct store_index_block **b_out)
-{
-    const size_t at = n % CACHE_BLOCKS;
-    struct store_index_block *b = &r->cache[at];
-    const char *wrong;
-    char words[128];
-    int rc;
-
-    *b_out = b;
-    if (r->cached[at] == n)
-        return 0;
-    r->cached[at] = NO_BLOCK;
-    rc = safe_pread_all(r->index_fd, b, sizeof(*b),
-                        (off_t)((n + 1) * sizeof(*b)));
-    wrong = rc ? strerror(-rc) : store_index_block_check(&r->head, b, n);
-    if (wrong) {
-        snprintf(words, sizeof(words), "block %llu: %s", (unsigned long long)n,
-                 wrong);
-        return fail_damaged(r, DIR_INDEX, words);
-    }
-    r->cached[at] = n;
-    return 0;
-}
-
-/* The last block that begins at or below @gfn, or 0. */
-static int find_block(struct dir_reader *r, uint64_t gfn, uint64_t *n_out)
-{
-    uint64_t low = 0, high = r->nr_blocks;
-    const struct store_index_block *b;
-    int rc;
-
-    while (high - low > 1) {
-        const uint64_t mid = low + (high - low) / 2;
-
-        rc = block_at(r, mid, &b);
-        if (rc)
-            return rc;
-        if (b->entries[0].gfn <= gfn)
-            low = mid;
-        else
-            high = mid;
-    }
-    *n_out = low;
-    return 0;
-}
-
-/* The first entry of @b not below @gfn; b->nr when there is none. */
-static unsigned find_entry(const struct store_index_block *b, uint64_t gfn)
-{
-    unsigned low = 0, high = b->nr;
-
-    while (low < high) {
-        const unsigned mid = low + (high - low) / 2;
-
-        if (b->entries[mid].gfn < gfn)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low;
-}
-
-/* --- pages --------------------------------------------------------------- */
-
-static int fail_page(struct dir_reader *r, const struct store_entry *e,
-                     const char *wrong)
-{
-    char words[160];
-
-    snprintf(words, sizeof(words), "frame %#llx at offset %llu: %s",
-             (unsigned long long)e->gfn,
-             (unsigned long long)store_home_page(e->home) << PAGE_SHIFT_BITS,
-             wrong);
-    return fail_damaged(r, DIR_PAGES, words);
-}
-
-static int read_pages(struct dir_reader *r, uint64_t slot, unsigned nr,
-                      void *pages)
-{
-    return safe_pread_all(r->pages_fd, pages, (size_t)nr << PAGE_SHIFT_BITS,
-                          (off_t)(slot << PAGE_SHIFT_BITS));
-}
-
-static int read_page(struct dir_reader *r, const struct store_entry *e,
-                     void *page)
-{
-    int rc;
-
-    rc = read_pages(r, store_home_page(e->home), 1, page);
-    if (rc)
-        return fail_page(r, e, strerror(-rc));
-    if (pack_sum(page, PAGE_SIZE_BYTES, 0) != e->sum)
-        return fail_page(r, e, "checksum");
-    return 0;
-}
-
 static int dir_get(struct image *img, uint64_t gfn, void *page,
                    uint8_t *type_out)
 {
     struct dir_reader *r = reader_of(img);
-    const struct store_index_block *b;
-    const struct store_entry *e;
-    unsigned at = 0;
-    uint64_t n = 0;
+    store_ref ref;
     int rc;
 
-    if (gfn < img->nr_gfns) {
-        rc = find_block(r, gfn, &n);
-        if (!rc)
-            rc = block_at(r, n, &b);
-        if (rc)
-            return rc;
-        at = find_entry(b, gfn);
-    }
-    if (gfn >= img->nr_gfns || at == b->nr || b->entries[at].gfn != gfn)
+    rc = radix_get(&r->walk, gfn, &ref);
+    if (rc)
+        return rc;
+    if (!ref)
         return fail(img->c, -ENOENT, "Checkpoint %s has no frame %#llx.",
                     img->id, (unsigned long long)gfn);
-    e = &b->entries[at];
     if (type_out)
-        *type_out = store_home_type(e->home);
-    if (!(e->home & STORE_HOME_ZERO))
-        return read_page(r, e, page);
+        *type_out = ref_type(ref);
+    if (ref_is_stored(ref))
+        return packs_read_page(&r->packs, ref, gfn, page);
     memset(page, 0, PAGE_SIZE_BYTES);
+    return 0;
+}
+
+static int dir_home(struct image *img, uint64_t gfn, struct image_home *home)
+{
+    struct dir_reader *r = reader_of(img);
+    struct pack_file *pf;
+    store_ref ref;
+    int rc;
+
+    memset(home, 0, sizeof(*home));
+    home->fd = -1;
+    rc = radix_get(&r->walk, gfn, &ref);
+    if (rc)
+        return rc;
+    if (!ref)
+        return fail(img->c, -ENOENT, "Checkpoint %s has no frame %#llx.",
+                    img->id, (unsigned long long)gfn);
+    home->type = ref_type(ref);
+    if (!ref_is_stored(ref))
+        return 0;
+    rc = packs_open(&r->packs, ref_pack(ref), &pf);
+    if (rc)
+        return rc;
+    if (ref_place(ref) > pf->head.nr_pages)
+        return fail(img->c, -ENOTSUP, "Frame %#llx cannot be mapped.",
+                    (unsigned long long)gfn);
+    home->fd = pf->fd;
+    home->offset = (uint64_t)ref_place(ref) * PAGE_SIZE_BYTES;
     return 0;
 }
 
 /* --- walking ------------------------------------------------------------- */
 
-/* A block that cannot be read hides frames: goes on at the next that can. */
-static int skip_block(struct dir_reader *r, uint64_t n, uint64_t *cursor,
-                      struct page_batch *out)
-{
-    char error[sizeof(r->base.c->error)];
-    const struct store_index_block *b;
-    const uint64_t first = *cursor;
-    uint64_t hit = 0, left;
-
-    memcpy(error, r->base.c->error, sizeof(error));
-    *cursor = r->base.nr_gfns;
-    for (; n < r->nr_blocks; n++) {
-        if (!block_at(r, n, &b)) {
-            *cursor = b->entries[0].gfn;
-            break;
-        }
-        left = r->head.head.count - n * STORE_BLOCK_ENTRIES;
-        hit += left < STORE_BLOCK_ENTRIES ? left : STORE_BLOCK_ENTRIES;
-    }
-    /* An order that cannot be must not lead round in a circle. */
-    if (*cursor <= first)
-        *cursor = r->base.nr_gfns;
-    out->nr = hit < UINT32_MAX ? (unsigned)hit : UINT32_MAX;
-    out->gfn[0] = first;
-    memcpy(r->base.c->error, error, sizeof(error));
-    return -EUCLEAN;
-}
-
-/* As find_block(), when a block the search needs is damaged. */
-static uint64_t find_block_slowly(struct dir_reader *r, uint64_t gfn)
-{
-    const struct store_index_block *b;
-    uint64_t found = 0;
-
-    for (uint64_t n = 0; n < r->nr_blocks; n++) {
-        if (block_at(r, n, &b))
-            continue;
-        if (b->entries[0].gfn > gfn)
-            break;
-        found = n;
-    }
-    return found;
-}
-
 /* Entries from *cursor on, as many as fit. */
 static int collect(struct dir_reader *r, uint64_t *cursor,
-                   struct store_entry *entries, struct page_batch *out)
+                   struct page_batch *out)
 {
-    const struct store_index_block *b;
-    uint64_t n = 0, next = *cursor;
+    const struct store_node *leaf;
+    uint64_t gfn = *cursor, key, hidden = 0;
     unsigned nr = 0;
+    int rc;
 
-    if (find_block(r, *cursor, &n))
-        n = find_block_slowly(r, *cursor);
-    for (; n < r->nr_blocks && nr < PAGE_BATCH; n++) {
-        if (block_at(r, n, &b)) {
-            if (!nr)
-                return skip_block(r, n, cursor, out);
+    for (;;) {
+        key = gfn >> NODE_SHIFT;
+        rc = radix_next(&r->walk, &key, &leaf, &hidden);
+        if (rc && nr)
+            rc = 0; /* the next call fails, not this one */
+        else if (rc)
             break;
-        }
-        for (unsigned i = find_entry(b, next); i < b->nr && nr < PAGE_BATCH;
-             i++) {
-            entries[nr++] = b->entries[i];
-            next = b->entries[i].gfn + 1;
+        if (!leaf || nr == PAGE_BATCH)
+            break;
+        if (key != gfn >> NODE_SHIFT)
+            gfn = key << NODE_SHIFT;
+        for (; gfn >> NODE_SHIFT == key && nr < PAGE_BATCH; gfn++) {
+            const store_ref ref = leaf->ref[gfn & (NODE_REFS - 1)];
+
+            if (ref)
+                r->entry[nr++] = (struct entry){.gfn = gfn, .ref = ref};
         }
     }
     out->nr = nr;
-    return 0;
+    if (rc != -EUCLEAN)
+        return rc;
+    /* What a damaged node hides may be as many frames as it can hold. */
+    hidden <<= NODE_SHIFT;
+    if (hidden > r->base.nr_gfns - *cursor)
+        hidden = r->base.nr_gfns - *cursor;
+    out->gfn[0] = *cursor;
+    out->nr = hidden < UINT32_MAX ? (unsigned)hidden : UINT32_MAX;
+    *cursor = key << NODE_SHIFT;
+    return rc;
 }
 
-/* How many of the @nr entries from @e on lie one after the other. */
-static unsigned run_length(const struct store_entry *e, unsigned nr)
+static int by_place(const void *a, const void *b, void *arg)
 {
+    const struct entry *entry = arg;
+    const store_ref mask = (REF_PRESENT << 1) - 1;
+    const store_ref x = entry[*(const unsigned *)a].ref & mask;
+    const store_ref y = entry[*(const unsigned *)b].ref & mask;
+
+    return (x > y) - (x < y);
+}
+
+static char *page_of(struct dir_reader *r, unsigned i)
+{
+    return r->batch + ((size_t)i << PAGE_SHIFT_BITS);
+}
+
+static bool is_good(struct dir_reader *r, unsigned i)
+{
+    enum sum_kind kind;
+    uint64_t sum;
+
+    return !packs_sum(&r->packs, r->entry[i].ref, &sum, &kind) &&
+           sum_of(kind, page_of(r, i), PAGE_SIZE_BYTES, 0) == sum;
+}
+
+/* How many of the entries r->order[i .. end) lie one after the other. */
+static unsigned run_length(struct dir_reader *r, unsigned i, unsigned end,
+                           void **pages)
+{
+    const store_ref first = r->entry[r->order[i]].ref;
     unsigned n;
 
-    for (n = 0; n < nr; n++) {
-        if (e[n].home & STORE_HOME_ZERO ||
-            store_home_page(e[n].home) != store_home_page(e[0].home) + n)
+    for (n = 0; i + n < end; n++) {
+        const store_ref ref = r->entry[r->order[i + n]].ref;
+
+        if (ref_pack(ref) != ref_pack(first) ||
+            ref_place(ref) != ref_place(first) + n)
             break;
+        pages[n] = page_of(r, r->order[i + n]);
     }
     return n;
 }
 
-/* Reads and checks; returns how many entries are good, from the first on. */
-static unsigned load(struct dir_reader *r, const struct store_entry *e,
-                     unsigned nr)
+/* Reads what is stored of the first @nr entries and looks whether it is good,
+ * both in the order in which it lies. */
+static void load(struct dir_reader *r, unsigned nr)
 {
-    unsigned i = 0, n, run_max = PAGE_BATCH;
+    void *pages[PAGE_BATCH];
+    unsigned nr_stored = 0, n;
+    bool is_sorted = true;
 
-    while (i < nr) {
-        char *pages = r->batch + ((size_t)i << PAGE_SHIFT_BITS);
-
-        n = run_length(&e[i], nr - i < run_max ? nr - i : run_max);
-        if (!n) {
-            i++;
+    for (unsigned i = 0; i < nr; i++) {
+        r->is_good[i] = !ref_is_stored(r->entry[i].ref);
+        if (r->is_good[i])
             continue;
-        }
-        if (read_pages(r, store_home_page(e[i].home), n, pages))
-            run_max = n = 1; /* from here one by one, to find which */
-        for (unsigned j = 0; j < n; j++, i++, pages += PAGE_SIZE_BYTES) {
-            if (pack_sum(pages, PAGE_SIZE_BYTES, 0) != e[i].sum &&
-                read_page(r, &e[i], pages))
-                return i;
-        }
+        if (nr_stored &&
+            by_place(&r->order[nr_stored - 1], &i, r->entry) > 0)
+            is_sorted = false;
+        r->order[nr_stored++] = i;
     }
-    return nr;
+    if (!is_sorted)
+        qsort_r(r->order, nr_stored, sizeof(r->order[0]), by_place, r->entry);
+    for (unsigned i = 0; i < nr_stored; i += n) {
+        n = run_length(r, i, nr_stored, pages);
+        if (packs_readv(&r->packs, r->entry[r->order[i]].ref, n, pages))
+            continue; /* one by one, later: to find which */
+        for (unsigned j = i; j < i + n; j++)
+            r->is_good[r->order[j]] = is_good(r, r->order[j]);
+    }
+}
+
+/* The words are of the first that is bad. */
+static bool is_bad(struct dir_reader *r, unsigned i)
+{
+    return !r->is_good[i] && packs_read_page(&r->packs, r->entry[i].ref,
+                                             r->entry[i].gfn, page_of(r, i));
 }
 
 static int dir_next(struct image *img, uint64_t *cursor, struct page_batch *b)
 {
     struct dir_reader *r = reader_of(img);
-    struct store_entry entries[PAGE_BATCH];
     unsigned good;
     int rc;
 
     if (*cursor >= img->nr_gfns)
         return 0;
     if (!r->batch) {
-        r->batch = calloc(PAGE_BATCH, PAGE_SIZE_BYTES);
+        r->batch = malloc((size_t)PAGE_BATCH << PAGE_SHIFT_BITS);
         if (!r->batch)
             return fail(img->c, -ENOMEM, "checkpoint %s", img->id);
     }
-    rc = collect(r, cursor, entries, b);
-    if (rc || !b->nr)
+    rc = collect(r, cursor, b);
+    if (rc || !b->nr) {
+        if (!rc)
+            *cursor = img->nr_gfns;
         return rc;
-    good = load(r, entries, b->nr);
+    }
+    img->c->error[0] = '\0';
+    load(r, b->nr);
+    for (good = 0; good < b->nr && !is_bad(r, good);)
+        good++;
     if (!good) {
         b->nr = 1;
-        b->gfn[0] = entries[0].gfn;
-        *cursor = entries[0].gfn + 1;
+        b->gfn[0] = r->entry[0].gfn;
+        *cursor = r->entry[0].gfn + 1;
         return -EUCLEAN;
     }
-    if (good < b->nr)
-        img->c->error[0] = '\0'; /* the next call fails, not this one */
+    img->c->error[0] = '\0'; /* the next call fails, not this one */
     b->nr = good;
     for (unsigned i = 0; i < good; i++) {
-        b->gfn[i] = entries[i].gfn;
-        b->type[i] = store_home_type(entries[i].home);
-        b->data[i] = entries[i].home & STORE_HOME_ZERO
-                         ? NULL
-                         : r->batch + ((size_t)i << PAGE_SHIFT_BITS);
+        b->gfn[i] = r->entry[i].gfn;
+        b->type[i] = ref_type(r->entry[i].ref);
+        b->data[i] = ref_is_stored(r->entry[i].ref) ? page_of(r, i) : NULL;
     }
-    *cursor = entries[good - 1].gfn + 1;
+    *cursor = r->entry[good - 1].gfn + 1;
     return 0;
 }
 
@@ -339,118 +262,99 @@ static int dir_next(struct image *img, uint64_t *cursor, struct page_batch *b)
 static int dir_blob(struct image *img, unsigned n, void **data_out)
 {
     struct dir_reader *r = reader_of(img);
-    const struct image_blob *blob = &img->blobs[n];
-    char file[sizeof(DIR_BLOB) + STORE_BLOB_NAME_MAX];
-    struct store_head head;
-    const char *wrong;
+    const struct pack_blob *row = &r->head.blobs[n];
     char *data;
-    size_t len;
     int rc;
 
-    snprintf(file, sizeof(file), DIR_BLOB "%s", blob->name);
-    if (blob->len_bytes > SIZE_MAX / 2)
-        return fail_damaged(r, file, "length");
-    /* Its length on disk is looked at before memory is taken for it. */
-    rc = safe_slurp(img->c, r->dirfd, file,
-                    (size_t)blob->len_bytes + sizeof(head), &data, &len);
-    if (rc == -EFBIG)
-        return fail_damaged(r, file, "length");
-    if (rc == -ENOENT)
-        return fail_damaged(r, file, "missing");
+    /* Its length was compared with the file's. */
+    data = malloc(row->len_bytes + 1);
+    if (!data)
+        return fail(img->c, -ENOMEM, "blob %s", img->blobs[n].name);
+    rc = safe_pread_all(r->fd, data, row->len_bytes, (off_t)row->offset);
     if (rc)
-        return rc;
-    if (len != blob->len_bytes + sizeof(head)) {
-        wrong = "length";
-    } else {
-        memcpy(&head, data, sizeof(head));
-        wrong = store_head_check(&head, STORE_BLOB_MAGIC, img->id);
-        len -= sizeof(head);
-        memmove(data, data + sizeof(head), len + 1);
-        if (!wrong && (head.count != len || head.extra != blob->sum ||
-                       pack_sum(data, len, 0) != blob->sum))
-            wrong = "checksum";
-    }
-    if (wrong) {
+        fail(img->c, rc, "%s: pack %s: blob %s", r->st->path, r->name,
+             img->blobs[n].name);
+    else if (sum_of((enum sum_kind)r->head.sum_kind, data, row->len_bytes, 0) !=
+             row->sum)
+        rc = fail(img->c, -EUCLEAN, "%s: pack %s: blob %s: checksum.",
+                  r->st->path, r->name, img->blobs[n].name);
+    if (rc) {
         free(data);
-        return fail_damaged(r, file, wrong);
+        return rc;
     }
+    data[row->len_bytes] = '\0';
     *data_out = data;
     return 0;
 }
 
 /* --- opening ------------------------------------------------------------- */
 
-static int open_file(struct dir_reader *r, const char *name, int *fd_out,
-                     uint64_t *bytes_out)
+/* Opened, then locked: it may have been dropped in between. */
+int dir_pin(struct dir_store *st, const char *id, int *fd_out,
+            struct dir_name *name_out, struct pack_head *head_out)
 {
-    struct stat sb;
-
-    *fd_out =
-        openat(r->dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (*fd_out < 0 && errno == ENOENT)
-        return fail_damaged(r, name, "missing");
-    if (*fd_out < 0 || fstat(*fd_out, &sb) < 0)
-        return safe_fail(r->base.c, -errno, "open", r->dirfd, name);
-    if (!S_ISREG(sb.st_mode))
-        return fail_damaged(r, name, "not a regular file");
-    *bytes_out = (uint64_t)sb.st_size;
-    return 0;
-}
-
-static int open_pages(struct dir_reader *r)
-{
-    char page[PAGE_SIZE_BYTES];
-    const char *wrong;
-    uint64_t bytes;
+    char text[DIR_NAME_LEN + 1];
+    int fd;
     int rc;
 
-    rc = open_file(r, DIR_PAGES, &r->pages_fd, &bytes);
+    rc = dir_open_id(st, id, &fd, name_out);
     if (rc)
         return rc;
-    if (bytes != (r->head.head.extra + 1) << PAGE_SHIFT_BITS)
-        return fail_damaged(r, DIR_PAGES, "length of the file");
-    rc = read_pages(r, 0, 1, page);
-    wrong = rc ? strerror(-rc) : store_pages_head_check(page, r->base.id);
-    return wrong ? fail_damaged(r, DIR_PAGES, wrong) : 0;
+    dir_name_print(text, name_out);
+    if (name_out->number) {
+        if (flock(fd, LOCK_SH | LOCK_NB) < 0 ||
+            faccessat(st->place_fds[DIR_LIVE], text, F_OK,
+                      AT_SYMLINK_NOFOLLOW) < 0)
+            rc = fail(st->base.c, -ENOENT, "No checkpoint %s in %s.", id,
+                      st->path);
+        else
+            rc = pack_file_head(st, fd, text, head_out);
+    }
+    if (rc)
+        close(fd);
+    else
+        *fd_out = fd;
+    return rc;
 }
 
-static int open_index(struct dir_reader *r)
+static void fill(struct dir_reader *r)
 {
-    const struct store_index_block *b;
-    const char *wrong;
-    uint64_t bytes;
-    int rc;
-
-    rc = open_file(r, DIR_INDEX, &r->index_fd, &bytes);
-    if (rc)
-        return rc;
-    if (bytes < sizeof(r->head))
-        return fail_damaged(r, DIR_INDEX, "length of the file");
-    rc = safe_pread_all(r->index_fd, &r->head, sizeof(r->head), 0);
-    wrong = rc ? strerror(-rc)
-               : store_index_head_check(&r->head, r->base.id, bytes);
-    if (wrong)
-        return fail_damaged(r, DIR_INDEX, wrong);
-
+    r->base.nr_gfns = r->head.nr_gfns;
+    r->base.pages_stored = r->head.nr_stored;
+    r->base.pages_zero = r->head.nr_zero;
     r->base.nr_blobs = r->head.nr_blobs;
     for (unsigned i = 0; i < r->head.nr_blobs; i++) {
-        const struct store_blob_row *row = &r->head.blobs[i];
-
-        memcpy(r->base.blobs[i].name, row->name, sizeof(row->name));
-        r->base.blobs[i].len_bytes = row->len_bytes;
-        r->base.blobs[i].sum = row->sum;
+        memcpy(r->base.blobs[i].name, r->head.blobs[i].name,
+               STORE_BLOB_NAME_MAX);
+        r->base.blobs[i].len_bytes = r->head.blobs[i].len_bytes;
+        r->base.blobs[i].sum = r->head.blobs[i].sum;
     }
-    r->nr_blocks = store_index_nr_blocks(&r->head);
-    if (!r->nr_blocks)
-        return 0;
-    rc = block_at(r, r->nr_blocks - 1, &b);
-    if (!rc)
-        r->base.nr_gfns = b->entries[b->nr - 1].gfn + 1;
+    radix_init(&r->walk, &r->packs, r->head.root, r->head.height);
+}
+
+static int open_v1(struct dir_store *st, const char *id, int fd,
+                   const struct dir_name *name, struct image **img_out)
+{
+    char *manifest;
+    int rc;
+
+    rc = dir_manifest(st, fd, name, &manifest);
+    if (rc) {
+        close(fd);
+        return rc;
+    }
+    rc = v1_image(&st->base, id, fd, img_out);
+    if (rc)
+        free(manifest);
+    else
+        (*img_out)->manifest = manifest;
     return rc;
 }
 
 int dir_image(struct store *base, const char *id, struct image **img_out)
 {
+    struct dir_store *st = dir_of(base);
+    struct dir_name name;
     struct dir_reader *r;
     int rc;
 
@@ -459,44 +363,42 @@ int dir_image(struct store *base, const char *id, struct image **img_out)
         return fail(base->c, -ENOMEM, "checkpoint %s", id);
     r->base.r = &reader_verbs;
     r->base.c = base->c;
+    r->st = st;
     memcpy(r->base.id, id, CKPT_ID_LEN);
-    r->dirfd = r->pages_fd = r->index_fd = -1;
-    memset(r->cached, 0xff, sizeof(r->cached)); /* NO_BLOCK everywhere */
-    r->cache = malloc(CACHE_BLOCKS * sizeof(*r->cache));
-    rc = r->cache ? 0 : fail(base->c, -ENOMEM, "checkpoint %s", id);
+    rc = dir_pin(st, id, &r->fd, &name, &r->head);
+    if (rc || !name.number) {
+        if (!rc)
+            rc = open_v1(st, id, r->fd, &name, img_out);
+        free(r);
+        return rc;
+    }
+    dir_name_print(r->name, &name);
+    rc = packs_init(&r->packs, st);
     if (!rc)
-        rc = dir_open_checkpoint((struct dir_store *)base, id, &r->dirfd);
-    if (!rc)
-        rc = dir_text_read(base->c, STORE_MANIFEST, r->dirfd, DIR_MANIFEST,
-                           &r->base.manifest);
-    if (!rc)
-        rc = open_index(r);
-    if (!rc)
-        rc = open_pages(r);
-    if (rc)
+        rc = dir_manifest(st, r->fd, &name, &r->base.manifest);
+    if (rc) {
         reader_verbs.close(&r->base);
-    else
-        *img_out = &r->base;
-    return rc;
+        return rc;
+    }
+    fill(r);
+    *img_out = &r->base;
+    return 0;
 }
 
 static void dir_image_close(struct image *img)
 {
     struct dir_reader *r = reader_of(img);
-    const int fds[] = {r->dirfd, r->pages_fd, r->index_fd};
 
-    for (unsigned i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
-        if (fds[i] >= 0)
-            close(fds[i]);
-    }
+    close(r->fd);
+    packs_fini(&r->packs);
     free(r->base.manifest);
-    free(r->cache);
     free(r->batch);
     free(r);
 }
 
 static const struct image_reader reader_verbs = {
     .get = dir_get,
+    .home = dir_home,
     .next = dir_next,
     .blob = dir_blob,
     .close = dir_image_close,

@@ -16,6 +16,10 @@
 #include "ctx.h"
 #include "safe_io.h"
 #include "store_format.h"
+#include "store_text.h"
+#include "pack_sum.h"
+#include "packs.h"
+#include "store_v1.h"
 
 static int by_name(const void *a, const void *b)
 {
@@ -81,30 +85,64 @@ static int read_names(DIR *dir, bool (*is_name)(const char *), char **names_out,
     return 0;
 }
 
-int dir_list(struct store *base, enum store_text what, char ***names_out)
+/* The ids of what is live, with their NULs. */
+static int read_ids(struct dir_store *st, char **names_out, size_t *nr_out,
+                    size_t *len_out)
 {
-    struct dir_store *st = (struct dir_store *)base;
-    const bool is_manifest = what == STORE_MANIFEST;
-    size_t nr, len;
-    char *names;
+    size_t nr = 0;
+    char *ids;
+    int rc;
+
+    rc = dir_scan(st);
+    if (rc)
+        return rc;
+    ids = malloc(st->nr_names * (CKPT_ID_LEN + 1) + 1);
+    if (!ids)
+        return -ENOMEM;
+    for (size_t i = 0; i < st->nr_names; i++) {
+        if (st->names[i].place == DIR_LIVE)
+            snprintf(ids + nr++ * (CKPT_ID_LEN + 1), CKPT_ID_LEN + 1, "%016llx",
+                     (unsigned long long)st->names[i].id);
+    }
+    *names_out = ids;
+    *nr_out = nr;
+    *len_out = nr * (CKPT_ID_LEN + 1);
+    return 0;
+}
+
+static int read_keys(struct dir_store *st, char **names_out, size_t *nr_out,
+                     size_t *len_out)
+{
     DIR *dir;
     int fd;
     int rc;
 
-    *names_out = NULL;
-    fd = openat(is_manifest ? st->checkpoints_fd : st->values_fd, ".",
-                O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return fail(base->c, -errno, "store %s: list", st->path);
-    dir = fdopendir(fd);
+    *nr_out = *len_out = 0;
+    if (st->values_fd < 0)
+        return 0; /* open to read, and not there */
+    fd = openat(st->values_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    dir = fd < 0 ? NULL : fdopendir(fd);
     if (!dir) {
         rc = -errno;
-        close(fd);
-        return fail(base->c, rc, "store %s: list", st->path);
+        if (fd >= 0)
+            close(fd);
+        return rc;
     }
-    rc = read_names(dir, is_manifest ? store_is_id : store_is_key, &names, &nr,
-                    &len);
+    rc = read_names(dir, store_is_key, names_out, nr_out, len_out);
     closedir(dir);
+    return rc;
+}
+
+int dir_list(struct store *base, enum store_text what, char ***names_out)
+{
+    struct dir_store *st = dir_of(base);
+    char *names = NULL;
+    size_t nr = 0, len = 0;
+    int rc;
+
+    *names_out = NULL;
+    rc = what == STORE_MANIFEST ? read_ids(st, &names, &nr, &len)
+                                : read_keys(st, &names, &nr, &len);
     if (!rc) {
         *names_out = pack_names(names, nr, len);
         rc = *names_out ? 0 : -ENOMEM;
@@ -136,20 +174,77 @@ int dir_text_read(struct ckpt *c, enum store_text what, int dirfd,
     return 0;
 }
 
+/* Where it was put at the take. */
+static int read_packed(struct dir_store *st, int fd,
+                       const struct dir_name *name, char **text_out)
+{
+    char file[DIR_NAME_LEN + 1], *text;
+    struct pack_head head;
+    int rc;
+
+    if (!name->number)
+        return dir_text_read(st->base.c, STORE_MANIFEST, fd, V1_MANIFEST,
+                             text_out);
+    dir_name_print(file, name);
+    rc = pack_file_head(st, fd, file, &head);
+    if (rc)
+        return rc;
+    if (head.manifest.len_bytes > STORE_MANIFEST_MAX)
+        return fail(st->base.c, -EUCLEAN, "%s: pack %s: length of the manifest.",
+                    st->path, file);
+    text = malloc(head.manifest.len_bytes + 1);
+    if (!text)
+        return fail(st->base.c, -ENOMEM, "store %s", st->path);
+    rc = safe_pread_all(fd, text, head.manifest.len_bytes,
+                        (off_t)head.manifest.offset);
+    text[head.manifest.len_bytes] = '\0';
+    if (rc)
+        fail(st->base.c, rc, "%s: pack %s: manifest", st->path, file);
+    else if (sum_of((enum sum_kind)head.sum_kind, text, head.manifest.len_bytes,
+                    0) != head.manifest.sum ||
+             strlen(text) != head.manifest.len_bytes)
+        rc = fail(st->base.c, -EUCLEAN, "%s: pack %s: damaged (manifest).",
+                  st->path, file);
+    if (rc)
+        free(text);
+    else
+        *text_out = text;
+    return rc;
+}
+
+int dir_manifest(struct dir_store *st, int fd, const struct dir_name *name,
+                 char **text_out)
+{
+    char id[CKPT_ID_LEN + 1];
+    int rc = -ENOENT;
+
+    snprintf(id, sizeof(id), "%016llx", (unsigned long long)name->id);
+    if (st->manifests_fd >= 0)
+        rc = dir_text_read(st->base.c, STORE_MANIFEST, st->manifests_fd, id,
+                           text_out);
+    if (rc != -ENOENT)
+        return rc;
+    st->base.c->error[0] = '\0';
+    return read_packed(st, fd, name, text_out);
+}
+
 int dir_text_get(struct store *base, enum store_text what, const char *name,
                  char **text_out)
 {
-    struct dir_store *st = (struct dir_store *)base;
+    struct dir_store *st = dir_of(base);
+    struct dir_name found;
     int fd = -1;
     int rc;
 
     *text_out = NULL;
+    if (what == STORE_VALUE && st->values_fd < 0)
+        return fail(base->c, -ENOENT, "store %s: %s", st->path, name);
     if (what == STORE_VALUE)
         return dir_text_read(base->c, what, st->values_fd, name, text_out);
-    rc = dir_open_checkpoint(st, name, &fd);
+    rc = dir_open_id(st, name, &fd, &found);
     if (rc)
         return rc;
-    rc = dir_text_read(base->c, what, fd, DIR_MANIFEST, text_out);
+    rc = dir_manifest(st, fd, &found, text_out);
     close(fd);
     return rc;
 }
@@ -167,24 +262,29 @@ static int dir_value_remove(struct dir_store *st, const char *key)
 int dir_text_set(struct store *base, enum store_text what, const char *name,
                  const char *text)
 {
-    struct dir_store *st = (struct dir_store *)base;
-    int fd = -1;
+    struct dir_store *st = dir_of(base);
     char *wrapped;
-    int rc = 0;
+    int fd;
+    int rc;
 
+    rc = dir_upgrade(st);
+    if (rc)
+        return rc;
     if (!text)
         return dir_value_remove(st, name);
+    if (what == STORE_MANIFEST) {
+        rc = dir_open_id(st, name, &fd, NULL);
+        if (rc)
+            return rc;
+        close(fd);
+    }
     wrapped = store_text_wrap(what, text);
     if (!wrapped)
         return fail(base->c, -ENOMEM, "store %s", st->path);
-    if (what == STORE_MANIFEST)
-        rc = dir_open_checkpoint(st, name, &fd);
-    if (!rc)
-        rc = safe_replace_via(base->c, st->tmp_fd, fd < 0 ? st->values_fd : fd,
-                              fd < 0 ? name : DIR_MANIFEST, wrapped,
-                              strlen(wrapped));
-    if (fd >= 0)
-        close(fd);
+    rc = safe_replace_via(base->c, st->tmp_fd,
+                          what == STORE_MANIFEST ? st->manifests_fd
+                                                 : st->values_fd,
+                          name, wrapped, strlen(wrapped));
     free(wrapped);
     return rc;
 }

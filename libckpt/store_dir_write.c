@@ -1,143 +1,118 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
- * Writes one checkpoint:
+ * Takes the pages of one checkpoint into tmp/ID.NUMBER:
  *
- *     batch --> sift --> sum --> pack.c --> tmp/ID.PID/pages
- *                 \________________|
- *                                  v
- *                             gfn_table.c --commit--> tmp/ID.PID/index
+ *     batch --> zero? --> sum --> stored already? --> pack.c --> the file
+ *                 \                  |  \                |
+ *                  \                 |   compare        places.c: who is where
+ *                   \________________|___________________|
+ *                                    v
+ *                              gfn_table.c  frame -> where its page is
  *
- * and then, at the commit, in this order: index, blobs and manifest written,
- * each made durable, the folder made durable, renamed to checkpoints/ID, both
- * parents made durable.  `pages` was made durable before, by image_sync(),
- * and is again if pages came later.
- *
- * While writing, an entry's home also remembers the page's slot when the page
- * is zero or gone for the moment: should it come back, it goes there.
+ * A page put again for the same frame gets another place; one that no frame
+ * uses any more is used for the next page, or given back at the end.
  */
-#include "store_dir.h"
+#include "store_dir_writer.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #include "ctx.h"
-#include "gfn_table.h"
-#include "pack.h"
 #include "safe_io.h"
-#include "store_format.h"
 
-/* In memory only: the frame is part of the image. */
-#define HOME_PRESENT (UINT64_C(1) << 58)
+/* Equal sums of different pages: a hostile guest can make as many as it
+ * likes, and shall not make us compare them all. */
+#define COMPARED_MAX 4u
 
-#define INDEX_BUF_BLOCKS 256u /* 1 MiB a write */
-
-struct dir_writer {
-    struct image base;
-    struct dir_store *st; /* borrowed */
-    char temp[64];        /* name in tmp/; "" once published */
-    int dirfd;
-    int pages_fd;
-    int blob_fds[STORE_BLOBS_MAX];
-    bool is_synced; /* nothing was written to `pages` since */
-    struct pack pack;
-    struct gfn_table table;
-    struct store_index_head head;
-    struct store_index_block blocks[INDEX_BUF_BLOCKS];
-};
+/* In memory only: the frame is to be forgotten. */
+#define REF_GONE ((store_ref)PAGE_TYPE_ABSENT << REF_TYPE_SHIFT)
 
 static const struct image_writer writer_verbs;
 
-static struct dir_writer *writer_of(struct image *img)
+/* --- beginning ----------------------------------------------------------- */
+
+/* To memory nothing is gained by it, and filesystems may refuse. */
+static void open_direct(struct dir_writer *w)
 {
-    return (struct dir_writer *)img;
+    struct statfs sf;
+
+    if (fstatfs(w->fd, &sf) < 0 || sf.f_type == TMPFS_MAGIC)
+        return;
+    w->direct_fd = openat(w->st->tmp_fd, w->temp,
+                          O_WRONLY | O_DIRECT | O_NOFOLLOW | O_CLOEXEC);
 }
 
-/* --- making the folder --------------------------------------------------- */
-
-/* tmp/ID.PID with an empty, locked `pages`. */
-static int make_folder(struct dir_writer *w)
+/* A file in tmp/ with a number of its own, locked. */
+static int make_file(struct dir_writer *w)
 {
     struct dir_store *st = w->st;
     struct ckpt *c = w->base.c;
+    struct dir_name name;
     int lock_fd;
     int rc;
 
     rc = dir_tmp_lock(st, true, &lock_fd);
     if (rc)
         return rc;
-    rc = mkdirat(st->tmp_fd, w->temp, 0700) < 0 ? -errno : 0;
-    if (rc == -EEXIST) {
-        dir_sweep(st, w->temp);
-        rc = mkdirat(st->tmp_fd, w->temp, 0700) < 0 ? -errno : 0;
-    }
-    if (rc) {
-        safe_fail(c, rc, "mkdir", st->tmp_fd, w->temp);
-        w->temp[0] = '\0'; /* another's, if it is there */
+    rc = dir_new_name(st, w->base.id, &name);
+    if (rc)
         goto out;
+    w->head.number = name.number;
+    dir_name_print(w->temp, &name);
+    w->fd = openat(st->tmp_fd, w->temp,
+                   O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (w->fd < 0 || flock(w->fd, LOCK_SH | LOCK_NB) < 0) {
+        rc = safe_fail(c, -errno, "create", st->tmp_fd, w->temp);
+        if (w->fd < 0)
+            w->temp[0] = '\0'; /* not ours */
     }
-    w->dirfd = openat(st->tmp_fd, w->temp,
-                      O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (w->dirfd < 0) {
-        rc = safe_fail(c, -errno, "open", st->tmp_fd, w->temp);
-        goto out;
-    }
-    w->pages_fd = openat(w->dirfd, DIR_PAGES,
-                         O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (w->pages_fd < 0 || flock(w->pages_fd, LOCK_EX | LOCK_NB) < 0)
-        rc = safe_fail(c, -errno, "create", w->dirfd, DIR_PAGES);
 out:
     close(lock_fd);
     return rc;
 }
 
-static int write_pages_head(struct dir_writer *w)
-{
-    union {
-        struct store_head head;
-        char page[PAGE_SIZE_BYTES];
-    } u = {.page = {0}};
-    int rc;
-
-    store_head_fill(&u.head, STORE_PAGES_MAGIC, w->base.id, 0, 0);
-    rc = safe_pwrite_all(w->pages_fd, &u, sizeof(u), 0);
-    return rc ? safe_fail(w->base.c, rc, "write", w->dirfd, DIR_PAGES) : 0;
-}
-
 int dir_create(struct store *base, const char *id, struct image **img_out)
 {
+    struct dir_store *st = dir_of(base);
     struct dir_writer *w;
     int rc;
 
+    rc = dir_upgrade(st);
+    if (rc)
+        return rc;
     w = calloc(1, sizeof(*w));
     if (!w)
         return fail(base->c, -ENOMEM, "checkpoint %s", id);
     w->base.w = &writer_verbs;
     w->base.c = base->c;
-    w->st = (struct dir_store *)base;
+    w->st = st;
     memcpy(w->base.id, id, CKPT_ID_LEN);
-    w->dirfd = w->pages_fd = -1;
-    for (unsigned i = 0; i < STORE_BLOBS_MAX; i++)
-        w->blob_fds[i] = -1;
-    snprintf(w->temp, sizeof(w->temp), "%s.%ld", id, (long)getpid());
+    w->fd = w->direct_fd = w->use_fd = w->base_fd = -1;
+    w->head.sum_kind = sum_kind_here();
 
-    if (!faccessat(w->st->checkpoints_fd, id, F_OK, AT_SYMLINK_NOFOLLOW)) {
-        w->temp[0] = '\0';
-        rc = fail(base->c, -EEXIST, "checkpoint %s", id);
-        goto out;
-    }
-    rc = make_folder(w);
+    rc = dir_lock_file(st, DIR_USE_LOCK, LOCK_SH, &w->use_fd);
+    if (!rc)
+        rc = dir_scan(st);
+    if (!rc)
+        rc = make_file(w);
+    if (!rc)
+        rc = packs_init(&w->packs, st);
     if (rc)
         goto out;
-    pack_init(&w->pack, w->pages_fd);
-    rc = write_pages_head(w);
+    equals_open(&w->equals, st);
+    posix_fadvise(w->fd, 0, 0, POSIX_FADV_RANDOM); /* advice */
+    open_direct(w);
+    rc = pack_init(&w->pack, w->fd, w->direct_fd);
     if (rc)
-        goto out;
-    w->base.stored_bytes = PAGE_SIZE_BYTES;
+        rc = fail(base->c, rc, "checkpoint %s", id);
+    w->base.stored_bytes = sizeof(struct pack_head);
     *img_out = &w->base;
 out:
     if (rc)
@@ -145,328 +120,298 @@ out:
     return rc;
 }
 
+static int dir_base(struct image *img, const char *id)
+{
+    struct dir_writer *w = dir_writer_of(img);
+    struct pack_head head;
+    struct dir_name name;
+    int fd;
+    int rc;
+
+    rc = dir_pin(w->st, id, &fd, &name, &head);
+    if (rc)
+        return rc;
+    if (!name.number) {
+        close(fd);
+        return fail(img->c, -ENOTSUP, "Checkpoint %s has format 1.", id);
+    }
+    w->base_fd = fd;
+    w->head.root = head.root;
+    w->head.height = head.height;
+    w->head.nr_gfns = head.nr_gfns;
+    w->head.nr_stored = head.nr_stored;
+    w->head.nr_zero = head.nr_zero;
+    return 0;
+}
+
+/* Room on the disk that nobody else gets.  What a filesystem cannot reserve is
+ * at least looked for. */
+static int dir_reserve(struct image *img, uint64_t bytes)
+{
+    struct dir_writer *w = dir_writer_of(img);
+    uint64_t have;
+    int rc;
+
+    rc = w->st->base.drv->free_bytes(&w->st->base, &have);
+    if (rc)
+        return rc;
+    if (have < bytes)
+        rc = -ENOSPC;
+    else if (w->direct_fd >= 0 &&
+             fallocate(w->fd, 0, 0, (off_t)bytes) < 0)
+        rc = errno == EOPNOTSUPP || errno == EINTR ? 0 : -errno;
+    if (!rc)
+        w->reserved_bytes = bytes;
+    return rc == -ENOSPC
+               ? fail(img->c, rc,
+                      "%s has %llu MiB free; the checkpoint may need %llu MiB. "
+                      "Free some ('xl checkpoint-prune'), or use another store",
+                      w->st->path, (unsigned long long)have >> 20,
+                      (unsigned long long)bytes >> 20)
+           : rc ? safe_fail(img->c, rc, "reserve", w->st->tmp_fd, w->temp)
+                : 0;
+}
+
 /* --- HOT PATH ------------------------------------------------------------ */
 
-/* What @home counts for in the statistics. */
-static void count(struct image *img, uint64_t home, uint64_t by)
+/* What @ref counts for in the statistics. */
+static void count(struct image *img, store_ref ref, uint64_t by)
 {
-    if (!(home & HOME_PRESENT))
+    if (!(ref & REF_PRESENT))
         return;
-    if (home & STORE_HOME_ZERO)
+    if (ref & REF_ZERO)
         img->pages_zero += by;
     else
         img->pages_stored += by;
 }
 
-static int put_page(struct dir_writer *w, struct gfn_slot *slot,
-                    const void *data, uint8_t type)
+static bool is_own(const struct dir_writer *w, store_ref ref)
 {
-    const uint64_t flags = (uint64_t)type << STORE_HOME_TYPE_SHIFT;
-    uint64_t page = store_home_page(slot->home);
-    int rc;
+    return ref_is_stored(ref) && ref_pack(ref) == w->head.number;
+}
+
+/* Content, not checksums: guests are hostile. */
+static bool is_equal_own(struct dir_writer *w, uint32_t place, const void *page)
+{
+    const void *stored = pack_find(&w->pack, place);
+
+    if (stored)
+        return !memcmp(stored, page, PAGE_SIZE_BYTES);
+    return !safe_pread_all(w->fd, w->page, PAGE_SIZE_BYTES,
+                           (off_t)place << PAGE_SHIFT_BITS) &&
+           !memcmp(w->page, page, PAGE_SIZE_BYTES);
+}
+
+/* Where a page like this is already, with a use more; 0: nowhere. */
+static store_ref find_equal(struct dir_writer *w, const void *page,
+                            uint64_t sum)
+{
+    store_ref refs[COMPARED_MAX];
+    uint32_t place, cursor = 0;
+    unsigned nr;
+
+    for (nr = 0; nr < COMPARED_MAX; nr++) {
+        place = places_find(&w->places, sum, &cursor);
+        if (!place)
+            break;
+        if (is_equal_own(w, place, page)) {
+            places_use(&w->places, place);
+            return ref_make(w->head.number, place);
+        }
+    }
+    nr = equals_find(&w->equals,
+                     equal_sum((enum sum_kind)w->head.sum_kind, sum), refs,
+                     COMPARED_MAX);
+    for (unsigned i = 0; i < nr; i++) {
+        if (!dir_is_known(w->st, ref_pack(refs[i])))
+            continue;
+        if (!packs_read(&w->packs, refs[i], w->page) &&
+            !memcmp(w->page, page, PAGE_SIZE_BYTES))
+            return ref_make(ref_pack(refs[i]), ref_place(refs[i]));
+        w->base.c->error[0] = '\0'; /* a table's bad advice is no error */
+    }
+    return 0;
+}
+
+/* What was seen of some pages before their places are looked for: memory is
+ * slow to come, and comes together. */
+struct look {
+    bool is_zero; /* or has no content */
+    uint64_t sum;
+};
+#define LOOK_AHEAD 16u
+
+static void look_at(struct dir_writer *w, const struct page_batch *b,
+                    unsigned first, unsigned nr, struct look *look)
+{
+    const enum sum_kind kind = (enum sum_kind)w->head.sum_kind;
+
+    for (unsigned i = first; i < first + nr; i++, look++) {
+        const char *page = page_type_has_data(b->type[i]) ? b->data[i] : NULL;
+
+        if (i + 1 < b->nr && b->data[i + 1]) {
+            const char *next = b->data[i + 1];
+
+            for (unsigned at = 0; at < 512; at += 64)
+                __builtin_prefetch(next + at);
+        }
+        look->is_zero = !page || page_is_zero(page);
+        if (look->is_zero)
+            continue;
+        look->sum = sum_of(kind, page, PAGE_SIZE_BYTES, 0);
+        places_expect(&w->places, look->sum);
+        equals_expect(&w->equals, equal_sum(kind, look->sum));
+    }
+}
+
+static int put_page(struct dir_writer *w, struct gfn_slot *slot,
+                    const void *page, uint8_t type, const struct look *look)
+{
+    const store_ref flags = (store_ref)type << REF_TYPE_SHIFT;
+    const store_ref old = slot->ref;
+    store_ref ref;
+    uint32_t place;
+    int rc = 0;
 
     if (type == PAGE_TYPE_ABSENT) {
-        slot->home = page;
-        return 0;
+        ref = REF_GONE;
+    } else if (look->is_zero) {
+        ref = flags | REF_ZERO | REF_PRESENT;
+    } else {
+        ref = find_equal(w, page, look->sum);
+        ref |= ref ? flags : 0;
     }
-    if (!page_type_has_data(type) || !data || pack_is_zero(data)) {
-        slot->home = flags | STORE_HOME_ZERO | HOME_PRESENT | page;
-        slot->sum = 0;
-        return 0;
+    if (is_own(w, old))
+        rc = places_release(&w->places, ref_place(old));
+    slot->ref = ref;
+    if (rc || ref)
+        return rc;
+    place = places_take(&w->places, look->sum);
+    if (!place)
+        return -ENOMEM;
+    slot->ref = flags | ref_make(w->head.number, place);
+    return pack_put(&w->pack, page, place);
+}
+
+static int put_some(struct dir_writer *w, const struct page_batch *b,
+                    unsigned first, unsigned nr)
+{
+    struct look look[LOOK_AHEAD];
+    struct image *img = &w->base;
+    int rc;
+
+    look_at(w, b, first, nr, look);
+    for (unsigned i = 0; i < nr; i++) {
+        const uint64_t gfn = b->gfn[first + i];
+        const uint8_t type = b->type[first + i];
+        struct gfn_slot *slot;
+
+        if (gfn > STORE_GFN_MAX || type > PAGE_TYPE_ABSENT)
+            return fail(img->c, -EINVAL, "Frame %#llx of type %u.",
+                        (unsigned long long)gfn, type);
+        slot = gfn_table_at(&w->table, gfn);
+        if (!slot)
+            return fail(img->c, -ENOMEM, "checkpoint %s: index", img->id);
+        count(img, slot->ref, -UINT64_C(1));
+        rc = put_page(w, slot, b->data[first + i], type, &look[i]);
+        if (rc)
+            return safe_fail(img->c, rc, "write", w->st->tmp_fd, w->temp);
+        count(img, slot->ref, 1);
     }
-    rc = page ? pack_replace(&w->pack, data, page)
-              : pack_add(&w->pack, data, &page);
-    slot->home = flags | HOME_PRESENT | page;
-    slot->sum = pack_sum(data, PAGE_SIZE_BYTES, 0);
-    return rc;
+    return 0;
 }
 
 static int dir_put(struct image *img, const struct page_batch *b)
 {
-    struct dir_writer *w = writer_of(img);
-    const uint64_t next_slot = w->pack.next_slot;
-    int rc;
+    struct dir_writer *w = dir_writer_of(img);
+    const uint32_t used = w->places.nr_used;
+    int rc = 0;
 
-    w->is_synced = false;
-    for (unsigned i = 0; i < b->nr; i++) {
-        struct gfn_slot *slot;
-
-        if (b->gfn[i] > STORE_GFN_MAX || b->type[i] > PAGE_TYPE_ABSENT)
-            return fail(img->c, -EINVAL, "Frame %#llx of type %u.",
-                        (unsigned long long)b->gfn[i], b->type[i]);
-        slot = gfn_table_at(&w->table, b->gfn[i]);
-        if (!slot)
-            return fail(img->c, -ENOMEM, "checkpoint %s: index", img->id);
-        count(img, slot->home, -UINT64_C(1));
-        rc = put_page(w, slot, b->data[i], b->type[i]);
-        if (rc)
-            goto failed;
-        count(img, slot->home, 1);
-    }
+    for (unsigned i = 0; !rc && i < b->nr; i += LOOK_AHEAD)
+        rc = put_some(w, b, i,
+                      b->nr - i < LOOK_AHEAD ? b->nr - i : LOOK_AHEAD);
+    if (rc)
+        return rc;
     rc = pack_flush(&w->pack);
     if (rc)
-        goto failed;
-    img->stored_bytes += (w->pack.next_slot - next_slot) << PAGE_SHIFT_BITS;
+        return safe_fail(img->c, rc, "write", w->st->tmp_fd, w->temp);
+    img->stored_bytes +=
+        ((uint64_t)w->places.nr_used - used) * PAGE_SIZE_BYTES;
     return 0;
-failed:
-    return safe_fail(img->c, rc, "write", w->dirfd, DIR_PAGES);
 }
 
-/* --- the rest of the image ----------------------------------------------- */
+/* --- the rest ------------------------------------------------------------ */
 
+/* Kept until the end, where they lie together. */
 static int dir_put_blob(struct image *img, const char *name, const void *data,
                         size_t len_bytes)
 {
-    struct dir_writer *w = writer_of(img);
-    char file[sizeof(DIR_BLOB) + STORE_BLOB_NAME_MAX];
-    struct store_head head;
-    struct iovec iov[2];
-    int fd;
-    int rc;
+    struct dir_writer *w = dir_writer_of(img);
+    void *copy = malloc(len_bytes ? len_bytes : 1);
 
-    snprintf(file, sizeof(file), DIR_BLOB "%s", name);
-    img->blobs[img->nr_blobs].sum = pack_sum(data, len_bytes, 0);
-    store_head_fill(&head, STORE_BLOB_MAGIC, img->id, len_bytes,
-                    img->blobs[img->nr_blobs].sum);
-    fd = openat(w->dirfd, file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return safe_fail(img->c, -errno, "create", w->dirfd, file);
-    w->blob_fds[img->nr_blobs] = fd; /* kept for the fsync of the commit */
-    iov[0] = (struct iovec){.iov_base = &head, .iov_len = sizeof(head)};
-    iov[1] = (struct iovec){.iov_base = (void *)(uintptr_t)data,
-                            .iov_len = len_bytes};
-    rc = safe_writev_all(fd, iov, 2);
-    if (rc)
-        return safe_fail(img->c, rc, "write", w->dirfd, file);
-    img->stored_bytes += sizeof(head) + len_bytes;
+    if (!copy)
+        return fail(img->c, -ENOMEM, "checkpoint %s: blob %s", img->id, name);
+    if (len_bytes)
+        memcpy(copy, data, len_bytes);
+    w->blob[img->nr_blobs] = copy;
+    img->stored_bytes += len_bytes;
     return 0;
 }
 
+/* Only brings the pages on their way: to be durable is one call, later. */
 static int dir_sync(struct image *img)
 {
-    struct dir_writer *w = writer_of(img);
+    struct dir_writer *w = dir_writer_of(img);
+    int rc;
 
-    if (w->is_synced)
-        return 0;
-    if (fdatasync(w->pages_fd) < 0)
-        return safe_fail(img->c, -errno, "fsync", w->dirfd, DIR_PAGES);
-    w->is_synced = true;
+    rc = pack_drain(&w->pack);
+    if (rc)
+        return safe_fail(img->c, rc, "write", w->st->tmp_fd, w->temp);
+    if (w->direct_fd < 0)
+        sync_file_range(w->fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* advice */
     return 0;
 }
 
-/* --- committing ---------------------------------------------------------- */
-
-static int make_durable(struct dir_writer *w, int fd, const char *name)
+static int dir_commit_path(struct image *img, char *path, size_t path_bytes)
 {
-    if (fsync(fd) < 0)
-        return safe_fail(w->base.c, -errno, "fsync", w->dirfd, name);
+    const struct dir_writer *w = dir_writer_of(img);
+    const int n = snprintf(path, path_bytes, "%s/checkpoints/%s",
+                           w->st->base.root, w->temp);
+
+    if (n < 0 || (size_t)n >= path_bytes)
+        return fail(img->c, -ENAMETOOLONG, "store %s", w->st->base.root);
     return 0;
-}
-
-static int write_blocks(struct dir_writer *w, int fd, uint64_t first,
-                        uint64_t nr)
-{
-    for (uint64_t i = 0; i < nr; i++)
-        store_index_block_seal(&w->blocks[i], first + i);
-    return safe_write_all(fd, w->blocks, nr * sizeof(w->blocks[0]));
-}
-
-/* Appends to the buffer of blocks, and the buffer to the file. */
-static int write_entry(struct dir_writer *w, int fd, uint64_t nth,
-                       const struct store_entry *e)
-{
-    const uint64_t n = nth / STORE_BLOCK_ENTRIES;
-    struct store_index_block *b = &w->blocks[n % INDEX_BUF_BLOCKS];
-    int rc;
-
-    if (nth && nth % (STORE_BLOCK_ENTRIES * INDEX_BUF_BLOCKS) == 0) {
-        rc = write_blocks(w, fd, n - INDEX_BUF_BLOCKS, INDEX_BUF_BLOCKS);
-        if (rc)
-            return rc;
-    }
-    if (nth % STORE_BLOCK_ENTRIES == 0)
-        memset(b, 0, sizeof(*b));
-    b->entries[b->nr++] = *e;
-    return 0;
-}
-
-/* All entries in order; the first page is written last, with the count. */
-static int write_entries(struct dir_writer *w, int fd, uint64_t *nr_out)
-{
-    uint64_t nr = 0, left;
-    int rc;
-
-    rc = gfn_table_sort(&w->table);
-    for (uint32_t i = 0; !rc && i < w->table.nr_leaves; i++) {
-        const struct gfn_leaf *leaf = gfn_table_leaf(&w->table, i);
-
-        for (unsigned j = 0; !rc && j < GFN_LEAF_SLOTS; j++) {
-            struct store_entry e = {
-                .gfn = (leaf->key << GFN_LEAF_SHIFT) + j,
-                .home = leaf->slots[j].home & ~HOME_PRESENT,
-                .sum = leaf->slots[j].sum,
-            };
-
-            if (!(leaf->slots[j].home & HOME_PRESENT))
-                continue;
-            if (e.home & STORE_HOME_ZERO)
-                e.home &= ~STORE_HOME_PAGE_MASK;
-            rc = write_entry(w, fd, nr++, &e);
-        }
-    }
-    if (rc)
-        return rc;
-    left = (nr + STORE_BLOCK_ENTRIES - 1) / STORE_BLOCK_ENTRIES;
-    if (left)
-        rc = write_blocks(w, fd,
-                          (left - 1) / INDEX_BUF_BLOCKS * INDEX_BUF_BLOCKS,
-                          (left - 1) % INDEX_BUF_BLOCKS + 1);
-    *nr_out = nr;
-    return rc;
-}
-
-static void fill_index_head(struct dir_writer *w, uint64_t nr_entries)
-{
-    struct store_index_head *h = &w->head;
-
-    memset(h, 0, sizeof(*h));
-    store_head_fill(&h->head, STORE_INDEX_MAGIC, w->base.id, nr_entries,
-                    w->pack.next_slot - 1);
-    h->nr_blobs = w->base.nr_blobs;
-    for (unsigned i = 0; i < w->base.nr_blobs; i++) {
-        const struct image_blob *blob = &w->base.blobs[i];
-
-        memcpy(h->blobs[i].name, blob->name, strlen(blob->name));
-        h->blobs[i].len_bytes = blob->len_bytes;
-        h->blobs[i].sum = blob->sum;
-    }
-    store_index_head_seal(h);
-}
-
-static int write_index(struct dir_writer *w)
-{
-    uint64_t nr;
-    int fd;
-    int rc;
-
-    fd = openat(w->dirfd, DIR_INDEX, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
-                0600);
-    if (fd < 0)
-        return safe_fail(w->base.c, -errno, "create", w->dirfd, DIR_INDEX);
-    rc = lseek(fd, sizeof(w->head), SEEK_SET) < 0 ? -errno : 0;
-    if (!rc)
-        rc = write_entries(w, fd, &nr);
-    if (!rc) {
-        fill_index_head(w, nr);
-        rc = safe_pwrite_all(fd, &w->head, sizeof(w->head), 0);
-    }
-    if (rc)
-        safe_fail(w->base.c, rc, "write", w->dirfd, DIR_INDEX);
-    else
-        rc = make_durable(w, fd, DIR_INDEX);
-    if (close(fd) < 0 && !rc)
-        rc = safe_fail(w->base.c, -errno, "close", w->dirfd, DIR_INDEX);
-    return rc;
-}
-
-static int write_manifest(struct dir_writer *w, const char *manifest)
-{
-    char *text;
-    int fd;
-    int rc;
-
-    text = store_text_wrap(STORE_MANIFEST, manifest);
-    if (!text)
-        return fail(w->base.c, -ENOMEM, "checkpoint %s", w->base.id);
-    fd = openat(w->dirfd, DIR_MANIFEST, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
-                0600);
-    if (fd < 0) {
-        rc = safe_fail(w->base.c, -errno, "create", w->dirfd, DIR_MANIFEST);
-        goto out;
-    }
-    rc = safe_write_all(fd, text, strlen(text));
-    if (rc)
-        safe_fail(w->base.c, rc, "write", w->dirfd, DIR_MANIFEST);
-    else
-        rc = make_durable(w, fd, DIR_MANIFEST);
-    if (close(fd) < 0 && !rc)
-        rc = safe_fail(w->base.c, -errno, "close", w->dirfd, DIR_MANIFEST);
-out:
-    free(text);
-    return rc;
-}
-
-static int sync_blobs(struct dir_writer *w)
-{
-    char file[sizeof(DIR_BLOB) + STORE_BLOB_NAME_MAX];
-    int rc = 0;
-
-    for (unsigned i = 0; !rc && i < w->base.nr_blobs; i++) {
-        snprintf(file, sizeof(file), DIR_BLOB "%s", w->base.blobs[i].name);
-        rc = make_durable(w, w->blob_fds[i], file);
-    }
-    return rc;
-}
-
-/* A checkpoint whose rename may not last was not taken: it is withdrawn. */
-static int publish(struct dir_writer *w)
-{
-    struct dir_store *st = w->st;
-    int rc;
-
-    rc = safe_publish(w->base.c, st->tmp_fd, w->temp, st->checkpoints_fd,
-                      w->base.id);
-    if (!rc)
-        w->temp[0] = '\0';
-    else if (rc != -EEXIST)
-        renameat2(st->checkpoints_fd, w->base.id, st->tmp_fd, w->temp,
-                  RENAME_NOREPLACE);
-    return rc;
-}
-
-static int dir_commit(struct image *img, const char *manifest)
-{
-    struct dir_writer *w = writer_of(img);
-    int rc;
-
-    rc = dir_sync(img);
-    if (!rc)
-        rc = write_index(w);
-    if (!rc)
-        rc = sync_blobs(w);
-    if (!rc)
-        rc = write_manifest(w, manifest);
-    if (!rc)
-        rc = make_durable(w, w->dirfd, "");
-    return rc ? rc : publish(w);
 }
 
 /* After a commit nothing is left under the temporary name. */
 static void dir_abort(struct image *img)
 {
-    struct dir_writer *w = writer_of(img);
-    char error[sizeof(img->c->error)];
+    struct dir_writer *w = dir_writer_of(img);
+    const int fds[] = {w->direct_fd, w->base_fd, w->use_fd, w->fd};
 
-    memcpy(error, img->c->error, sizeof(error));
-    if (w->temp[0] && safe_remove_tree(img->c, w->st->tmp_fd, w->temp))
-        warn(img->c, "%s", img->c->error);
-    memcpy(img->c->error, error, sizeof(error));
-    for (unsigned i = 0; i < STORE_BLOBS_MAX; i++) {
-        if (w->blob_fds[i] >= 0)
-            close(w->blob_fds[i]);
+    pack_fini(&w->pack);
+    if (w->temp[0] && w->fd >= 0)
+        unlinkat(w->st->tmp_fd, w->temp, 0); /* else it is swept one day */
+    for (unsigned i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+        if (fds[i] >= 0)
+            close(fds[i]);
     }
-    if (w->pages_fd >= 0)
-        close(w->pages_fd);
-    if (w->dirfd >= 0)
-        close(w->dirfd);
+    for (unsigned i = 0; i < STORE_BLOBS_MAX; i++)
+        free(w->blob[i]);
+    packs_fini(&w->packs);
+    equals_close(&w->equals);
+    places_fini(&w->places);
     gfn_table_fini(&w->table);
     free(w);
 }
 
 static const struct image_writer writer_verbs = {
+    .base = dir_base,
+    .reserve = dir_reserve,
     .put = dir_put,
     .put_blob = dir_put_blob,
     .sync = dir_sync,
+    .commit_path = dir_commit_path,
     .commit = dir_commit,
     .abort = dir_abort,
 };

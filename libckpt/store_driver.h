@@ -25,13 +25,18 @@ enum store_text {
 
 struct store_driver {
     const char *scheme; /* "dir", before the colon of a URL */
-    int (*open)(struct ckpt *c, const char *path, struct store **st_out);
+    int (*open)(struct ckpt *c, const char *path, unsigned flags,
+                struct store **st_out);
     void (*close)(struct store *st);
     int (*free_bytes)(struct store *st, uint64_t *bytes_out);
     /* A descriptor that holds the lock while any copy of it is open. */
     int (*lock)(struct store *st, const char *key, int *fd_out);
     int (*list)(struct store *st, enum store_text what, char ***names_out);
-    int (*drop)(struct store *st, const char *id);
+    int (*drop)(struct store *st, const char *id,
+                struct store_space *space_out);
+    int (*prune)(struct store *st, struct store_space *space_out);
+    int (*space)(struct store *st, const char *id,
+                 struct store_space *space_out);
     int (*text_get)(struct store *st, enum store_text what, const char *name,
                     char **text_out);
     /* @text NULL removes a value. */
@@ -42,16 +47,20 @@ struct store_driver {
 };
 
 struct image_writer {
+    int (*base)(struct image *img, const char *id);
+    int (*reserve)(struct image *img, uint64_t bytes);
     int (*put)(struct image *img, const struct page_batch *b);
     int (*put_blob)(struct image *img, const char *name, const void *data,
                     size_t len_bytes);
     int (*sync)(struct image *img);
+    int (*commit_path)(struct image *img, char *path, size_t path_bytes);
     int (*commit)(struct image *img, const char *manifest); /* then abort */
     void (*abort)(struct image *img); /* frees; harmless after a commit */
 };
 
 struct image_reader {
     int (*get)(struct image *img, uint64_t gfn, void *page, uint8_t *type_out);
+    int (*home)(struct image *img, uint64_t gfn, struct image_home *home);
     int (*next)(struct image *img, uint64_t *cursor, struct page_batch *b);
     int (*blob)(struct image *img, unsigned n, void **data_out);
     void (*close)(struct image *img);

@@ -1,30 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
- * Seals and checks what lies in a directory store.  Nothing here opens or
- * allocates by a number it read: the checks come first, and what they let
- * through cannot lead a reader outside its file or its memory.
- *
- * Texts stay texts.  A manifest lies inside one more JSON object, whose first
- * member is the checksum of the bytes of the second:
- *
- *     {"xxh64":"0123456789abcdef","manifest":
- *     { ... }
- *     }
- *
- * A value has its checksum in a last line of its own.
+ * Seals and checks what lies in a pack.  Nothing here opens or allocates by a
+ * number it read: the checks come first, and what they let through cannot
+ * lead a reader outside its file or its memory.
  */
 #include "store_format.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "pack.h"
+#include "pack_sum.h"
 
-#define MANIFEST_HEAD "{\"xxh64\":\"%016" PRIx64 "\",\"manifest\":\n"
-#define MANIFEST_TAIL "\n}\n"
-#define VALUE_TAIL "\nxxh64:%016" PRIx64 "\n"
+#define SUM_BYTES sizeof(uint64_t)
 
 static bool is_zero(const uint8_t *p, size_t len_bytes)
 {
@@ -35,187 +21,161 @@ static bool is_zero(const uint8_t *p, size_t len_bytes)
     return true;
 }
 
-/* --- heads --------------------------------------------------------------- */
-
-void store_head_fill(struct store_head *h, const char *magic, const char *id,
-                     uint64_t count, uint64_t extra)
+static uint64_t blocks_for(uint64_t nr, unsigned in_a_block)
 {
-    memset(h, 0, sizeof(*h));
-    memcpy(h->magic, magic, sizeof(h->magic));
-    h->version = STORE_FORMAT_VERSION;
-    memcpy(h->id, id, sizeof(h->id));
-    h->count = count;
-    h->extra = extra;
-    h->sum = pack_sum(h, offsetof(struct store_head, sum), 0);
+    return nr / in_a_block + (nr % in_a_block != 0);
 }
 
-const char *store_head_check(const struct store_head *h, const char *magic,
-                             const char *id)
+/* --- head ---------------------------------------------------------------- */
+
+static const char *blob_check(const struct pack_head *h,
+                              const struct pack_blob *blob, bool is_named)
 {
-    if (memcmp(h->magic, magic, sizeof(h->magic)))
-        return "not a file of this kind";
-    if (h->sum != pack_sum(h, offsetof(struct store_head, sum), 0))
-        return "checksum of the head";
-    if (h->version != STORE_FORMAT_VERSION || h->mandatory)
-        return "written by a newer xen-ckpt";
-    if (h->pad)
-        return "head";
-    if (memcmp(h->id, id, sizeof(h->id)))
-        return "belongs to another checkpoint";
-    return NULL;
-}
-
-const char *store_pages_head_check(const void *page, const char *id)
-{
-    struct store_head head;
-
-    memcpy(&head, page, sizeof(head));
-    if (!is_zero((const uint8_t *)page + sizeof(head),
-                 PAGE_SIZE_BYTES - sizeof(head)))
-        return "first page";
-    return store_head_check(&head, STORE_PAGES_MAGIC, id);
-}
-
-/* --- index --------------------------------------------------------------- */
-
-uint64_t store_index_nr_blocks(const struct store_index_head *h)
-{
-    return h->head.count / STORE_BLOCK_ENTRIES +
-           (h->head.count % STORE_BLOCK_ENTRIES != 0);
-}
-
-static bool is_blob_row(const struct store_blob_row *row)
-{
-    size_t len = strnlen(row->name, sizeof(row->name));
+    const uint64_t file_bytes = h->file_blocks * PAGE_SIZE_BYTES;
+    const size_t len = strnlen(blob->name, sizeof(blob->name));
 
     for (size_t i = 0; i < len; i++) {
-        if (!strchr("abcdefghijklmnopqrstuvwxyz.-", row->name[i]))
-            return false;
-    }
-    return len &&
-           is_zero((const uint8_t *)row->name + len, sizeof(row->name) - len);
-}
-
-const char *store_index_head_check(const struct store_index_head *h,
-                                   const char *id, uint64_t file_bytes)
-{
-    const char *wrong = store_head_check(&h->head, STORE_INDEX_MAGIC, id);
-    static const struct store_blob_row none;
-
-    if (wrong)
-        return wrong;
-    if (h->sum != pack_sum(h, offsetof(struct store_index_head, sum), 0))
-        return "checksum of the first page";
-    if (h->head.count > STORE_GFN_MAX + 1 ||
-        h->head.extra > STORE_HOME_PAGE_MASK || h->nr_blobs > STORE_BLOBS_MAX)
-        return "counts";
-    if (file_bytes / 4096 != 1 + store_index_nr_blocks(h) || file_bytes % 4096)
-        return "length of the file";
-    for (unsigned i = 0; i < STORE_BLOBS_MAX; i++) {
-        if (i < h->nr_blobs ? !is_blob_row(&h->blobs[i])
-                            : memcmp(&h->blobs[i], &none, sizeof(none)) != 0)
+        if (!strchr("abcdefghijklmnopqrstuvwxyz.-", blob->name[i]))
             return "table of blobs";
     }
-    if (h->pad || !is_zero(h->zero, sizeof(h->zero)))
-        return "first page";
+    if (is_named != (len > 0) ||
+        !is_zero((const uint8_t *)blob->name + len, sizeof(blob->name) - len))
+        return "table of blobs";
+    if (blob->offset > file_bytes ||
+        blob->len_bytes > file_bytes - blob->offset)
+        return "table of blobs";
     return NULL;
 }
 
-static const char *entry_check(const struct store_entry *e, uint64_t nr_pages)
+static const char *blobs_check(const struct pack_head *h)
 {
-    const uint64_t page = store_home_page(e->home);
-    const uint8_t type = store_home_type(e->home);
+    static const struct pack_blob none;
+    const char *wrong = blob_check(h, &h->manifest, false);
 
-    if (e->gfn > STORE_GFN_MAX || e->home & ~STORE_HOME_KNOWN ||
-        type == PAGE_TYPE_ABSENT)
-        return "an entry";
-    if (e->home & STORE_HOME_ZERO)
-        return page || e->sum ? "an entry" : NULL;
-    if (!page_type_has_data(type) || page == 0 || page > nr_pages)
-        return "an entry";
+    if (h->nr_blobs > STORE_BLOBS_MAX)
+        return "table of blobs";
+    for (unsigned i = 0; !wrong && i < STORE_BLOBS_MAX; i++) {
+        if (i < h->nr_blobs)
+            wrong = blob_check(h, &h->blobs[i], true);
+        else if (memcmp(&h->blobs[i], &none, sizeof(none)))
+            wrong = "table of blobs";
+    }
+    return wrong;
+}
+
+/* Does [first, first + nr) lie within the file, behind the head? */
+static bool is_inside(const struct pack_head *h, uint64_t first, uint64_t nr)
+{
+    return !nr || (first >= 1 && first <= h->file_blocks &&
+                   nr <= h->file_blocks - first);
+}
+
+static const char *places_check(const struct pack_head *h)
+{
+    if (h->nr_pages > UINT32_MAX || h->nr_nodes > UINT32_MAX)
+        return "counts";
+    if (!is_inside(h, 1, h->nr_pages) ||
+        !is_inside(h, h->nodes_block, blocks_for(h->nr_nodes, BLOCK_NODES)) ||
+        !is_inside(h, h->sums_block, blocks_for(h->nr_pages, BLOCK_SUMS)))
+        return "counts";
     return NULL;
 }
 
-const char *store_index_block_check(const struct store_index_head *h,
-                                    const struct store_index_block *b,
-                                    uint64_t n)
+static const char *tree_check(const struct pack_head *h)
 {
-    uint64_t left = h->head.count - n * STORE_BLOCK_ENTRIES;
+    if (h->height > NODE_HEIGHT_MAX || !ref_node_is_sound(h->root) ||
+        (h->height != 0) != (h->root != 0))
+        return "root";
+    if (h->nr_gfns > UINT64_C(1) << (h->height * NODE_SHIFT) ||
+        (h->height == 0 && h->nr_gfns))
+        return "root";
+    if (h->nr_stored > h->nr_gfns || h->nr_zero > h->nr_gfns - h->nr_stored)
+        return "counts";
+    return NULL;
+}
+
+const char *pack_head_check(const struct pack_head *h, uint64_t file_bytes)
+{
     const char *wrong;
 
-    if (b->sum != pack_sum(b, offsetof(struct store_index_block, sum), n))
+    if (memcmp(h->magic, PACK_MAGIC, sizeof(h->magic)))
+        return "not a pack";
+    if (h->sum != sum_xxh64(h, offsetof(struct pack_head, sum), 0))
+        return "checksum of the head";
+    if (h->version != PACK_VERSION || h->mandatory & ~PACK_MANDATORY_KNOWN ||
+        (h->sum_kind != SUM_XXH64 && h->sum_kind != SUM_XXH3))
+        return "written by a newer xen-ckpt";
+    if (h->number == 0 || h->number > PACK_NUMBER_MAX ||
+        h->zero1 || h->zero2 || !is_zero(h->zero, sizeof(h->zero)))
+        return "head";
+    for (unsigned i = 0; i < CKPT_ID_LEN; i++) {
+        if (!h->id[i] || !strchr("0123456789abcdef", h->id[i]))
+            return "id";
+    }
+    if (file_bytes % PAGE_SIZE_BYTES ||
+        file_bytes / PAGE_SIZE_BYTES != h->file_blocks || !h->file_blocks)
+        return "length of the file";
+    wrong = places_check(h);
+    if (!wrong)
+        wrong = tree_check(h);
+    return wrong ? wrong : blobs_check(h);
+}
+
+void pack_head_seal(struct pack_head *h)
+{
+    h->sum = sum_xxh64(h, offsetof(struct pack_head, sum), 0);
+}
+
+/* --- blocks -------------------------------------------------------------- */
+
+static uint64_t block_sum(const struct pack_head *h, const void *block,
+                          uint64_t n)
+{
+    return sum_of((enum sum_kind)h->sum_kind,
+                  (const uint8_t *)block + SUM_BYTES,
+                  PAGE_SIZE_BYTES - SUM_BYTES, n);
+}
+
+const char *node_block_check(const struct pack_head *h,
+                             const struct node_block *b, uint64_t n)
+{
+    const uint64_t left = h->nr_nodes - n * BLOCK_NODES;
+
+    if (b->sum != block_sum(h, b, n))
         return "checksum";
-    if (b->pad ||
-        b->nr != (left < STORE_BLOCK_ENTRIES ? left : STORE_BLOCK_ENTRIES))
-        return "number of entries";
+    if (b->number != h->number ||
+        b->nr != (left < BLOCK_NODES ? left : BLOCK_NODES))
+        return "number of nodes";
     for (unsigned i = 0; i < b->nr; i++) {
-        wrong = entry_check(&b->entries[i], h->head.extra);
-        if (wrong)
-            return wrong;
-        if (i && b->entries[i].gfn <= b->entries[i - 1].gfn)
-            return "order of entries";
+        if (b->level[i] == 0 || b->level[i] > NODE_HEIGHT_MAX)
+            return "level of a node";
+        for (unsigned j = 0; j < NODE_REFS; j++) {
+            if (b->level[i] == 1 ? !ref_page_is_sound(b->node[i].ref[j])
+                                 : !ref_node_is_sound(b->node[i].ref[j]))
+                return "a reference";
+        }
     }
-    if (!is_zero((const uint8_t *)&b->entries[b->nr],
-                 (STORE_BLOCK_ENTRIES - b->nr) * sizeof(b->entries[0])))
-        return "padding";
     return NULL;
 }
 
-void store_index_head_seal(struct store_index_head *h)
+void node_block_seal(const struct pack_head *h, struct node_block *b,
+                     uint64_t n)
 {
-    h->sum = pack_sum(h, offsetof(struct store_index_head, sum), 0);
+    b->number = h->number;
+    b->sum = block_sum(h, b, n);
 }
 
-void store_index_block_seal(struct store_index_block *b, uint64_t n)
+const char *sums_block_check(const struct pack_head *h,
+                             const struct sums_block *b, uint64_t n)
 {
-    b->sum = pack_sum(b, offsetof(struct store_index_block, sum), n);
-}
-
-/* --- texts --------------------------------------------------------------- */
-
-char *store_text_wrap(enum store_text what, const char *text)
-{
-    size_t len = strlen(text);
-    uint64_t sum = pack_sum(text, len, 0);
-    char *wrapped;
-    int rc;
-
-    if (what == STORE_MANIFEST)
-        rc = asprintf(&wrapped, MANIFEST_HEAD "%s" MANIFEST_TAIL, sum, text);
-    else
-        rc = asprintf(&wrapped, "%s" VALUE_TAIL, text, sum);
-    return rc < 0 ? NULL : wrapped;
-}
-
-const char *store_text_unwrap(enum store_text what, char *text,
-                              size_t len_bytes)
-{
-    size_t head_len = 0, tail_len, body_len;
-    char head[64], tail[64];
-    uint64_t sum;
-
-    /* The lengths do not depend on the checksum. */
-    tail_len = (size_t)snprintf(tail, sizeof(tail), VALUE_TAIL, UINT64_C(0));
-    if (what == STORE_MANIFEST) {
-        head_len =
-            (size_t)snprintf(head, sizeof(head), MANIFEST_HEAD, UINT64_C(0));
-        tail_len = strlen(MANIFEST_TAIL);
-    }
-    if (len_bytes < head_len + tail_len)
-        return "length";
-    body_len = len_bytes - head_len - tail_len;
-    if (memchr(text, '\0', len_bytes))
-        return "not a text";
-
-    sum = pack_sum(text + head_len, body_len, 0);
-    snprintf(tail, sizeof(tail), VALUE_TAIL, sum);
-    snprintf(head, sizeof(head), MANIFEST_HEAD, sum);
-    if (what == STORE_MANIFEST)
-        snprintf(tail, sizeof(tail), MANIFEST_TAIL);
-    if (memcmp(text, head, head_len) ||
-        memcmp(text + len_bytes - tail_len, tail, tail_len))
+    if (b->sum != block_sum(h, b, n))
         return "checksum";
-    memmove(text, text + head_len, body_len);
-    text[body_len] = '\0';
-    return NULL;
+    return b->number == h->number ? NULL : "of another pack";
+}
+
+void sums_block_seal(const struct pack_head *h, struct sums_block *b,
+                     uint64_t n)
+{
+    b->number = h->number;
+    b->sum = block_sum(h, b, n);
 }

@@ -2,117 +2,101 @@
 #ifndef CKPT_STORE_FORMAT_H
 #define CKPT_STORE_FORMAT_H
 /*
- * The bytes of a checkpoint in a directory store, as docs/specs/store.md
- * draws them.  Everything is little-endian, as is every machine Xen runs on.
+ * The bytes of a pack, as docs/specs/store.md draws them: pages, the nodes of
+ * the radix tree that the pack added, checksums, blobs and a manifest.
+ * Everything is little-endian, as is every machine Xen runs on.
  */
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "ckpt.h"
-#include "page.h"
 #include "store_driver.h"
+#include "store_ref.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "little-endian");
 
-#define STORE_FORMAT_TEXT "xen-ckpt store 1\n"
-#define STORE_FORMAT_VERSION 1u
-#define STORE_PAGES_MAGIC "XCKPTPAG"
-#define STORE_INDEX_MAGIC "XCKPTIDX"
-#define STORE_BLOB_MAGIC "XCKPTBLB"
+#define STORE_FORMAT_TEXT "xen-ckpt store 2\n"
+#define STORE_FORMAT_1_TEXT "xen-ckpt store 1\n"
+#define PACK_VERSION 2u
+#define PACK_MAGIC "XCKPTPAK"
 
-/* No guest frame lies higher: 48 bits of address. */
-#define STORE_GFN_MAX ((UINT64_C(1) << 36) - 1)
+/* Features.  A reader refuses a mandatory bit that it does not know. */
+#define PACK_MANDATORY_KNOWN 0u
 
-/* At the beginning of every binary file. */
-struct store_head {
-    char magic[8];
-    uint32_t version;
-    uint32_t pad;
-    uint32_t mandatory; /* a bit the reader does not know: it must refuse */
-    uint32_t optional;  /* a bit the reader does not know: it may ignore */
-    char id[CKPT_ID_LEN];
-    uint64_t count; /* index: entries; blob: bytes */
-    uint64_t extra; /* index: pages in `pages`; blob: checksum of its data */
-    uint64_t sum;   /* of the 56 bytes above */
-};
-_Static_assert(sizeof(struct store_head) == 64, "store_head");
-
-struct store_blob_row {
+struct pack_blob {
     char name[STORE_BLOB_NAME_MAX]; /* padded with zeros */
+    uint64_t offset;                /* in the file */
     uint64_t len_bytes;
     uint64_t sum;
 };
 
-/* The first page of `index`. */
-struct store_index_head {
-    struct store_head head;
+/* The first 4096 bytes.  Page n of 1..nr_pages lies at 4096 * n. */
+struct pack_head {
+    char magic[8];
+    uint32_t version;
+    uint32_t sum_kind; /* enum pack_sum_kind, of every checksum but ours */
+    uint32_t mandatory;
+    uint32_t optional;
+    char id[CKPT_ID_LEN];
+    uint32_t number;
+    uint32_t height;      /* of the tree: 0 is no frame, 1 is a leaf */
+    store_ref root;       /* a node, maybe in another pack; 0: none */
+    uint64_t nr_gfns;     /* one more than the highest frame */
+    uint64_t nr_stored;   /* frames of the tree with content */
+    uint64_t nr_zero;     /* frames of the tree without */
+    uint64_t nr_pages;    /* in this pack */
+    uint64_t nr_nodes;    /* in this pack */
+    uint64_t nodes_block; /* where their blocks begin, in 4096 bytes */
+    uint64_t sums_block;  /* where the pages' checksums begin */
+    uint64_t file_blocks; /* length of the file */
+    uint64_t zero1;
     uint32_t nr_blobs;
-    uint32_t pad;
-    struct store_blob_row blobs[STORE_BLOBS_MAX];
-    uint8_t zero[944];
-    uint64_t sum; /* of the 4088 bytes above */
+    uint32_t zero2;
+    struct pack_blob manifest; /* without a name */
+    struct pack_blob blobs[STORE_BLOBS_MAX];
+    uint8_t zero[312];
+    uint64_t sum; /* XXH64 of the 4088 bytes above */
 };
-_Static_assert(sizeof(struct store_index_head) == 4096, "store_index_head");
+_Static_assert(sizeof(struct pack_head) == 4096, "pack_head");
 
-/* One guest frame.  home: type in bits 63-60, STORE_HOME_ZERO, and in bits
- * 39-0 the page's number in `pages` (its offset / 4096, so never 0). */
-struct store_entry {
-    uint64_t gfn;
-    uint64_t home;
-    uint64_t sum; /* of the page; 0 when it is not in `pages` */
+/* 16 references: to pages in a leaf, else to nodes one level down. */
+#define NODE_SHIFT 4
+#define NODE_REFS (1u << NODE_SHIFT)
+#define NODE_HEIGHT_MAX 9u /* 36 bits of gfn */
+struct store_node {
+    store_ref ref[NODE_REFS];
 };
-#define STORE_HOME_TYPE_SHIFT 60
-#define STORE_HOME_ZERO (UINT64_C(1) << 59) /* nothing is stored */
-#define STORE_HOME_PAGE_MASK ((UINT64_C(1) << 40) - 1)
-#define STORE_HOME_KNOWN                                                       \
-    ((UINT64_C(0xf) << STORE_HOME_TYPE_SHIFT) | STORE_HOME_ZERO |              \
-     STORE_HOME_PAGE_MASK)
 
-/* The other pages of `index`: all but the last are full. */
-#define STORE_BLOCK_ENTRIES 170u
-struct store_index_block {
-    struct store_entry entries[STORE_BLOCK_ENTRIES];
-    uint32_t nr;
-    uint32_t pad;
-    uint64_t sum; /* of the 4088 bytes above, with the block's number as seed */
+#define BLOCK_NODES 31u
+struct node_block {
+    uint64_t sum; /* of what follows, with the block's number as seed */
+    uint32_t number;
+    uint32_t nr;                /* nodes in it; all but the last are full */
+    uint8_t level[BLOCK_NODES]; /* 1 is a leaf */
+    uint8_t zero[81];
+    struct store_node node[BLOCK_NODES];
 };
-_Static_assert(sizeof(struct store_index_block) == 4096, "store_index_block");
+_Static_assert(sizeof(struct node_block) == 4096, "node_block");
 
-static inline uint8_t store_home_type(uint64_t home)
-{
-    return (uint8_t)(home >> STORE_HOME_TYPE_SHIFT);
-}
+#define BLOCK_SUMS 510u
+struct sums_block {
+    uint64_t sum;    /* of what follows, with the block's number as seed */
+    uint64_t number; /* of the pack */
+    uint64_t page[BLOCK_SUMS];
+};
+_Static_assert(sizeof(struct sums_block) == 4096, "sums_block");
 
-static inline uint64_t store_home_page(uint64_t home)
-{
-    return home & STORE_HOME_PAGE_MASK;
-}
-
-/* --- store_format.c ------------------------------------------------------ */
-
-void store_head_fill(struct store_head *h, const char *magic, const char *id,
-                     uint64_t count, uint64_t extra);
-/* NULL when it is sound, else what is wrong with it; static. */
-const char *store_head_check(const struct store_head *h, const char *magic,
-                             const char *id);
-
-/* The first page of `pages`: its head, and zeros. */
-const char *store_pages_head_check(const void *page, const char *id);
-/* NULL when sound.  @file_bytes is what fstat() says of the file. */
-const char *store_index_head_check(const struct store_index_head *h,
-                                   const char *id, uint64_t file_bytes);
-uint64_t store_index_nr_blocks(const struct store_index_head *h);
-/* NULL when the @n-th block, of an index with head @h, is sound. */
-const char *store_index_block_check(const struct store_index_head *h,
-                                    const struct store_index_block *b,
-                                    uint64_t n);
-void store_index_head_seal(struct store_index_head *h);
-void store_index_block_seal(struct store_index_block *b, uint64_t n);
-
-/* A text with its checksum around it, owned by the caller; NULL: no memory. */
-char *store_text_wrap(enum store_text what, const char *text);
-/* Cuts the wrapping off in place.  NULL when sound, else what is wrong. */
-const char *store_text_unwrap(enum store_text what, char *text,
-                              size_t len_bytes);
+/* NULL when sound, else what is wrong; static.  @file_bytes: as fstat() says. */
+const char *pack_head_check(const struct pack_head *h, uint64_t file_bytes);
+void pack_head_seal(struct pack_head *h);
+/* The @n-th block of the pack with head @h. */
+const char *node_block_check(const struct pack_head *h,
+                             const struct node_block *b, uint64_t n);
+void node_block_seal(const struct pack_head *h, struct node_block *b,
+                     uint64_t n);
+const char *sums_block_check(const struct pack_head *h,
+                             const struct sums_block *b, uint64_t n);
+void sums_block_seal(const struct pack_head *h, struct sums_block *b,
+                     uint64_t n);
 
 #endif

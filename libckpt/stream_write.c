@@ -17,16 +17,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "ctx.h"
 #include "libxc_stream.h"
 #include "machine.h"
 #include "page.h"
+#include "safe_io.h"
 #include "store.h"
 
 struct writer {
     struct ckpt *c;
     int sock;
+    bool is_socket;
     uint64_t done_bytes, total_bytes;
     struct page_batch batch;
     uint64_t pfn[PAGE_BATCH];
@@ -38,6 +41,8 @@ static int send_all(struct writer *w, struct iovec *iov, size_t nr)
     struct msghdr msg = { .msg_iov = iov, .msg_iovlen = nr };
     ssize_t n;
 
+    if (!w->is_socket)
+        return safe_writev_all(w->sock, iov, (int)nr);
     while (msg.msg_iovlen) {
         n = sendmsg(w->sock, &msg, MSG_NOSIGNAL);
         if (n < 0 && errno == EINTR)
@@ -173,6 +178,7 @@ int stream_write(struct ckpt *c, struct image *img, int sock)
                                 .version = htobe32(XL_VERSION) };
     struct writer *w;
     struct machine m;
+    struct stat sb;
     int rc;
 
     rc = machine_load(c, img, &m);
@@ -185,6 +191,7 @@ int stream_write(struct ckpt *c, struct image *img, int sock)
     }
     w->c = c;
     w->sock = sock;
+    w->is_socket = fstat(sock, &sb) || S_ISSOCK(sb.st_mode);
     rc = put(w, &header, sizeof(header));
     if (!rc)
         rc = put_record(w, XL_REC_LIBXC_CONTEXT, 0);

@@ -9,8 +9,8 @@
 struct ckpt;
 struct image;
 
-/* Into @sock, a socket (a reader that leaves is -EPIPE, no signal).  Every
- * page is verified on the way. */
+/* Into @sock, a socket (a reader that leaves is -EPIPE, no signal), or a file.
+ * Every page is verified on the way. */
 int stream_write(struct ckpt *c, struct image *img, int sock);
 
 #endif

@@ -130,20 +130,14 @@ void take_disks_undo(void *arg)
 int take_room(void *arg)
 {
     struct take *t = arg;
-    uint64_t need, have;
+    uint64_t need;
     int rc;
 
-    rc = store_free_bytes(t->c->store, &have);
-    if (rc)
-        return rc;
     need = t->info.memory_bytes + t->info.memory_bytes / 128 + (4u << 20);
-    if (have < need)
-        return fail(t->c, -ENOSPC,
-                    "the store has %llu MiB free; a checkpoint of \"%s\" may "
-                    "need %llu MiB. Free some, or use another store.",
-                    (unsigned long long)have >> 20, t->op.dom.name,
-                    (unsigned long long)need >> 20);
-    return image_create(t->c->store, t->info.id, &t->img);
+    rc = checkpoint_quota(t->c, t->op.dom.uuid, need);
+    if (!rc)
+        rc = image_create(t->c->store, t->info.id, &t->img);
+    return rc ? rc : image_reserve(t->img, need);
 }
 
 void take_room_undo(void *arg)
@@ -185,7 +179,7 @@ int take_disks_arm(void *arg)
     char path[512];
     int rc;
 
-    rc = store_commit_path(t->c->store, t->info.id, path, sizeof(path));
+    rc = image_commit_path(t->img, path, sizeof(path));
     if (!rc)
         rc = guard_add(t->op.g, GUARD_UNLESS_FILE, 0, path, NULL);
     return rc ? rc : disks_arm(t->disks.disk, t->disks.nr, t->info.id);
@@ -399,6 +393,11 @@ int take_commit(void *arg)
                      t->has_memory ? t->mem.drv->name : "none");
     if (!rc)
         rc = copy_string(t, &info->mem_why, t->mem.why);
+    if (!rc)
+        rc = copy_string(t, &info->base_why, t->mem.base_why);
+    if (!rc)
+        rc = copy_string(t, &info->tags, "");
+    memcpy(info->base, t->mem.base, sizeof(info->base));
     if (!rc)
         rc = disks_describe(&t->disks, info);
     info->durable_us = now_us() - t->c->begin_us;

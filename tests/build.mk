@@ -64,8 +64,16 @@ $(XL_SCRIPTED): $(XL_SCRIPTED_OBJS)
 # ckptd's jobs over the same, for tests/flow/*-ckptd-*.
 CKPTD_JOB_FAKE := $(B)/tests/ckptd-job-fake
 $(CKPTD_JOB_FAKE): $(CKPTD_JOB_OBJS) $(CKPTD_JOB_XL_OBJS) \
-		$(B)/tests/fake/cli/fake_ckpt.o
+		$(B)/tests/fake/cli/fake_ckpt.o $(B)/tests/fake/cli/fake_keep.o \
+		$(B)/tests/fake/cli/fake_disks.o
 	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) -o $@ $^ -lxentoollog -lyajl
+
+# What tests/bench/store.sh runs.
+STORE_BENCH_OBJS := $(addprefix $(B)/tests/bench/,store_bench.o guest_image.o)
+OBJS += $(STORE_BENCH_OBJS)
+$(STORE_BENCH_OBJS): CFLAGS_T := -Itests/bench
+$(B)/tests/bench/store_bench: $(STORE_BENCH_OBJS) $(B)/libckpt-core.a
+	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
 # What tests/xen/*.sh run in dom0: the whole library, no fakes.
 XEN_TOOL_SRCS := $(filter-out tests/xen/door_%,$(sort $(wildcard tests/xen/*.c)))
@@ -87,7 +95,7 @@ $(DISK_TOOL): %: %.o $(B)/libckpt-core.a
 	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
 test-bins: $(DISK_TOOL) $(TEST_BINS) $(CRASH_BINS) $(XL_FAKE) $(XL_SCRIPTED) \
-	$(CKPTD_JOB_FAKE)
+	$(CKPTD_JOB_FAKE) $(B)/tests/bench/store_bench
 fuzz-bins: $(FUZZ_BINS)
 
 # What they run in a guest.

@@ -75,6 +75,10 @@ static void print_storage(FILE *f, const struct ckpt_info *info)
         text_print(f, info->mem_why);
         putc(')', f);
     }
+    if (info->base[0])
+        fprintf(f, ", what changed since %s", info->base);
+    else if (info->base_why && info->base_why[0])
+        fprintf(f, ", all of it (%s)", info->base_why);
     fprintf(f, "; %s stored, durable after %s\n",
             print_size(a, info->stored_bytes),
             print_duration(b, info->durable_us));

@@ -15,6 +15,15 @@
 #include "exit_codes.h"
 #include "text.h"
 
+const struct opt verify_opts[] = {
+    {.name = "sample",
+     .value = "PERCENT",
+     .kind = OPT_PERCENT,
+     .offset = OPT_FIELD(sample),
+     .help = "Check only about this share of the memory, chosen at random."},
+    {.name = NULL},
+};
+
 struct each {
     const char *key; /* of the JSON array */
     int (*call)(struct job *job, const char *word,
@@ -33,7 +42,9 @@ static int call_delete(struct job *job, const char *word,
 static int call_verify(struct job *job, const char *word,
                        struct ckpt_verify_result *result)
 {
-    return ckpt_verify(job->c, word, result);
+    const unsigned sample = job->args.sample;
+
+    return ckpt_verify_sample(job->c, word, sample ? sample : 100, result);
 }
 
 static void put_json(struct json *j, const struct each *e, const char *word,

@@ -87,7 +87,7 @@ static int with_store(const char *url, const char *word,
     ckpt *c = NULL;
     int rc;
 
-    rc = ckpt_open(url, NULL, &c);
+    rc = ckpt_open_read_only(url, NULL, &c);
     if (!rc)
         rc = put(c, word);
     ckpt_close(c);

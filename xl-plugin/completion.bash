@@ -56,7 +56,8 @@ _xl_ckpt_takes_value()
 {
     case $1 in
     --store | --name | --group | --description | --exclude-disk | --timeout | \
-        --count | -n) ;;
+        --count | --keep-last | --keep-within | --sample | --tag | --format) ;;
+    -n) [[ $command != checkpoint-prune ]] ;;
     *) return 1 ;;
     esac
 }
@@ -112,7 +113,11 @@ _xl_ckpt_ours()
     checkpoint-list:0:*)
         _xl_ckpt_offer "$cur" < <(_xl_ckpt_ask stored "${store[@]}")
         ;;
-    checkpoint-show:0:* | checkpoint-delete:* | checkpoint-verify:* | \
+    checkpoint-prune:0:*)
+        _xl_ckpt_offer "$cur" < <(_xl_ckpt_ask stored "${store[@]}")
+        ;;
+    checkpoint-show:0:* | checkpoint-keep:0:* | checkpoint-export:0:* | \
+        checkpoint-delete:* | checkpoint-verify:* | \
         checkpoint-diff:[01]:*)
         _xl_ckpt_checkpoints
         ;;

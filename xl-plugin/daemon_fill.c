@@ -24,6 +24,8 @@ static const struct field {
     FIELD(name, STRING),        FIELD(description, STRING),
     FIELD(domain_name, STRING), FIELD(domain_type, STRING),
     FIELD(mem_driver, STRING),  FIELD(mem_why, STRING),
+    FIELD(base_why, STRING),    FIELD(tags, STRING),
+    FIELD(keep, BOOL),
     FIELD(xen_version, STRING), FIELD(created_unix_us, U64),
     FIELD(has_memory, BOOL),    FIELD(is_head, BOOL),
     FIELD(memory_bytes, U64),   FIELD(stored_bytes, U64),
@@ -136,6 +138,7 @@ int fill_info(yajl_val object, struct ckpt_info *info)
     memset(info, 0, sizeof(*info));
     for (size_t i = 0; !rc && i < sizeof(fields) / sizeof(fields[0]); i++)
         rc = fill_field(object, &fields[i], (char *)info + fields[i].offset);
+    copy(info->base, sizeof(info->base), fill_text(object, "base"));
     copy(info->id, sizeof(info->id), fill_text(object, "id"));
     copy(info->parent, sizeof(info->parent), fill_text(object, "parent"));
     copy(info->domain_uuid, sizeof(info->domain_uuid),

@@ -33,7 +33,9 @@ int job_open(struct job *job)
     if (!job->log)
         return job_fail(job, -ENOMEM, "not enough memory");
     signals_catch(NULL);
-    rc = ckpt_open(a->store, job->log, &job->c);
+    rc = job->cmd->only_reads
+             ? ckpt_open_read_only(a->store, job->log, &job->c)
+             : ckpt_open(a->store, job->log, &job->c);
     if (rc < 0)
         return job_failed(job, rc);
     ckpt_set_progress(job->c, on_progress, job);

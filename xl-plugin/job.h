@@ -53,8 +53,14 @@ int cmd_show(struct job *job);
 int cmd_delete(struct job *job);
 int cmd_verify(struct job *job);
 int cmd_diff(struct job *job);
+int cmd_keep(struct job *job);
+int cmd_prune(struct job *job);
+int cmd_export(struct job *job);
+int cmd_import(struct job *job);
 
 /* Their options, each table beside its command. */
 extern const struct opt checkpoint_opts[], rollback_opts[], fork_opts[];
-extern const struct opt list_opts[], no_opts[];
+extern const struct opt list_opts[], no_opts[], verify_opts[];
+extern const struct opt keep_opts[], prune_opts[];
+extern const struct opt export_opts[], import_opts[];
 #endif

@@ -65,6 +65,10 @@ void json_checkpoint(struct json *j, const char *key,
     json_text(j, "mem_driver", info->mem_driver);
     json_text(j, "mem_why", info->mem_why);
     json_text(j, "xen_version", info->xen_version);
+    json_text(j, "base", info->base[0] ? info->base : NULL);
+    json_text(j, "base_why", info->base_why);
+    json_text(j, "tags", info->tags);
+    json_bool(j, "keep", info->keep);
     json_number(j, "memory_bytes", info->memory_bytes);
     json_number(j, "stored_bytes", info->stored_bytes);
     json_number(j, "pages_stored", info->pages_stored);

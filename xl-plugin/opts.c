@@ -138,6 +138,27 @@ static int seconds(const char *s, unsigned *ms_out)
     return 0;
 }
 
+/* "90s", "15m", "36h", "7d" */
+static int age(const char *s, unsigned long *seconds_out)
+{
+    static const struct {
+        char unit;
+        unsigned long seconds;
+    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+    unsigned long v;
+    const char *end;
+
+    if (number(s, &end, 1000000000, &v) < 0 || !v || !end[0] || end[1])
+        return -EINVAL;
+    for (unsigned i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        if (units[i].unit != *end)
+            continue;
+        *seconds_out = v * units[i].seconds;
+        return 0;
+    }
+    return -EINVAL;
+}
+
 static int store_value(const struct opt *o, const char *value,
                        struct args *args, char *why)
 {
@@ -162,6 +183,23 @@ static int store_value(const struct opt *o, const char *value,
             return blame(why, "--%s takes a number from 1 to %u, not '%s'",
                          o->name, CKPT_FORK_MAX, value);
         *(unsigned *)field = (unsigned)v;
+        return 0;
+    case OPT_NUMBER:
+        if (number(value, &end, 1000000, &v) < 0 || *end || !v)
+            return blame(why, "--%s takes a number above 0, not '%s'", o->name,
+                         value);
+        *(unsigned *)field = (unsigned)v;
+        return 0;
+    case OPT_PERCENT:
+        if (number(value, &end, 100, &v) < 0 || *end || !v)
+            return blame(why, "--%s takes a number from 1 to 100, not '%s'",
+                         o->name, value);
+        *(unsigned *)field = (unsigned)v;
+        return 0;
+    case OPT_AGE:
+        if (age(value, field) < 0)
+            return blame(why, "--%s takes an age such as 90s, 15m, 36h or 7d, "
+                         "not '%s'", o->name, value);
         return 0;
     case OPT_SECONDS:
         if (seconds(value, field) < 0)
@@ -240,6 +278,8 @@ int opts_parse(const struct command *cmd, int argc, char **argv,
 
 void args_fini(struct args *args)
 {
+    free(args->tag);
+    args->tag = NULL;
     free(args->exclude);
     args->exclude = NULL;
 }

@@ -16,11 +16,16 @@ struct args {
     unsigned verbose;
     const char *store; /* this and all strings: borrowed from argv */
 
-    const char *name, *description, *group;
+    const char *name, *description, *group, *format;
     const char **exclude; /* owned; NULL-terminated, NULL when none */
     bool disk_only, quiesce, paused, destroy_first, tree;
-    unsigned count;      /* 0 when not given */
-    unsigned timeout_ms; /* 0 when not given */
+    bool off, dry_run;
+    const char **tag;     /* owned; NULL-terminated, NULL when none */
+    unsigned count;       /* 0 when not given */
+    unsigned timeout_ms;  /* 0 when not given */
+    unsigned keep_last;   /* 0 when not given */
+    unsigned long within; /* seconds; 0 when not given */
+    unsigned sample;      /* percent; 0 when not given */
 
     char **words; /* what is not an option */
     size_t nr_words;
@@ -32,6 +37,9 @@ enum opt_kind {
     OPT_STRING,  /* const char * */
     OPT_LIST,    /* const char **: may be repeated */
     OPT_FORKS,   /* unsigned, 1 to CKPT_FORK_MAX */
+    OPT_NUMBER,  /* unsigned, 1 to a million */
+    OPT_PERCENT, /* unsigned, 1 to 100 */
+    OPT_AGE,     /* unsigned long seconds, from "90s", "15m", "36h", "7d" */
     OPT_SECONDS, /* unsigned milliseconds, from "30" or "2.5" */
 };
 
@@ -54,6 +62,7 @@ struct command {
     const char *summary; /* without a full stop */
     const struct opt *opts;
     size_t min_words, max_words; /* max 0, or --group: no limit */
+    bool only_reads;             /* the store: it need not be there */
 };
 
 #define OPTS_WHY_LEN 256

@@ -165,6 +165,10 @@ static void print_memory(FILE *f, const struct ckpt_info *info)
     field(f, "Driver:", or_dash(info->mem_driver));
     if (info->mem_why && info->mem_why[0])
         field(f, "Why this one:", info->mem_why);
+    if (info->base[0])
+        field(f, "Changes since:", info->base);
+    else if (info->base_why && info->base_why[0])
+        field(f, "All, because:", info->base_why);
     fprintf(f,
             "%-15s%" PRIu64 " stored, %" PRIu64 " zero, %" PRIu64
             " copied in the pause, %u %s\n",
@@ -185,6 +189,10 @@ void print_checkpoint(FILE *f, const struct ckpt_info *info)
     fprintf(f, " (%s, %s)\n", or_dash(info->domain_type), info->domain_uuid);
     field(f, "Parent:", or_dash(info->parent));
     field(f, "Head:", info->is_head ? "yes" : "no");
+    if (info->keep)
+        field(f, "Kept:", "yes");
+    if (info->tags && info->tags[0])
+        field(f, "Tags:", info->tags);
     field(f, "Created:", print_time(a, info->created_unix_us));
     field(f, "Consistency:", ckpt_consistency_name(info->consistency));
     print_memory(f, info);

@@ -29,13 +29,13 @@ static void what_is_dropped_is_gone(void **state)
 
     scratch_image(w->c, ID_A, 3);
     scratch_image(w->c, ID_B, 3);
-    assert_int_equal(store_drop(w->st, ID_A), 0);
+    assert_int_equal(store_drop(w->st, ID_A, NULL), 0);
     assert_int_equal(image_open(w->st, ID_A, &img), -ENOENT);
     assert_int_equal(store_manifest(w->st, ID_A, &text), -ENOENT);
-    assert_int_equal(store_drop(w->st, ID_A), -ENOENT);
+    assert_int_equal(store_drop(w->st, ID_A, NULL), -ENOENT);
     assert_nr_images(w, 1);
     scratch_image(w->c, ID_A, 3);
-    assert_int_equal(store_drop(w->st, ID_A), 0);
+    assert_int_equal(store_drop(w->st, ID_A, NULL), 0);
 }
 
 static void a_manifest_can_be_replaced(void **state)
@@ -92,7 +92,7 @@ static void names_are_checked(void **state)
     for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         assert_int_equal(image_create(w->st, bad[i], &img), -EINVAL);
         assert_int_equal(image_open(w->st, bad[i], &img), -EINVAL);
-        assert_int_equal(store_drop(w->st, bad[i]), -EINVAL);
+        assert_int_equal(store_drop(w->st, bad[i], NULL), -EINVAL);
         assert_int_equal(store_set_manifest(w->st, bad[i], "{}"), -EINVAL);
         assert_int_equal(store_set(w->st, bad[i], "x"), -EINVAL);
         assert_int_equal(store_get(w->st, bad[i], &value), -EINVAL);

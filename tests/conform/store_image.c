@@ -107,7 +107,7 @@ static void a_page_put_again_replaces_the_first(void **state)
     image_stats(img, &stored, &zero, &bytes);
     assert_int_equal(stored, 9);
     assert_int_equal(zero, 1);
-    assert_int_equal(bytes, bytes_before);
+    assert_true(bytes <= bytes_before);
     img = commit_and_open(w, img, ID_A);
     assert_frame(img, 2, 3);
     assert_frame(img, 3, 33);

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -14,7 +15,7 @@
 #define DIRTY_MAX 256
 
 static enum fault armed;
-static unsigned target, passed;
+static unsigned target, passed, nr_syncs;
 static int is_armed, is_full;
 
 /* Inodes with something that a power cut would take. */
@@ -66,16 +67,8 @@ static void mark(ino_t ino)
 
 static void look_for_dirt(int dirfd, const char *name)
 {
-    static const char *const files[] = {
-        "", "pages", "index", "manifest.json", "blob.state", "blob.config"};
-    char path[512];
-
-    for (unsigned i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-        snprintf(path, sizeof(path), "%s%s%s", name, *files[i] ? "/" : "",
-                 files[i]);
-        if (is_dirty(ino_at(dirfd, path)) && !unsound[0])
-            snprintf(unsound, sizeof(unsound), "%.200s is not durable", path);
-    }
+    if (is_dirty(ino_at(dirfd, name)) && !unsound[0])
+        snprintf(unsound, sizeof(unsound), "%.200s is not durable", name);
 }
 
 int faults_is_durable(const char *dir)
@@ -87,6 +80,94 @@ int faults_is_durable(const char *dir)
 const char *faults_unsound(void)
 {
     return unsound;
+}
+
+/* --- what a power cut takes ---------------------------------------------- */
+
+#define LOSS_MAX 4096
+
+/* A write, or a rename, that no fsync has followed. */
+struct loss {
+    ino_t ino; /* of the file, or of the folder renamed into */
+    int fd, to_fd;
+    off_t off;
+    size_t len;
+    char name[64], to_name[64], was[16]; /* was: a link to what it replaced */
+};
+static struct loss losses[LOSS_MAX];
+static unsigned nr_losses, seed;
+
+void faults_seed(unsigned n)
+{
+    seed = n;
+}
+
+static struct loss *new_loss(ino_t ino, int fd)
+{
+    if (!is_armed || armed != FAULT_POWER || nr_losses == LOSS_MAX)
+        return NULL;
+    memset(&losses[nr_losses], 0, sizeof(losses[0]));
+    losses[nr_losses].ino = ino;
+    losses[nr_losses].fd = dup(fd);
+    losses[nr_losses].to_fd = -1;
+    return &losses[nr_losses++];
+}
+
+int __real_unlinkat(int dirfd, const char *name, int flags);
+
+static void lose_nothing_of(ino_t ino)
+{
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < nr_losses; i++) {
+        if (losses[i].ino != ino) {
+            losses[kept++] = losses[i];
+            continue;
+        }
+        if (losses[i].was[0])
+            __real_unlinkat(losses[i].to_fd, losses[i].was, 0);
+        close(losses[i].fd);
+        if (losses[i].to_fd >= 0)
+            close(losses[i].to_fd);
+    }
+    nr_losses = kept;
+}
+
+ssize_t __real_pwrite(int fd, const void *data, size_t len, off_t off);
+int __real_renameat2(int from, const char *a, int to, const char *b,
+                     unsigned flags);
+static void die(void);
+
+/* The last first, so that what is undone can be.  A write is lost in parts of
+ * a sector. */
+static void cut_power(void)
+{
+    static const char zeros[512];
+
+    while (nr_losses--) {
+        const struct loss *l = &losses[nr_losses];
+
+        if (l->to_fd >= 0) {
+            const int is_lost = rand_r(&seed) % 2;
+
+            if (is_lost)
+                __real_renameat2(l->to_fd, l->to_name, l->fd, l->name, 0);
+            if (is_lost && l->was[0])
+                __real_renameat2(l->to_fd, l->was, l->to_fd, l->to_name, 0);
+            else if (l->was[0])
+                __real_unlinkat(l->to_fd, l->was, 0);
+            continue;
+        }
+        if (rand_r(&seed) % 3 == 0)
+            continue;
+        for (size_t at = 0; at < l->len; at += sizeof(zeros)) {
+            size_t n = l->len - at < sizeof(zeros) ? l->len - at : sizeof(zeros);
+
+            if (rand_r(&seed) % 2)
+                (void)!__real_pwrite(l->fd, zeros, n, l->off + (off_t)at);
+        }
+    }
+    die();
 }
 
 /* --- when ---------------------------------------------------------------- */
@@ -108,6 +189,11 @@ unsigned faults_disarm(void)
     return passed;
 }
 
+unsigned faults_syncs(void)
+{
+    return nr_syncs;
+}
+
 static void die(void)
 {
     kill(getpid(), SIGKILL);
@@ -127,6 +213,8 @@ static int before(void)
         return 0;
     if (armed == FAULT_KILL_BEFORE)
         die();
+    if (armed == FAULT_POWER)
+        cut_power();
     if (armed == FAULT_EIO || armed == FAULT_ENOSPC) {
         errno = armed == FAULT_EIO ? EIO : ENOSPC;
         return 1;
@@ -167,6 +255,17 @@ static ssize_t write_half(int fd, const struct iovec *iov, off_t off)
     return real_writev(fd, &half, 1, off);
 }
 
+static void note_write(int fd, const struct iovec *iov, int nr, off_t off)
+{
+    struct loss *l = new_loss(ino_of(fd), fd);
+
+    if (!l)
+        return;
+    l->off = off < 0 ? lseek(fd, 0, SEEK_CUR) : off;
+    for (int i = 0; i < nr; i++)
+        l->len += iov[i].iov_len;
+}
+
 static ssize_t do_writev(int fd, const struct iovec *iov, int nr, off_t off)
 {
     const int is_half = armed == FAULT_SHORT || armed == FAULT_ENOSPC;
@@ -192,6 +291,7 @@ static ssize_t do_writev(int fd, const struct iovec *iov, int nr, off_t off)
     }
     if (before())
         return -1;
+    note_write(fd, iov, nr, off);
     n = real_writev(fd, iov, nr, off);
     after();
     return n;
@@ -227,10 +327,7 @@ ssize_t __wrap_write(int fd, const void *data, size_t len)
 int __real_fsync(int fd);
 int __real_fdatasync(int fd);
 int __real_renameat(int from, const char *a, int to, const char *b);
-int __real_renameat2(int from, const char *a, int to, const char *b,
-                     unsigned flags);
 int __real_mkdirat(int dirfd, const char *name, mode_t mode);
-int __real_unlinkat(int dirfd, const char *name, int flags);
 int __real_openat(int dirfd, const char *name, int flags, ...);
 
 int __wrap_fsync(int fd);
@@ -248,7 +345,9 @@ int __wrap_fsync(int fd)
 
     if (before())
         return -1;
+    nr_syncs++;
     r = __real_fsync(fd);
+    lose_nothing_of(ino_of(fd));
     forget(ino_of(fd));
     after();
     return r;
@@ -260,10 +359,28 @@ int __wrap_fdatasync(int fd)
 
     if (before())
         return -1;
+    nr_syncs++;
     r = __real_fdatasync(fd);
+    lose_nothing_of(ino_of(fd));
     forget(ino_of(fd));
     after();
     return r;
+}
+
+/* A rename is lost with the folder it leads to, or the one it comes from:
+ * whichever is made durable, has it. */
+static void note_rename(int from, const char *a, int to, const char *b)
+{
+    struct loss *l = new_loss(ino_of(to), from);
+
+    if (!l)
+        return;
+    l->to_fd = dup(to);
+    snprintf(l->name, sizeof(l->name), "%s", a);
+    snprintf(l->to_name, sizeof(l->to_name), "%s", b);
+    snprintf(l->was, sizeof(l->was), ".was%u", nr_losses);
+    if (linkat(to, b, to, l->was, 0) < 0)
+        l->was[0] = '\0';
 }
 
 /* Whatever goes to another folder or name is meant to be durable before. */
@@ -274,8 +391,10 @@ int __wrap_renameat2(int from, const char *a, int to, const char *b,
 
     if (before())
         return -1;
-    if (is_armed && !strstr(b, ".drop"))
+    /* What is removed, or can be made anew, need not last. */
+    if (is_armed && !strstr(b, ".drop") && strcmp(b, "equals"))
         look_for_dirt(from, a);
+    note_rename(from, a, to, b);
     r = __real_renameat2(from, a, to, b, flags);
     mark(ino_of(to));
     after();
@@ -294,7 +413,8 @@ int __wrap_mkdirat(int dirfd, const char *name, mode_t mode)
     if (before())
         return -1;
     r = __real_mkdirat(dirfd, name, mode);
-    mark(ino_at(dirfd, name));
+    if (!r)
+        mark(ino_at(dirfd, name));
     after();
     return r;
 }

@@ -18,13 +18,20 @@ enum fault {
     FAULT_SHORT,     /* half of a write, told so: no failure at all */
     FAULT_EINTR,     /* interrupted, once: no failure at all */
     FAULT_ENOMEM,    /* no call fails, but the n-th allocation */
+    FAULT_POWER,     /* the power fails: of what was not made durable some is
+                      * lost, by chance, and then SIGKILL */
 };
-#define NR_FAULTS (FAULT_ENOMEM + 1)
+#define NR_FAULTS (FAULT_POWER + 1)
+
+/* For FAULT_POWER: what is lost depends on it. */
+void faults_seed(unsigned seed);
 
 /* From here on; @n counts from 1. */
 void faults_arm(enum fault fault, unsigned n);
 /* Ends it: how many points were passed. */
 unsigned faults_disarm(void);
+/* How often anything was made durable, since the program began. */
+unsigned faults_syncs(void);
 /* What was published before it was durable, or left undurable at the end of
  * a call that said it was; "" when nothing. */
 const char *faults_unsound(void);

@@ -53,6 +53,7 @@ static const char *const fault_names[NR_FAULTS] = {
     [FAULT_SHORT] = "short",
     [FAULT_EINTR] = "EINTR",
     [FAULT_ENOMEM] = "ENOMEM",
+    [FAULT_POWER] = "power cut",
 };
 
 static const char *where = "";
@@ -96,12 +97,14 @@ static int put_pages(struct image *img, unsigned nr, int is_again)
 static int take(struct ckpt *c, const struct ckpt_info *info)
 {
     struct image *img;
+    unsigned syncs;
     char *manifest;
     int rc;
 
     rc = checkpoint_to_json(c, info, &manifest);
     if (rc)
         return rc;
+    syncs = faults_syncs();
     rc = image_create(c->store, info->id, &img);
     if (rc)
         goto out;
@@ -118,6 +121,7 @@ static int take(struct ckpt *c, const struct ckpt_info *info)
         image_abort(img);
     else
         rc = image_commit(img, manifest);
+    insist(faults_syncs() - syncs <= 2, "more than two fsyncs", c);
 out:
     free(manifest);
     return rc;
@@ -227,6 +231,104 @@ static void check_take(struct ckpt *c, enum fault fault, enum outcome outcome)
            "head", c);
 }
 
+/* What changed since A: a few frames, one of them gone. */
+static int take_increment(struct ckpt *c, const struct ckpt_info *info)
+{
+    static struct page_batch gone = {
+        .nr = 1, .gfn = {NR_PAGES - 1}, .type = {PAGE_TYPE_ABSENT}};
+    struct image *img;
+    char *manifest;
+    int rc;
+
+    rc = checkpoint_to_json(c, info, &manifest);
+    if (rc)
+        return rc;
+    rc = image_create(c->store, info->id, &img);
+    if (rc)
+        goto out;
+    rc = image_base(img, ID_A);
+    for (unsigned gfn = 0; !rc && gfn < NR_PAGES; gfn += 29)
+        rc = scratch_put(img, gfn, gfn + 9000);
+    if (!rc)
+        rc = image_put(img, &gone);
+    if (rc)
+        image_abort(img);
+    else
+        rc = image_commit(img, manifest);
+out:
+    free(manifest);
+    return rc;
+}
+
+static enum outcome run_increment(const char *dir)
+{
+    enum outcome outcome = FAILED;
+    struct ckpt_info info;
+    struct ckpt *c;
+
+    scratch_info(&info, ID_N, "new", "one", UUID_1);
+    memcpy(info.parent, ID_A, sizeof(info.parent));
+    if (!ckpt_open(scratch_path(dir, "store"), NULL, &c) &&
+        !take_increment(c, &info))
+        outcome = DONE;
+    ckpt_close(c);
+    ckpt_info_fini(&info);
+    return outcome;
+}
+
+static void check_increment(struct ckpt *c, enum fault fault,
+                            enum outcome outcome)
+{
+    char want[PAGE_SIZE_BYTES], got[PAGE_SIZE_BYTES];
+    const int found = is_there(c, ID_N);
+    struct image *img;
+
+    check_whole(c, ID_A);
+    check_whole(c, ID_C);
+    insist(found || outcome != DONE, "committed and not there", c);
+    insist(!found || outcome != FAILED || fault == FAULT_DEAD,
+           "failed and yet there", c);
+    if (!found)
+        return;
+    insist(!image_open(c->store, ID_N, &img), "open", c);
+    insist(image_nr_gfns(img) == NR_PAGES - 1, "number of frames", c);
+    for (unsigned i = 0; i < NR_PAGES - 1; i++) {
+        scratch_page(want, i % 29 ? seed_of(i, 1) : i + 9000);
+        insist(!image_get(img, i, got, NULL), "page", c);
+        insist(!memcmp(want, got, sizeof(want)), "content", c);
+    }
+    image_close(img);
+}
+
+/* With an increment on A in the store, A goes; then all is swept. */
+static enum outcome run_prune(const char *dir)
+{
+    enum outcome outcome = FAILED;
+    struct store_space space;
+    struct ckpt *c;
+
+    if (!ckpt_open(scratch_path(dir, "store"), NULL, &c) &&
+        !store_drop(c->store, ID_A, NULL)) {
+        outcome = FAILED_LATE;
+        if (!store_prune(c->store, &space))
+            outcome = DONE;
+    }
+    ckpt_close(c);
+    return outcome;
+}
+
+static void check_prune(struct ckpt *c, enum fault fault, enum outcome outcome)
+{
+    const int found = is_there(c, ID_A);
+
+    (void)fault;
+    if (found)
+        check_whole(c, ID_A);
+    check_whole(c, ID_C);
+    insist(!found || (outcome != DONE && outcome != FAILED_LATE),
+           "removed and yet there", c);
+}
+
 static enum outcome run_remove(const char *dir)
 {
     enum outcome outcome = FAILED;
@@ -272,7 +374,9 @@ static void check_remove(struct ckpt *c, enum fault fault, enum outcome outcome)
 static const struct scenario scenarios[] = {
     { "open",   run_open,   check_open   },
     { "take",   run_take,   check_take   },
+    { "increment", run_increment, check_increment },
     { "remove", run_remove, check_remove },
+    { "prune",  run_prune,  check_prune  },
 };
 /* clang-format on */
 
@@ -297,9 +401,11 @@ static char *prepare(void)
     return dir;
 }
 
-/* Nothing but what is whole: 5 files to a checkpoint, 2 heads at most. */
+/* Nothing but what is whole: a file to a checkpoint, 2 heads at most; the
+ * removed are gone after a prune. */
 static void check_tidy(struct ckpt *c, const char *dir)
 {
+    struct store_space space;
     char **ids, **keys;
     unsigned nr = 0;
 
@@ -308,8 +414,12 @@ static void check_tidy(struct ckpt *c, const char *dir)
         nr++;
     free(ids);
     insist(scratch_count(dir, "store/tmp") == 0, "waste in tmp/", c);
-    insist(scratch_count(dir, "store/checkpoints") == 6 * nr,
+    insist(scratch_count(dir, "store/checkpoints") == nr,
            "waste in checkpoints/", c);
+    insist(!store_prune(c->store, &space), "prune", c);
+    insist(scratch_count(dir, "store/dropped") == 0, "waste in dropped/", c);
+    insist(scratch_count(dir, "store/packs") <= 2, "waste in packs/", c);
+    insist(scratch_count(dir, "store/manifests") <= nr, "waste of texts", c);
     insist(!store_keys(c->store, &keys), "keys", c);
     for (nr = 0; keys[nr];)
         nr++;
@@ -329,7 +439,8 @@ static void check_works(struct ckpt *c)
 }
 
 /* One fault at one point. Returns how many points were passed; 0: killed. */
-static unsigned run_one(const struct scenario *s, enum fault fault, unsigned n)
+static unsigned run_one(const struct scenario *s, enum fault fault, unsigned n,
+                        unsigned seed)
 {
     enum outcome outcome = KILLED;
     unsigned passed = 0;
@@ -346,6 +457,7 @@ static unsigned run_one(const struct scenario *s, enum fault fault, unsigned n)
     fflush(NULL);
     pid = fork();
     if (!pid) {
+        faults_seed(seed);
         faults_arm(fault, n);
         outcome = s->run(dir);
         passed = faults_disarm();
@@ -374,6 +486,9 @@ static unsigned run_one(const struct scenario *s, enum fault fault, unsigned n)
     }
     close(report[0]);
 
+    /* The machine has booted since: counts of before are believed no more. */
+    if (fault == FAULT_POWER)
+        unlink(scratch_path(dir, "store/refs/state"));
     c = scratch_open(dir);
     s->check(c, fault, outcome);
     check_tidy(c, dir);
@@ -383,22 +498,37 @@ static unsigned run_one(const struct scenario *s, enum fault fault, unsigned n)
     return passed;
 }
 
-int main(void)
+#define POWER_CUTS 2u /* at each point, each with another loss */
+
+static unsigned run_scenario(const struct scenario *s, unsigned i)
+{
+    const unsigned nr = run_one(s, FAULT_NONE, 0, 0);
+    const unsigned nr_allocs = run_one(s, FAULT_ENOMEM, 0, 0);
+    unsigned total = 0;
+
+    for (int fault = FAULT_KILL_BEFORE; fault < NR_FAULTS; fault++) {
+        const unsigned end = fault == FAULT_ENOMEM ? nr_allocs : nr;
+        const unsigned times = fault == FAULT_POWER ? POWER_CUTS : 1;
+
+        for (unsigned n = 1; n <= end * times; n++, total++)
+            run_one(s, fault, (n - 1) / times + 1, n * 7919 + i);
+    }
+    printf("%s: %u points, %d faults at each, %u times a power cut; "
+           "%u allocations\n",
+           s->name, nr, NR_FAULTS - 3, POWER_CUTS, nr_allocs);
+    return total;
+}
+
+int main(int argc, char **argv)
 {
     unsigned total = 0;
 
     for (unsigned i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]); i++) {
-        const unsigned nr = run_one(&scenarios[i], FAULT_NONE, 0);
-        const unsigned nr_allocs = run_one(&scenarios[i], FAULT_ENOMEM, 0);
+        const struct scenario *s = &scenarios[i];
 
-        for (int fault = FAULT_KILL_BEFORE; fault < NR_FAULTS; fault++) {
-            const unsigned end = fault == FAULT_ENOMEM ? nr_allocs : nr;
-
-            for (unsigned n = 1; n <= end; n++, total++)
-                run_one(&scenarios[i], fault, n);
-        }
-        printf("%s: %u points, %d faults at each; %u allocations\n",
-               scenarios[i].name, nr, NR_FAULTS - 2, nr_allocs);
+        if (argc > 1 && strcmp(argv[1], s->name)) /* one alone */
+            continue;
+        total += run_scenario(s, i);
     }
     printf("%u in all, nothing lost\n", total);
     return 0;

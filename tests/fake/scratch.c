@@ -13,6 +13,7 @@
 #include "ctx.h"
 #include "safe_io.h"
 #include "store.h"
+#include "store_format.h"
 
 static void insist(int is_so, const char *what)
 {
@@ -50,6 +51,35 @@ const char *scratch_path(const char *dir, const char *rest)
 
     snprintf(path, sizeof(paths[0]), "%s/%s", dir, rest);
     return path;
+}
+
+const char *scratch_pack(const char *dir, const char *id)
+{
+    DIR *d = opendir(scratch_path(dir, "store/checkpoints"));
+    const char *path = NULL;
+    struct dirent *e;
+    char rest[300];
+
+    insist(d != NULL, "checkpoints");
+    while (!path && (e = readdir(d))) {
+        if (strncmp(e->d_name, id, CKPT_ID_LEN))
+            continue;
+        snprintf(rest, sizeof(rest), "store/checkpoints/%s", e->d_name);
+        path = scratch_path(dir, rest);
+    }
+    closedir(d);
+    errno = ENOENT;
+    insist(path != NULL, id);
+    return path;
+}
+
+void scratch_pack_head(const char *dir, const char *id, struct pack_head *h)
+{
+    const char *path = scratch_pack(dir, id);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    insist(fd >= 0 && pread(fd, h, sizeof(*h), 0) == (ssize_t)sizeof(*h), path);
+    close(fd);
 }
 
 struct ckpt *scratch_open(const char *dir)
@@ -95,6 +125,11 @@ void scratch_image(struct ckpt *c, const char *id, unsigned nr)
     for (unsigned i = 0; i < nr; i++)
         insist(!scratch_put(img, i, i + 1), c->error);
     insist(!image_commit(img, "{}"), c->error);
+}
+
+void scratch_drop(struct ckpt *c, const char *id)
+{
+    insist(!store_drop(c->store, id, NULL), c->error);
 }
 
 static char *copy_of(const char *s)

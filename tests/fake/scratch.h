@@ -39,8 +39,16 @@ void scratch_info(struct ckpt_info *info_out, const char *id, const char *name,
 /* A checkpoint without pages and with that manifest. */
 void scratch_commit(struct ckpt *c, const struct ckpt_info *info);
 
+/* Removes it again. */
+void scratch_drop(struct ckpt *c, const char *id);
+
 /* How many files and folders lie below @dir/@rest, itself apart. */
 unsigned scratch_count(const char *dir, const char *rest);
+/* The path of checkpoint @id's pack in DIR/store; as scratch_path(). */
+const char *scratch_pack(const char *dir, const char *id);
+/* Its head, as it is. */
+struct pack_head;
+void scratch_pack_head(const char *dir, const char *id, struct pack_head *h);
 /* Turns over one byte of a file. */
 void scratch_flip(const char *path, long offset);
 long scratch_size(const char *path);

@@ -75,7 +75,7 @@ all_offers() {
     offers 'db/day1' xl checkpoint-diff web1/day1 db
     # ours beside Xen's, with the blank that those have
     offers 'list |create |checkpoint |rollback |fork |checkpoint-list |'\
-'checkpoint-show |checkpoint-delete |checkpoint-verify |checkpoint-diff ' xl ''
+'checkpoint-show |checkpoint-delete |checkpoint-verify |checkpoint-diff |checkpoint-keep |checkpoint-prune |checkpoint-export |checkpoint-import ' xl ''
     offers 'fork ' xl fo
     offers 'checkpoint-delete ' xl -v checkpoint-de
     # not ours

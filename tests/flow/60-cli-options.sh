@@ -55,6 +55,14 @@ means 'find checkpoint=day1' checkpoint-show day1
 means 'delete checkpoint=b' checkpoint-delete a b
 means 'verify checkpoint=a' checkpoint-verify a b
 means 'diff from=a to=b' checkpoint-diff a b
+means 'verify checkpoint=a percent=7' checkpoint-verify --sample 7 a
+means 'keep checkpoint=day1 keep=1' checkpoint-keep day1
+means 'keep checkpoint=day1 keep=0' checkpoint-keep --off day1
+means 'tag checkpoint=day1 tag=x add=1' checkpoint-keep --tag x day1
+means 'tag checkpoint=day1 tag=y add=0' checkpoint-keep --tag x --tag=y --off day1
+means 'prune domain=(all) keep_last=0 keep_within_s=0 flags=0' checkpoint-prune
+means 'prune domain=web1 keep_last=3 keep_within_s=129600 flags=1' \
+    checkpoint-prune --keep-last 3 --keep-within=36h -n web1
 
 # the store, on each command
 for words in 'checkpoint web1' 'rollback web1' 'fork web1' checkpoint-list \

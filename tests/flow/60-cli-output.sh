@@ -29,6 +29,9 @@ prints show-disks checkpoint-show day1
 prints delete checkpoint-delete a b
 prints verify checkpoint-verify a
 prints diff checkpoint-diff a b
+prints keep checkpoint-keep before-upgrade
+prints prune checkpoint-prune --keep-last 1
+prints import checkpoint-import /dev/zero
 : | script
 prints list-empty checkpoint-list
 what='the golden files'
@@ -39,7 +42,8 @@ for file in sys.argv[1:]:
 
 # --help, one line after the other, fits a terminal
 for word in checkpoint rollback fork checkpoint-list checkpoint-show \
-    checkpoint-delete checkpoint-verify checkpoint-diff; do
+    checkpoint-delete checkpoint-verify checkpoint-keep \
+    checkpoint-prune checkpoint-export checkpoint-import checkpoint-diff; do
     run "$word" --help
     exits 0
     golden "help-$word"

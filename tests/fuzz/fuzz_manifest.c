@@ -9,7 +9,7 @@
 
 #include "checkpoint.h"
 #include "ctx.h"
-#include "store_format.h"
+#include "store_text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len_bytes);
 

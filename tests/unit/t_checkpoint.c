@@ -9,6 +9,7 @@
 
 #include "ctx.h"
 #include "fake/scratch.h"
+#include "store_format.h"
 #include "store.h"
 
 #define UUID_1 "11111111-1111-1111-1111-111111111111"
@@ -340,15 +341,16 @@ static void a_damaged_manifest_hides_only_its_own(void **state)
 {
     struct world *w = *state;
     struct ckpt_info *list;
+    struct pack_head h;
     size_t nr;
 
-    scratch_flip(scratch_path(w->dir, "store/checkpoints/" A2 "/manifest.json"),
-                 200);
+    scratch_pack_head(w->dir, A2, &h);
+    scratch_flip(scratch_pack(w->dir, A2), (long)h.manifest.offset + 100);
     assert_int_equal(checkpoint_list(w->c, &list, &nr), 0);
     assert_int_equal(nr, 4);
     ckpt_list_free(list, nr);
     assert_finds(w, NULL, "web/base", A1);
-    assert_finds_none(w, NULL, A2, -EUCLEAN, "manifest.json");
+    assert_finds_none(w, NULL, A2, -EUCLEAN, "manifest");
     assert_parent(w, A3, A2); /* damaged, but there */
 }
 
@@ -454,7 +456,7 @@ static void without_its_parent_a_checkpoint_is_a_root(void **state)
     struct ckpt_info *list;
     size_t nr;
 
-    assert_int_equal(store_drop(w->c->store, A1), 0);
+    assert_int_equal(store_drop(w->c->store, A1, NULL), 0);
     assert_parent(w, A2, "");
     assert_parent(w, A3, A2);
     assert_int_equal(checkpoint_list(w->c, &list, &nr), 0);

@@ -17,16 +17,16 @@ static void a_slot_is_found_again_where_it_was(void **state)
     (void)state;
     first = gfn_table_at(&t, 5);
     assert_non_null(first);
-    assert_int_equal(first->home, 0);
+    assert_int_equal(first->ref, 0);
     for (uint64_t i = 0; i < NR; i++) {
         struct gfn_slot *slot = gfn_table_at(&t, i * 3);
 
         assert_non_null(slot);
-        assert_int_equal(slot->home, 0);
-        slot->home = i + 1;
+        assert_int_equal(slot->ref, 0);
+        slot->ref = i + 1;
     }
     for (uint64_t i = NR; i-- > 0;)
-        assert_int_equal(gfn_table_at(&t, i * 3)->home, i + 1);
+        assert_int_equal(gfn_table_at(&t, i * 3)->ref, i + 1);
     assert_ptr_equal(gfn_table_at(&t, 5), first);
     gfn_table_fini(&t);
     gfn_table_fini(&t);
@@ -43,13 +43,13 @@ static void leaves_come_in_order_whatever_the_order_they_came(void **state)
     for (uint64_t i = 0; i < NR; i++) {
         uint64_t n = i * 3407 % NR;
 
-        gfn_table_at(&t, n << 20)->home = n + 1;
+        gfn_table_at(&t, n << 20)->ref = n + 1;
     }
     assert_int_equal(t.nr_leaves, NR);
     assert_int_equal(gfn_table_sort(&t), 0);
     for (uint32_t i = 0; i < NR; i++) {
         assert_int_equal(gfn_table_leaf(&t, i)->key, (uint64_t)i << 16);
-        assert_int_equal(gfn_table_leaf(&t, i)->slots[0].home, i + 1);
+        assert_int_equal(gfn_table_leaf(&t, i)->slots[0].ref, i + 1);
     }
     gfn_table_fini(&t);
 }
@@ -64,7 +64,7 @@ static void memory_depends_on_how_many_not_on_where(void **state)
 
     (void)state;
     for (uint64_t i = 0; i < NR; i++)
-        gfn_table_at(&t, (i << 24) + i % 16)->home = 1;
+        gfn_table_at(&t, (i << 24) + i % 16)->ref = 1;
     assert_int_equal(t.nr_leaves, NR);
     assert_int_equal(t.nr_chunks, 1);
     gfn_table_fini(&t);

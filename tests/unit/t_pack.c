@@ -1,127 +1,163 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 #include "pack.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "unit.h"
 
 #include "fake/scratch.h"
 
-static char pages[3 * PAGE_BATCH][PAGE_SIZE_BYTES];
+#define NR (5 * PAGE_BATCH)
 
-static void any_one_bit_makes_a_page_not_zero(void **state)
-{
-    char page[PAGE_SIZE_BYTES + 1];
+static char pages[NR][PAGE_SIZE_BYTES];
 
-    (void)state;
-    memset(page, 0, sizeof(page));
-    assert_true(pack_is_zero(page));
-    for (unsigned i = 0; i < PAGE_SIZE_BYTES; i++) {
-        page[i] = (char)(1 << i % 8);
-        assert_false(pack_is_zero(page));
-        page[i] = 0;
-    }
-    page[PAGE_SIZE_BYTES] = 1; /* beyond */
-    assert_true(pack_is_zero(page));
-    assert_true(pack_is_zero(page + 1) == false);
-}
-
-/* The value stands in files: it must never change. */
-static void the_checksum_is_xxh64(void **state)
-{
-    (void)state;
-    assert_int_equal(pack_sum("", 0, 0), 0xef46db3751d8e999u);
-    assert_int_equal(pack_sum("abc", 3, 0), 0x44bc2cf5ad770999u);
-    assert_int_not_equal(pack_sum("abc", 3, 1), pack_sum("abc", 3, 0));
-}
-
-static void assert_slot(int fd, uint64_t slot, const void *want)
+static void assert_place(int fd, uint32_t place, const void *want)
 {
     char page[PAGE_SIZE_BYTES];
 
-    assert_int_equal(pread(fd, page, sizeof(page), (off_t)(slot * 4096)),
+    assert_int_equal(pread(fd, page, sizeof(page), (off_t)place * 4096),
                      sizeof(page));
     assert_memory_equal(page, want, sizeof(page));
 }
 
-static void every_page_lands_in_its_slot(void **state)
+static void put(struct pack *p, const void *page, uint32_t place)
 {
-    static struct pack p;
-    uint64_t slot;
-    int fd = memfd_create("pack", MFD_CLOEXEC);
-
-    (void)state;
-    assert_true(fd >= 0);
-    pack_init(&p, fd);
-    for (unsigned i = 0; i < 3 * PAGE_BATCH; i++)
-        scratch_page(pages[i], i + 1);
-    /* More than a run holds, some neighbours in memory, some not. */
-    for (unsigned i = 0; i < 3 * PAGE_BATCH; i++) {
-        assert_int_equal(pack_add(&p, pages[i ^ (i / 100 % 2)], &slot), 0);
-        assert_int_equal(slot, i + 1);
-    }
-    assert_int_equal(pack_flush(&p), 0);
-    for (unsigned i = 0; i < 3 * PAGE_BATCH; i++)
-        assert_slot(fd, i + 1, pages[i ^ (i / 100 % 2)]);
-    close(fd);
+    assert_int_equal(pack_put(p, page, place), 0);
 }
 
-static void a_replacement_wins_over_what_is_on_its_way(void **state)
+/* As a disk and as memory: a memfd takes both ways. */
+static void for_both(void (*run)(struct pack *p, int fd))
 {
-    static struct pack p;
-    uint64_t slot;
-    int fd = memfd_create("pack", MFD_CLOEXEC);
+    for (int is_direct = 0; is_direct < 2; is_direct++) {
+        int fd = memfd_create("pack", MFD_CLOEXEC);
+        struct pack *p = malloc(sizeof(*p));
 
-    (void)state;
-    pack_init(&p, fd);
-    for (unsigned i = 0; i < 10; i++) {
-        scratch_page(pages[i], i + 1);
-        assert_int_equal(pack_add(&p, pages[i], &slot), 0);
+        assert_true(fd >= 0);
+        assert_non_null(p);
+        assert_int_equal(pack_init(p, fd, is_direct ? fd : -1), 0);
+        run(p, fd);
+        pack_fini(p);
+        free(p);
+        close(fd);
     }
-    for (unsigned i = 10; i < 20; i++)
+}
+
+static void make_pages(void)
+{
+    for (unsigned i = 0; i < NR; i++)
         scratch_page(pages[i], i + 1);
-    assert_int_equal(pack_replace(&p, pages[10], 7), 0);
-    assert_int_equal(pack_replace(&p, pages[11], 8), 0);
-    assert_int_equal(pack_replace(&p, pages[12], 2), 0);
-    assert_int_equal(pack_replace(&p, pages[13], 7), 0);
-    assert_int_equal(pack_add(&p, pages[14], &slot), 0);
-    assert_int_equal(pack_replace(&p, pages[15], slot), 0);
-    assert_int_equal(pack_flush(&p), 0);
-    assert_slot(fd, 1, pages[0]);
-    assert_slot(fd, 2, pages[12]);
-    assert_slot(fd, 7, pages[13]);
-    assert_slot(fd, 8, pages[11]);
-    assert_slot(fd, 10, pages[9]);
-    assert_slot(fd, 11, pages[15]);
-    close(fd);
+}
+
+static void run_fresh(struct pack *p, int fd)
+{
+    make_pages();
+    for (unsigned i = 0; i < NR; i++) {
+        put(p, pages[i], i + 1);
+        if (i % 700 == 699) {
+            assert_int_equal(pack_flush(p), 0);
+            memset(pages[i], 0xee, sizeof(pages[i])); /* no longer borrowed */
+        }
+    }
+    assert_int_equal(pack_drain(p), 0);
+    make_pages();
+    for (unsigned i = 0; i < NR; i++)
+        assert_place(fd, i + 1, pages[i]);
+}
+
+static void every_page_lands_in_its_place(void **state)
+{
+    (void)state;
+    for_both(run_fresh);
+}
+
+/* Places put again and again, in any order, have what came last. */
+static void run_again(struct pack *p, int fd)
+{
+    static unsigned last[64];
+
+    make_pages();
+    srand(3);
+    for (unsigned i = 0; i < NR; i++) {
+        const unsigned place = (unsigned)rand() % 64;
+
+        put(p, pages[i], place + 1);
+        last[place] = i;
+        if (i % 50 == 0)
+            assert_int_equal(pack_flush(p), 0);
+    }
+    assert_int_equal(pack_drain(p), 0);
+    for (unsigned i = 0; i < 64; i++)
+        assert_place(fd, i + 1, pages[last[i]]);
+}
+
+static void the_last_page_of_a_place_stays(void **state)
+{
+    (void)state;
+    for_both(run_again);
+}
+
+static void run_find(struct pack *p, int fd)
+{
+    const void *found;
+
+    (void)fd;
+    make_pages();
+    for (unsigned i = 0; i < 10; i++)
+        put(p, pages[i], i + 1);
+    put(p, pages[20], 3);
+    found = pack_find(p, 3);
+    assert_non_null(found);
+    assert_memory_equal(found, pages[20], PAGE_SIZE_BYTES);
+    found = pack_find(p, 4);
+    assert_non_null(found);
+    assert_memory_equal(found, pages[3], PAGE_SIZE_BYTES);
+    assert_null(pack_find(p, 11));
+    assert_int_equal(pack_drain(p), 0);
+}
+
+static void a_page_on_its_way_is_found(void **state)
+{
+    (void)state;
+    for_both(run_find);
+}
+
+static void run_full(struct pack *p, int fd)
+{
+    const struct rlimit limit = {3 << 20, RLIM_INFINITY},
+                        none = {RLIM_INFINITY, RLIM_INFINITY};
+    int rc = 0;
+
+    (void)fd;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    for (unsigned i = 0; !rc && i < NR; i++)
+        rc = pack_put(p, pages[i], i + 1);
+    if (!rc)
+        rc = pack_drain(p);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+    assert_int_equal(rc, -EFBIG);
+    assert_int_equal(pack_drain(p), -EFBIG); /* and it stays so */
 }
 
 static void a_failed_write_is_told(void **state)
 {
-    static struct pack p;
-    uint64_t slot;
-    int fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
-
     (void)state;
-    if (fd < 0)
-        skip();
-    pack_init(&p, fd);
-    assert_int_equal(pack_add(&p, pages[0], &slot), 0);
-    assert_true(pack_flush(&p) < 0);
-    close(fd);
+    for_both(run_full);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(any_one_bit_makes_a_page_not_zero),
-        cmocka_unit_test(the_checksum_is_xxh64),
-        cmocka_unit_test(every_page_lands_in_its_slot),
-        cmocka_unit_test(a_replacement_wins_over_what_is_on_its_way),
+        cmocka_unit_test(every_page_lands_in_its_place),
+        cmocka_unit_test(the_last_page_of_a_place_stays),
+        cmocka_unit_test(a_page_on_its_way_is_found),
         cmocka_unit_test(a_failed_write_is_told),
     };
 

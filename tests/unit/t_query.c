@@ -8,6 +8,7 @@
 #include "checkpoint.h"
 #include "ctx.h"
 #include "fake/scratch.h"
+#include "store_format.h"
 #include "store.h"
 
 #define UUID_1 "11111111-1111-1111-1111-111111111111"
@@ -126,7 +127,7 @@ static void damage_is_counted_and_the_first_is_named(void **state)
 {
     struct ckpt_verify_result result;
     struct world *w = *state;
-    const char *pages = scratch_path(w->dir, "store/checkpoints/" ID "/pages");
+    const char *pages = scratch_pack(w->dir, ID);
 
     /* Frame n is page n: frame 0 is zero and takes none. */
     scratch_flip(pages, 4096 * 100);
@@ -137,19 +138,20 @@ static void damage_is_counted_and_the_first_is_named(void **state)
     assert_int_equal(result.pages_checked, NR);
     assert_int_equal(result.first_bad_gfn, 100);
     assert_non_null(strstr(ckpt_error(w->c), "frame 0x64"));
-    assert_non_null(strstr(ckpt_error(w->c), "pages"));
+    assert_non_null(strstr(ckpt_error(w->c), ID));
 }
 
 static void a_damaged_blob_fails_the_verify(void **state)
 {
     struct ckpt_verify_result result;
     struct world *w = *state;
+    struct pack_head h;
 
-    scratch_flip(scratch_path(w->dir, "store/checkpoints/" ID "/blob.state"),
-                 65);
+    scratch_pack_head(w->dir, ID, &h);
+    scratch_flip(scratch_pack(w->dir, ID), (long)h.blobs[0].offset + 1);
     assert_int_equal(ckpt_verify(w->c, "whole", &result), -EUCLEAN);
     assert_int_equal(result.pages_bad, 0);
-    assert_non_null(strstr(ckpt_error(w->c), "blob.state"));
+    assert_non_null(strstr(ckpt_error(w->c), "blob state"));
 }
 
 static void a_call_does_not_inherit_a_cancel(void **state)

@@ -1,181 +1,193 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
-/* Indexes whose checksums are right and whose content is not: made, not
+/* Packs whose checksums are right and whose content is not: made, not
  * damaged. */
 #include "store_format.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "unit.h"
 
-#include "pack.h"
+#include "pack_sum.h"
 
-#define ID "00000000000000aa"
-
-static struct store_index_head h;
-static struct store_index_block b;
+static struct pack_head h;
+static struct node_block nodes;
+static struct sums_block sums;
 static uint64_t file_bytes;
 
-/* 3 entries, 2 pages, 1 blob; sound. */
+/* 3 pages, 2 nodes, a blob: blocks 1-3, 4, 5, and 6 for blob and manifest. */
 static int setup(void **state)
 {
     (void)state;
     memset(&h, 0, sizeof(h));
-    memset(&b, 0, sizeof(b));
-    store_head_fill(&h.head, STORE_INDEX_MAGIC, ID, 3, 2);
+    memset(&nodes, 0, sizeof(nodes));
+    memset(&sums, 0, sizeof(sums));
+    memcpy(h.magic, PACK_MAGIC, sizeof(h.magic));
+    memcpy(h.id, "00000000000000aa", sizeof(h.id));
+    h.version = PACK_VERSION;
+    h.sum_kind = SUM_XXH3;
+    h.number = 7;
+    h.height = 2;
+    h.root = ref_make(7, 1);
+    h.nr_gfns = 200;
+    h.nr_stored = 3;
+    h.nr_zero = 10;
+    h.nr_pages = 3;
+    h.nr_nodes = 2;
+    h.nodes_block = 4;
+    h.sums_block = 5;
+    h.file_blocks = 7;
     h.nr_blobs = 1;
     memcpy(h.blobs[0].name, "state", 5);
-    b.nr = 3;
-    b.entries[0] = (struct store_entry){.gfn = 1, .home = 1, .sum = 7};
-    b.entries[1] = (struct store_entry){.gfn = 5, .home = STORE_HOME_ZERO};
-    b.entries[2] = (struct store_entry){.gfn = 6, .home = 2, .sum = 8};
-    file_bytes = 2 * 4096;
+    h.blobs[0].offset = 6 * 4096;
+    h.blobs[0].len_bytes = 10;
+    h.manifest.offset = 6 * 4096 + 16;
+    h.manifest.len_bytes = 100;
+    nodes.nr = 2;
+    nodes.level[0] = 1;
+    nodes.level[1] = 2;
+    nodes.node[0].ref[3] = ref_make(7, 1);
+    nodes.node[0].ref[4] = REF_PRESENT | REF_ZERO;
+    nodes.node[1].ref[0] = ref_make(7, 0);
+    file_bytes = 7 * 4096;
     return 0;
 }
 
 static const char *check_head(void)
 {
-    h.head.sum = pack_sum(&h.head, offsetof(struct store_head, sum), 0);
-    store_index_head_seal(&h);
-    return store_index_head_check(&h, ID, file_bytes);
+    pack_head_seal(&h);
+    return pack_head_check(&h, file_bytes);
 }
 
-static const char *check_block(void)
+static const char *check_nodes(void)
 {
-    store_index_block_seal(&b, 0);
-    return store_index_block_check(&h, &b, 0);
+    node_block_seal(&h, &nodes, 0);
+    return node_block_check(&h, &nodes, 0);
 }
 
-static void a_sound_index_is_sound(void **state)
+static void a_sound_pack_is_sound(void **state)
 {
     (void)state;
     assert_null(check_head());
-    assert_null(check_block());
+    assert_null(check_nodes());
+    sums_block_seal(&h, &sums, 0);
+    assert_null(sums_block_check(&h, &sums, 0));
+    /* One of nothing but its manifest, too. */
+    h.height = 0;
+    h.root = h.nr_gfns = h.nr_stored = h.nr_zero = 0;
+    h.nr_pages = h.nr_nodes = 0;
+    assert_null(check_head());
+}
+
+#define REFUSED(change)                                                        \
+    do {                                                                       \
+        setup(NULL);                                                           \
+        change;                                                                \
+        assert_non_null(check_head());                                         \
+    } while (0)
+
+static void the_future_is_refused(void **state)
+{
+    (void)state;
+    REFUSED(h.version = 3);
+    REFUSED(h.mandatory = 1u << 31);
+    REFUSED(h.sum_kind = 3);
+    setup(NULL);
+    h.optional = 1u << 31;
+    assert_null(check_head());
+}
+
+static void nothing_leads_out_of_the_file(void **state)
+{
+    (void)state;
+    REFUSED(h.nr_pages = 7);
+    REFUSED(h.nr_pages = UINT64_MAX);
+    REFUSED(h.nodes_block = 7);
+    REFUSED(h.nodes_block = 0);
+    REFUSED(h.nodes_block = UINT64_MAX);
+    REFUSED(h.nr_nodes = 200);
+    REFUSED(h.sums_block = 7);
+    REFUSED(h.blobs[0].offset = 7 * 4096 - 9);
+    REFUSED(h.blobs[0].offset = UINT64_MAX - 5);
+    REFUSED(h.blobs[0].len_bytes = UINT64_MAX);
+    REFUSED(h.manifest.len_bytes = 4097);
+    REFUSED(h.nr_blobs = 65);
+    REFUSED(file_bytes = 8 * 4096);
+    REFUSED(file_bytes--);
+    REFUSED(h.file_blocks = 0; file_bytes = 0);
+}
+
+static void counts_and_root_must_agree(void **state)
+{
+    (void)state;
+    REFUSED(h.height = 10);
+    REFUSED(h.height = 0);
+    REFUSED(h.root = 0);
+    REFUSED(h.root |= REF_ZERO);
+    REFUSED(h.root = ref_make(0, 1));
+    REFUSED(h.nr_gfns = 257);
+    REFUSED(h.nr_stored = 191);
+    REFUSED(h.nr_zero = UINT64_MAX);
+    REFUSED(h.number = 0);
+    REFUSED(h.number = PACK_NUMBER_MAX + 1);
+    REFUSED(h.id[3] = 'A');
+    REFUSED(h.id[15] = 0);
+    REFUSED(h.zero1 = 1);
+    REFUSED(h.zero2 = 1);
+    REFUSED(h.zero[100] = 1);
+}
+
+static void a_blobs_name_is_no_path(void **state)
+{
+    (void)state;
+    REFUSED(memcpy(h.blobs[0].name, "../a", 4));
+    REFUSED(memset(h.blobs[0].name, 0, 32));
+    REFUSED(h.blobs[0].name[20] = 'x');
+    REFUSED(h.blobs[1].name[0] = 'x'); /* after the last */
+    REFUSED(h.manifest.name[0] = 'm');
+}
+
+static void a_reference_leads_to_what_can_be(void **state)
+{
+    static const store_ref bad_pages[] = {
+        1,                                           /* not present */
+        REF_PRESENT,                                 /* no pack */
+        REF_PRESENT | REF_ZERO | 5,                  /* zero, and somewhere */
+        REF_PRESENT | UINT64_C(1) << 32,             /* place 0 */
+        UINT64_C(0xf) << 60 | REF_PRESENT | REF_ZERO,  /* absent, present */
+        (UINT64_C(0xd) << 60) | REF_PRESENT | UINT64_C(1) << 32 | 1, /* broken */
+    };
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(bad_pages) / sizeof(bad_pages[0]); i++) {
+        setup(NULL);
+        nodes.node[0].ref[9] = bad_pages[i];
+        assert_non_null(check_nodes());
+    }
+    setup(NULL);
+    nodes.node[1].ref[5] = UINT64_C(1) << 60 | ref_make(7, 0); /* a type */
+    assert_non_null(check_nodes());
 }
 
 static void a_block_is_good_in_its_place_only(void **state)
 {
     (void)state;
-    h.head.count = 400;
-    b.nr = 170;
-    for (unsigned i = 0; i < b.nr; i++)
-        b.entries[i] = (struct store_entry){.gfn = i, .home = STORE_HOME_ZERO};
-    store_index_block_seal(&b, 0);
-    assert_null(store_index_block_check(&h, &b, 0));
-    assert_non_null(store_index_block_check(&h, &b, 1));
-}
-
-static void counts_must_fit_the_file(void **state)
-{
-    static const uint64_t counts[] = {0, 171, UINT64_MAX, UINT64_C(1) << 37};
-
-    (void)state;
-    for (unsigned i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
-        h.head.count = counts[i];
-        assert_non_null(check_head());
-    }
-    h.head.count = 3;
-    h.head.extra = STORE_HOME_PAGE_MASK + 1;
-    assert_non_null(check_head());
-    h.head.extra = 2;
-    file_bytes = 4096;
-    assert_non_null(check_head());
-    file_bytes = 2 * 4096 + 1;
-    assert_non_null(check_head());
-    file_bytes = 2 * 4096;
-    h.nr_blobs = STORE_BLOBS_MAX + 1;
-    assert_non_null(check_head());
-}
-
-static void a_blobs_name_is_no_path(void **state)
-{
-    static const char *const names[] = {"", "../x", "A", "a/b"};
-
-    (void)state;
-    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        memset(h.blobs[0].name, 0, sizeof(h.blobs[0].name));
-        memcpy(h.blobs[0].name, names[i], strlen(names[i]));
-        assert_non_null(check_head());
-    }
-    memcpy(h.blobs[0].name, "a\0b", 3);
-    assert_non_null(check_head());
-    memset(h.blobs[0].name, 'a', sizeof(h.blobs[0].name));
-    assert_null(check_head());
-    h.blobs[1].len_bytes = 1; /* a row that is not counted */
-    assert_non_null(check_head());
-}
-
-static void the_future_is_refused(void **state)
-{
-    (void)state;
-    h.head.optional = 1;
-    assert_null(check_head());
-    h.head.mandatory = 1;
-    assert_string_equal(check_head(), "written by a newer xen-ckpt");
-    h.head.mandatory = 0;
-    h.head.version = 2;
-    assert_string_equal(check_head(), "written by a newer xen-ckpt");
-}
-
-static void an_entry_leads_nowhere_else(void **state)
-{
-    /* clang-format off */
-    static const struct store_entry bad[] = {
-        { .gfn = 6, .home = 3 },                         /* no such page */
-        { .gfn = 6, .home = 0 },                         /* the head */
-        { .gfn = 6, .home = STORE_HOME_PAGE_MASK },
-        { .gfn = 6, .home = STORE_HOME_ZERO | 1 },       /* zero and stored */
-        { .gfn = 6, .home = STORE_HOME_ZERO, .sum = 1 },
-        { .gfn = 6, .home = 1 | UINT64_C(1) << 58 },     /* unknown bits */
-        { .gfn = 6, .home = 1 | UINT64_C(1) << 40 },
-        { .gfn = 6, .home = UINT64_C(0xf) << 60 | STORE_HOME_ZERO }, /* absent */
-        { .gfn = 6, .home = UINT64_C(0xe) << 60 | 1 },   /* alloc, with data */
-        { .gfn = 5, .home = 2 },                         /* not rising */
-        { .gfn = 4, .home = 2 },
-        { .gfn = STORE_GFN_MAX + 1, .home = 2 },
-    };
-    /* clang-format on */
-
-    (void)state;
-    for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        b.entries[2] = bad[i];
-        assert_non_null(check_block());
-    }
-    b.entries[2] = (struct store_entry){.gfn = STORE_GFN_MAX, .home = 2};
-    assert_null(check_block());
-    b.entries[3].sum = 1; /* after the last */
-    assert_non_null(check_block());
-    b.entries[3].sum = 0;
-    b.nr = 2;
-    assert_non_null(check_block());
-}
-
-static void a_text_comes_out_as_it_went_in(void **state)
-{
-    static const char *const texts[] = {"", "{}", "a\nb\n", "xxh64:"};
-
-    (void)state;
-    for (enum store_text what = STORE_MANIFEST; what <= STORE_VALUE; what++) {
-        for (unsigned i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-            char *text = store_text_wrap(what, texts[i]);
-
-            assert_non_null(text);
-            assert_null(store_text_unwrap(what, text, strlen(text)));
-            assert_string_equal(text, texts[i]);
-            free(text);
-        }
-    }
-}
-
-static void a_text_too_short_is_refused(void **state)
-{
-    char text[] = "{\"xxh64\":\"";
-
-    (void)state;
-    for (size_t len = 0; len < sizeof(text); len++) {
-        assert_non_null(store_text_unwrap(STORE_MANIFEST, text, len));
-        assert_non_null(store_text_unwrap(STORE_VALUE, text, len));
-    }
+    node_block_seal(&h, &nodes, 0);
+    assert_non_null(node_block_check(&h, &nodes, 1));
+    h.number = 8;
+    assert_non_null(node_block_check(&h, &nodes, 0));
+    setup(NULL);
+    nodes.nr = 1;
+    assert_non_null(check_nodes());
+    setup(NULL);
+    nodes.level[1] = 0;
+    assert_non_null(check_nodes());
+    setup(NULL);
+    nodes.level[1] = 10;
+    assert_non_null(check_nodes());
+    sums_block_seal(&h, &sums, 0);
+    assert_non_null(sums_block_check(&h, &sums, 1));
+    h.number = 8;
+    assert_non_null(sums_block_check(&h, &sums, 0));
 }
 
 #define T(f) cmocka_unit_test_setup(f, setup)
@@ -183,10 +195,13 @@ static void a_text_too_short_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(a_sound_index_is_sound),         T(a_block_is_good_in_its_place_only),
-        T(counts_must_fit_the_file),       T(a_blobs_name_is_no_path),
-        T(the_future_is_refused),          T(an_entry_leads_nowhere_else),
-        T(a_text_comes_out_as_it_went_in), T(a_text_too_short_is_refused),
+        T(a_sound_pack_is_sound),
+        T(the_future_is_refused),
+        T(nothing_leads_out_of_the_file),
+        T(counts_and_root_must_agree),
+        T(a_blobs_name_is_no_path),
+        T(a_reference_leads_to_what_can_be),
+        T(a_block_is_good_in_its_place_only),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

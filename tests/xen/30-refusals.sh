@@ -79,11 +79,11 @@ running $g "after the take of it paused"
 
 step "a damaged checkpoint"
 id=$(field one id)
-page=$(($(stat -c %s "$CKPT_STORE/checkpoints/$id/pages") / 4096 - 1))
-printf 'X' | dd of="$CKPT_STORE/checkpoints/$id/pages" bs=1 \
-    seek=$((page * 4096 + 17)) conv=notrunc status=none
-must_fail 8 'pages' xl checkpoint-verify one
-must_fail 8 'pages' xl rollback $g one
+# The first page of its pack: nobody else has one like it, in this store.
+printf 'XYZ' | dd of="$(echo "$CKPT_STORE/checkpoints/$id".*)" bs=1 \
+    seek=$((4096 + 17)) conv=notrunc status=none
+must_fail 8 'page' xl checkpoint-verify one
+must_fail 8 'page' xl rollback $g one
 running $g "after the refused rollback"
 clean $g "in the end"
 must "delete" xl checkpoint-delete one paused

@@ -22,7 +22,8 @@ bin=$tmp/bin
 mkdir "$bin" || exit 99
 ln -s "$fake" "$bin/xl-ckpt"
 for word in checkpoint rollback fork checkpoint-list checkpoint-show \
-    checkpoint-delete checkpoint-verify checkpoint-diff; do
+    checkpoint-delete checkpoint-verify checkpoint-keep checkpoint-prune \
+    checkpoint-export checkpoint-import checkpoint-diff; do
     ln -s xl-ckpt "$bin/xl-$word"
 done
 # no daemon of this machine

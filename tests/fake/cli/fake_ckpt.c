@@ -6,7 +6,8 @@
  *   log=FILE            a line per call is added there, with its arguments
  *   version=TEXT
  *   CALL=-ERRNO WORDS   that call fails (open take rollback fork list find
- *   CALL:ARG=...        delete verify diff), or only with this argument
+ *   CALL:ARG=...        delete verify keep tag prune diff), or only with this
+ *                       argument
  *   phase=NAME|DONE|TOTAL|ELAPSED_US     reported by long calls, in order
  *   cancels=N           long calls then wait for N calls of ckpt_cancel()
  *   ready=FIFO          opened for writing before each of these waits
@@ -15,13 +16,14 @@
  *                       are cancelled
  *   result=NAME|UUID|DOMID|DOWN_US       a domain rollback or fork makes
  *   verified=CHECKED|BAD|FIRST_GFN
+ *   pruned=ID|FREED|PENDING
  *   checkpoint=ID       begins a checkpoint; the keys of `fields` and
  *   disk=VDEV|DRIVER|TARGET|SNAPSHOT|WHY_NONE|BYTES    belong to the last
  *
  * take answers with the first checkpoint.  All that is returned is on the
  * heap, so that the sanitizers see what the caller forgets.
  */
-#include "ckpt.h"
+#include "fake_script.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -52,7 +54,7 @@ static char *script;
 static struct line lines[MAX_LINES];
 static size_t nr_lines;
 
-static _Noreturn void broken(const char *what)
+_Noreturn void script_broken(const char *what)
 {
     fprintf(stderr, "fake_ckpt: %s\n", what);
     exit(99);
@@ -74,9 +76,9 @@ static void load(void)
         return;
     f = path ? fopen(path, "r") : NULL;
     if (!f)
-        broken("$CKPT_FAKE cannot be read");
+        script_broken("$CKPT_FAKE cannot be read");
     if (getdelim(&script, &room, '\0', f) < 0)
-        broken("the script is empty");
+        script_broken("the script is empty");
     fclose(f);
     atexit(unload);
     for (at = script; at && *at && nr_lines < MAX_LINES; at = next) {
@@ -92,7 +94,7 @@ static void load(void)
     }
 }
 
-static const char *get(const char *key)
+const char *script_get(const char *key)
 {
     size_t i;
 
@@ -113,12 +115,12 @@ static char *heap(const char *s)
     char *copy = s ? strdup(s) : NULL;
 
     if (s && !copy)
-        broken("no memory");
+        script_broken("no memory");
     return copy;
 }
 
 /* The @n-th part of A|B|C, on the heap; NULL when it is empty or missing. */
-static char *part(const char *s, unsigned n)
+char *script_part(const char *s, unsigned n)
 {
     size_t len;
     char *p;
@@ -135,18 +137,18 @@ static char *part(const char *s, unsigned n)
     return p;
 }
 
-static uint64_t part_num(const char *s, unsigned n)
+uint64_t script_part_num(const char *s, unsigned n)
 {
-    char *p = part(s, n);
+    char *p = script_part(s, n);
     uint64_t v = num(p);
 
     free(p);
     return v;
 }
 
-__attribute__((format(printf, 1, 2))) static void note(const char *fmt, ...)
+__attribute__((format(printf, 1, 2))) void script_note(const char *fmt, ...)
 {
-    const char *path = get("log");
+    const char *path = script_get("log");
     FILE *f = path ? fopen(path, "a") : NULL;
     va_list ap;
 
@@ -160,15 +162,15 @@ __attribute__((format(printf, 1, 2))) static void note(const char *fmt, ...)
 }
 
 /* The scripted result of a call. */
-static int answer(ckpt *c, const char *call, const char *arg)
+int script_answer(ckpt *c, const char *call, const char *arg)
 {
     const char *v;
     char key[256];
     int rc;
 
     snprintf(key, sizeof(key), "%s:%s", call, arg ? arg : "");
-    v = get(key);
-    v = v ? v : get(call);
+    v = script_get(key);
+    v = v ? v : script_get(call);
     if (!v)
         return 0;
     rc = atoi(v);
@@ -184,7 +186,7 @@ static void wait_for_cancel(ckpt *c, int nth)
 
     for (waited = 0; c->nr_cancels < nth; waited += 20) {
         if (waited > WAIT_MS)
-            broken("nobody cancels");
+            script_broken("nobody cancels");
         poll(NULL, 0, 20);
     }
 }
@@ -194,7 +196,7 @@ static bool delay(ckpt *c)
 {
     int left;
 
-    for (left = (int)num(get("delay_ms")); left > 0 && !c->nr_cancels;
+    for (left = (int)num(script_get("delay_ms")); left > 0 && !c->nr_cancels;
          left -= 10)
         poll(NULL, 0, left < 10 ? left : 10);
     return left > 0;
@@ -204,15 +206,15 @@ static int cancelled(ckpt *c, const char *call)
 {
     snprintf(c->error, sizeof(c->error), "%s: cancelled, nothing is changed",
              call);
-    note("%s is cancelled", call);
+    script_note("%s is cancelled", call);
     return -ECANCELED;
 }
 
 /* Whether the log has a take of that name that came to its end. */
 static bool was_taken(const char *name)
 {
-    const char *path = get("log");
-    FILE *f = path && name && get("unique") ? fopen(path, "r") : NULL;
+    const char *path = script_get("log");
+    FILE *f = path && name && script_get("unique") ? fopen(path, "r") : NULL;
     char line[512], wanted[256];
     bool found = false;
 
@@ -225,10 +227,10 @@ static bool was_taken(const char *name)
 }
 
 /* Reports, waits to be cancelled where the script says so, answers. */
-static int long_answer(ckpt *c, const char *call, const char *arg)
+int script_long_answer(ckpt *c, const char *call, const char *arg)
 {
-    const int wanted = (int)num(get("cancels"));
-    const char *ready = get("ready");
+    const int wanted = (int)num(script_get("cancels"));
+    const char *ready = script_get("ready");
     struct ckpt_progress p;
     char *phase;
     size_t i;
@@ -237,17 +239,17 @@ static int long_answer(ckpt *c, const char *call, const char *arg)
     for (i = 0; i < nr_lines; i++) {
         if (strcmp(lines[i].key, "phase") != 0 || !c->fn)
             continue;
-        phase = part(lines[i].value, 0);
-        p = (struct ckpt_progress){phase, part_num(lines[i].value, 1),
-                                   part_num(lines[i].value, 2),
-                                   part_num(lines[i].value, 3)};
+        phase = script_part(lines[i].value, 0);
+        p = (struct ckpt_progress){phase, script_part_num(lines[i].value, 1),
+                                   script_part_num(lines[i].value, 2),
+                                   script_part_num(lines[i].value, 3)};
         c->fn(c->arg, &p);
         free(phase);
         if (delay(c))
             return cancelled(c, call);
     }
     if (!wanted)
-        return answer(c, call, arg);
+        return script_answer(c, call, arg);
     for (seen = 0; seen < wanted; seen++) {
         if (ready)
             close(open(ready, O_WRONLY | O_CLOEXEC));
@@ -262,15 +264,15 @@ static void fill_disk(struct ckpt_info *info, const char *v)
         realloc(info->disks, (info->nr_disks + 1) * sizeof(*disks));
 
     if (!disks)
-        broken("no memory");
+        script_broken("no memory");
     info->disks = disks;
     disks[info->nr_disks++] = (struct ckpt_disk){
-        .vdev = part(v, 0),
-        .driver = part(v, 1),
-        .target = part(v, 2),
-        .snapshot = part(v, 3),
-        .why_none = part(v, 4),
-        .size_bytes = part_num(v, 5),
+        .vdev = script_part(v, 0),
+        .driver = script_part(v, 1),
+        .target = script_part(v, 2),
+        .snapshot = script_part(v, 3),
+        .why_none = script_part(v, 4),
+        .size_bytes = script_part_num(v, 5),
     };
 }
 
@@ -285,6 +287,7 @@ static const struct field {
     FIELD(name, STRING), FIELD(description, STRING),
     FIELD(domain_name, STRING), FIELD(domain_type, STRING),
     FIELD(mem_driver, STRING), FIELD(mem_why, STRING),
+    FIELD(base_why, STRING), FIELD(tags, STRING), FIELD(keep, BOOL),
     FIELD(xen_version, STRING), FIELD(created_unix_us, U64),
     FIELD(has_memory, BOOL), FIELD(is_head, BOOL),
     FIELD(consistency, UNSIGNED), FIELD(memory_bytes, U64),
@@ -337,7 +340,7 @@ static bool begins(const struct line *l)
 }
 
 /* From the line that begins a checkpoint; returns where the next begins. */
-static size_t fill(size_t i, struct ckpt_info *info)
+size_t script_fill(size_t i, struct ckpt_info *info)
 {
     memset(info, 0, sizeof(*info));
     snprintf(info->id, sizeof(info->id), "%s", lines[i].value);
@@ -348,12 +351,14 @@ static size_t fill(size_t i, struct ckpt_info *info)
     info->mem_driver = heap("none");
     info->mem_why = heap("");
     info->xen_version = heap("4.17.7");
+    info->base_why = heap("");
+    info->tags = heap("");
     for (i++; i < nr_lines && !begins(&lines[i]); i++)
         fill_field(info, &lines[i]);
     return i;
 }
 
-static size_t next_checkpoint(size_t i)
+size_t script_next_checkpoint(size_t i)
 {
     while (i < nr_lines && !begins(&lines[i]))
         i++;
@@ -368,14 +373,20 @@ int ckpt_open(const char *url, struct xentoollog_logger *log, ckpt **c_out)
     *c_out = c;
     if (!c)
         return -ENOMEM;
-    note("open store=%s", url ? url : "(default)");
-    return answer(c, "open", url);
+    script_note("open store=%s", url ? url : "(default)");
+    return script_answer(c, "open", url);
+}
+
+int ckpt_open_read_only(const char *url, struct xentoollog_logger *log,
+                        ckpt **c_out)
+{
+    return ckpt_open(url, log, c_out);
 }
 
 void ckpt_close(ckpt *c)
 {
     if (c)
-        note("close");
+        script_note("close");
     free(c);
 }
 
@@ -386,7 +397,7 @@ const char *ckpt_error(const ckpt *c)
 
 const char *ckpt_version(void)
 {
-    const char *v = getenv("CKPT_FAKE") ? get("version") : NULL;
+    const char *v = getenv("CKPT_FAKE") ? script_get("version") : NULL;
 
     return v ? v : "0.0.0";
 }
@@ -441,7 +452,7 @@ int ckpt_take(ckpt *c, const char *domain, const struct ckpt_take_opts *opts,
     for (; e && *e; e++)
         snprintf(excluded + strlen(excluded),
                  sizeof(excluded) - strlen(excluded), "%s,", *e);
-    note("take domain=%s name=%s description=%s exclude=%s flags=%x "
+    script_note("take domain=%s name=%s description=%s exclude=%s flags=%x "
          "timeout_ms=%u",
          domain, opts->name ? opts->name : "(none)",
          opts->description ? opts->description : "(none)", excluded,
@@ -452,19 +463,19 @@ int ckpt_take(ckpt *c, const char *domain, const struct ckpt_take_opts *opts,
         return -EEXIST;
     }
     frozen = opts->freeze ? opts->freeze(opts->freeze_arg) : -ENOTSUP;
-    rc = long_answer(c, "take", domain);
+    rc = script_long_answer(c, "take", domain);
     held = opts->freeze ? opts->thaw(opts->freeze_arg) : -ENOTSUP;
     if (opts->freeze)
-        note("freeze=%d thaw=%d", frozen, held);
+        script_note("freeze=%d thaw=%d", frozen, held);
     if (rc < 0)
         return rc;
-    i = next_checkpoint(0);
+    i = script_next_checkpoint(0);
     if (i == nr_lines)
-        broken("take without a checkpoint");
-    fill(i, info_out);
+        script_broken("take without a checkpoint");
+    script_fill(i, info_out);
     if (!frozen && !held)
         info_out->consistency = CKPT_CONSISTENCY_FS_FROZEN;
-    note("take is done: %s", opts->name ? opts->name : "(none)");
+    script_note("take is done: %s", opts->name ? opts->name : "(none)");
     return 0;
 }
 
@@ -483,11 +494,11 @@ static unsigned fill_domains(struct ckpt_domain *doms, unsigned most)
     for (i = 0; i < nr_lines && nr < most; i++) {
         if (strcmp(lines[i].key, "result") != 0)
             continue;
-        uuid = part(lines[i].value, 1);
+        uuid = script_part(lines[i].value, 1);
         doms[nr] =
-            (struct ckpt_domain){.name = part(lines[i].value, 0),
-                                 .domid = (uint32_t)part_num(lines[i].value, 2),
-                                 .down_us = part_num(lines[i].value, 3)};
+            (struct ckpt_domain){.name = script_part(lines[i].value, 0),
+                                 .domid = (uint32_t)script_part_num(lines[i].value, 2),
+                                 .down_us = script_part_num(lines[i].value, 3)};
         snprintf(doms[nr].uuid, sizeof(doms[nr].uuid), "%s", uuid ? uuid : "");
         free(uuid);
         nr++;
@@ -501,22 +512,22 @@ int ckpt_rollback(ckpt *c, const char *domain, const char *checkpoint,
 {
     int rc;
 
-    note("rollback domain=%s checkpoint=%s flags=%x", domain,
+    script_note("rollback domain=%s checkpoint=%s flags=%x", domain,
          checkpoint ? checkpoint : "(latest)", opts->flags);
-    rc = long_answer(c, "rollback", domain);
+    rc = script_long_answer(c, "rollback", domain);
     if (rc == 0 && fill_domains(dom_out, 1) != 1)
-        broken("rollback without a result");
+        script_broken("rollback without a result");
     return rc;
 }
 
 int ckpt_fork(ckpt *c, const char *source, const struct ckpt_fork_opts *opts,
               struct ckpt_domain *doms_out, unsigned *nr_out)
 {
-    note("fork source=%s name=%s count=%u flags=%x timeout_ms=%u", source,
+    script_note("fork source=%s name=%s count=%u flags=%x timeout_ms=%u", source,
          opts->name ? opts->name : "(none)", opts->count, opts->flags,
          opts->suspend_timeout_ms);
     *nr_out = fill_domains(doms_out, opts->count ? opts->count : 1);
-    return long_answer(c, "fork", source);
+    return script_long_answer(c, "fork", source);
 }
 
 int ckpt_list(ckpt *c, const char *domain, struct ckpt_info **list_out,
@@ -526,15 +537,15 @@ int ckpt_list(ckpt *c, const char *domain, struct ckpt_info **list_out,
     size_t nr = 0, i;
     int rc;
 
-    note("list domain=%s", domain ? domain : "(all)");
-    rc = answer(c, "list", domain);
+    script_note("list domain=%s", domain ? domain : "(all)");
+    rc = script_answer(c, "list", domain);
     if (rc < 0)
         return rc;
     list = calloc(MAX_LINES, sizeof(*list));
     if (!list)
-        broken("no memory");
-    for (i = next_checkpoint(0); i < nr_lines;) {
-        i = fill(i, &info);
+        script_broken("no memory");
+    for (i = script_next_checkpoint(0); i < nr_lines;) {
+        i = script_fill(i, &info);
         if (domain && strcmp(domain, info.domain_name) != 0 &&
             strcmp(domain, info.domain_uuid) != 0)
             ckpt_info_fini(&info);
@@ -560,12 +571,12 @@ int ckpt_find(ckpt *c, const char *checkpoint, struct ckpt_info *info_out)
     size_t i, next;
     int rc;
 
-    note("find checkpoint=%s", checkpoint);
-    rc = answer(c, "find", checkpoint);
+    script_note("find checkpoint=%s", checkpoint);
+    rc = script_answer(c, "find", checkpoint);
     if (rc < 0)
         return rc;
-    for (i = next_checkpoint(0); i < nr_lines; i = next) {
-        next = fill(i, info_out);
+    for (i = script_next_checkpoint(0); i < nr_lines; i = next) {
+        next = script_fill(i, info_out);
         if (strcmp(info_out->id, checkpoint) == 0 ||
             strcmp(info_out->name, checkpoint) == 0)
             return 0;
@@ -577,71 +588,6 @@ int ckpt_find(ckpt *c, const char *checkpoint, struct ckpt_info *info_out)
 
 int ckpt_delete(ckpt *c, const char *checkpoint)
 {
-    note("delete checkpoint=%s", checkpoint);
-    return long_answer(c, "delete", checkpoint);
-}
-
-int ckpt_verify(ckpt *c, const char *checkpoint,
-                struct ckpt_verify_result *result_out)
-{
-    const char *v = get("verified");
-    int rc;
-
-    note("verify checkpoint=%s", checkpoint);
-    rc = long_answer(c, "verify", checkpoint);
-    if (rc == 0 || rc == -EUCLEAN)
-        *result_out = (struct ckpt_verify_result){
-            part_num(v, 0), rc ? part_num(v, 1) : 0, part_num(v, 2)};
-    return rc;
-}
-
-int ckpt_diff(ckpt *c, const char *from, const char *to,
-              struct ckpt_disk_diff **diffs_out, size_t *nr_out)
-{
-    struct ckpt_disk_diff *d;
-    int rc;
-
-    note("diff from=%s to=%s", from, to);
-    rc = long_answer(c, "diff", from);
-    if (rc)
-        return rc;
-    d = calloc(1, sizeof(*d));
-    d->vdev = strdup("xvda");
-    d->driver = strdup("lvmthin");
-    d->size_bytes = 20ull << 30;
-    d->changed_bytes = 196608;
-    d->nr_extents = 2;
-    d->extents = calloc(2, sizeof(*d->extents));
-    d->extents[0] = (struct ckpt_extent){65536, 65536};
-    d->extents[1] = (struct ckpt_extent){1048576, 131072};
-    *diffs_out = d;
-    *nr_out = 1;
-    return 0;
-}
-
-void ckpt_diff_free(struct ckpt_disk_diff *diffs, size_t nr)
-{
-    for (size_t i = 0; i < nr; i++) {
-        free(diffs[i].vdev);
-        free(diffs[i].driver);
-        free(diffs[i].extents);
-    }
-    free(diffs);
-}
-
-int ckpt_take_group(ckpt *c, const char *group, const char *const *domains,
-                    size_t nr, const struct ckpt_take_opts *opts,
-                    struct ckpt_info *infos_out)
-{
-    int rc = 0;
-
-    note("group name=%s count=%zu", group, nr);
-    for (size_t i = 0; !rc && i < nr; i++) {
-        rc = ckpt_take(c, domains[i], opts, &infos_out[i]);
-        if (!rc) {
-            infos_out[i].group = strdup(group);
-            infos_out[i].group_id = strdup("a0000000000000ff");
-        }
-    }
-    return rc;
+    script_note("delete checkpoint=%s", checkpoint);
+    return script_long_answer(c, "delete", checkpoint);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
- * Any bytes as the index of an image, in a store of its own.  Checksums would
+ * Any bytes as the index of a checkpoint of format 1, in a store of its own.  Checksums would
  * stop all but one in 2^64 of them, so unless the first byte says otherwise
  * they are made right first: what is behind them is to be tested.
  *
@@ -13,12 +13,13 @@
 #include <unistd.h>
 
 #include "ctx.h"
+#include "fake/golden.h"
 #include "fake/scratch.h"
-#include "pack.h"
+#include "pack_sum.h"
 #include "store.h"
-#include "store_format.h"
+#include "store_v1.h"
 
-#define ID "00000000000000aa"
+#define ID "00000000000000a1"
 #define FILE_MAX_BYTES (64u * 4096)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len_bytes);
@@ -28,8 +29,8 @@ static char *dir;
 static int index_fd = -1;
 static union {
     char bytes[FILE_MAX_BYTES];
-    struct store_index_head head;
-    struct store_index_block blocks[FILE_MAX_BYTES / 4096];
+    struct v1_index_head head;
+    struct v1_index_block blocks[FILE_MAX_BYTES / 4096];
 } file;
 
 static void clean_up(void)
@@ -42,8 +43,9 @@ static void clean_up(void)
 static void set_up(void)
 {
     dir = scratch_dir();
+    golden_unpack("tests/golden/store/format-1.hex",
+                  scratch_path(dir, "store"));
     c = scratch_open(dir);
-    scratch_image(c, ID, 3);
     index_fd = open(scratch_path(dir, "store/checkpoints/" ID "/index"),
                     O_RDWR | O_CLOEXEC);
     if (index_fd < 0)
@@ -55,16 +57,16 @@ static void set_up(void)
  * that entries are reached. */
 static void make_right(uint8_t how, size_t len_bytes)
 {
-    struct store_head *h = &file.head.head;
+    struct v1_head *h = &file.head.head;
     const size_t nr_blocks = len_bytes / 4096 ? len_bytes / 4096 - 1 : 0;
 
     if (how & 2) {
-        memcpy(h->magic, STORE_INDEX_MAGIC, sizeof(h->magic));
+        memcpy(h->magic, V1_INDEX_MAGIC, sizeof(h->magic));
         memcpy(h->id, ID, sizeof(h->id));
-        h->version = STORE_FORMAT_VERSION;
+        h->version = V1_FORMAT_VERSION;
         h->pad = 0;
         h->mandatory = 0;
-        h->extra = 3;
+        h->extra = 4;
         file.head.pad = 0;
         file.head.nr_blobs %= STORE_BLOBS_MAX + 1;
         memset(file.head.zero, 0, sizeof(file.head.zero));
@@ -72,16 +74,16 @@ static void make_right(uint8_t how, size_t len_bytes)
     if (how & 4 && nr_blocks) {
         uint32_t *nr = &file.blocks[nr_blocks].nr;
 
-        *nr = *nr % STORE_BLOCK_ENTRIES + 1;
+        *nr = *nr % V1_BLOCK_ENTRIES + 1;
         for (size_t i = 1; i < nr_blocks; i++)
-            file.blocks[i].nr = STORE_BLOCK_ENTRIES;
-        h->count = (nr_blocks - 1) * STORE_BLOCK_ENTRIES + *nr;
+            file.blocks[i].nr = V1_BLOCK_ENTRIES;
+        h->count = (nr_blocks - 1) * V1_BLOCK_ENTRIES + *nr;
     }
     if (how & 1) {
-        h->sum = pack_sum(h, offsetof(struct store_head, sum), 0);
-        store_index_head_seal(&file.head);
+        h->sum = sum_xxh64(h, offsetof(struct v1_head, sum), 0);
+        v1_index_head_seal(&file.head);
         for (size_t i = 1; i <= nr_blocks; i++)
-            store_index_block_seal(&file.blocks[i], i - 1);
+            v1_index_block_seal(&file.blocks[i], i - 1);
     }
 }
 

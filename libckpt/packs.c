@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * Reading packs.  A reference names a pack by its number; the file is looked
+ * up, its head checked, and kept until another pack needs its place.  Plain
+ * reads, not a mapping: a bad sector is then an error, and not a SIGBUS for
+ * our caller.
+ */
+#include "packs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ctx.h"
+#include "pack_sum.h"
+#include "safe_io.h"
+#include "store_dir.h"
+
+enum block_kind {
+    NODES,
+    SUMS,
+};
+
+int packs_init(struct packs *ps, struct dir_store *st)
+{
+    memset(ps, 0, sizeof(*ps));
+    ps->st = st;
+    ps->blocks = malloc((size_t)PACKS_BLOCKS * PAGE_SIZE_BYTES);
+    return ps->blocks ? 0 : fail(st->base.c, -ENOMEM, "store %s", st->path);
+}
+
+static void file_close(struct pack_file *pf)
+{
+    if (!pf)
+        return;
+    close(pf->fd);
+    free(pf);
+}
+
+void packs_fini(struct packs *ps)
+{
+    for (unsigned i = 0; i < PACKS_OPEN; i++)
+        file_close(ps->file[i]);
+    free(ps->blocks);
+    memset(ps, 0, sizeof(*ps));
+}
+
+static int damaged(struct packs *ps, const struct pack_file *pf,
+                   const char *what, uint64_t n, const char *wrong)
+{
+    return fail(ps->st->base.c, -EUCLEAN, "%s: pack %s: %s %llu: %s.",
+                ps->st->path, pf->name, what, (unsigned long long)n, wrong);
+}
+
+/* --- files --------------------------------------------------------------- */
+
+int pack_file_head(struct dir_store *st, int fd, const char *name,
+                   struct pack_head *head_out)
+{
+    const char *wrong;
+    struct stat sb;
+    int rc;
+
+    if (fstat(fd, &sb) < 0)
+        return fail(st->base.c, -errno, "%s: pack %s", st->path, name);
+    if (!S_ISREG(sb.st_mode))
+        return fail(st->base.c, -EUCLEAN, "%s: pack %s: not a regular file.",
+                    st->path, name);
+    rc = safe_pread_all(fd, head_out, sizeof(*head_out), 0);
+    if (rc && rc != -EPIPE)
+        return fail(st->base.c, rc, "%s: pack %s", st->path, name);
+    wrong = rc ? "length of the file"
+               : pack_head_check(head_out, (uint64_t)sb.st_size);
+    if (!wrong && (strncmp(name, head_out->id, CKPT_ID_LEN) ||
+                   strtoul(name + CKPT_ID_LEN + 1, NULL, 16) !=
+                       head_out->number))
+        wrong = "belongs to another pack";
+    if (wrong)
+        return fail(st->base.c, -EUCLEAN, "%s: pack %s: damaged (%s).",
+                    st->path, name, wrong);
+    return 0;
+}
+
+static int file_open(struct packs *ps, uint32_t number,
+                     struct pack_file **pf_out)
+{
+    struct pack_file *pf;
+    struct dir_name name;
+    int rc;
+
+    pf = calloc(1, sizeof(*pf));
+    if (!pf)
+        return fail(ps->st->base.c, -ENOMEM, "pack %08x", number);
+    rc = dir_open_number(ps->st, number, &pf->fd, &name);
+    if (rc) {
+        free(pf);
+        return rc == -ENOENT ? fail(ps->st->base.c, -EUCLEAN,
+                                    "%s: pack %08x is missing.", ps->st->path,
+                                    number)
+                             : rc;
+    }
+    dir_name_print(pf->name, &name);
+    rc = pack_file_head(ps->st, pf->fd, pf->name, &pf->head);
+    if (rc)
+        file_close(pf);
+    else
+        *pf_out = pf;
+    return rc;
+}
+
+int packs_open(struct packs *ps, uint32_t number, struct pack_file **pf_out)
+{
+    struct pack_file **place = &ps->file[number % PACKS_OPEN];
+    struct pack_file *pf = NULL;
+    int rc;
+
+    if (!*place || (*place)->head.number != number) {
+        rc = file_open(ps, number, &pf);
+        if (rc)
+            return rc;
+        file_close(*place);
+        *place = pf;
+    }
+    *pf_out = *place;
+    return 0;
+}
+
+/* --- blocks -------------------------------------------------------------- */
+
+/* The @n-th block of its kind, from the cache or the file. */
+static int block_at(struct packs *ps, uint32_t number, enum block_kind kind,
+                    uint64_t n, const void **block_out)
+{
+    const uint64_t key = (uint64_t)number << 34 | n << 1 | kind;
+    const size_t at =
+        (size_t)(key * UINT64_C(0x9e3779b97f4a7c15) >> 40) % PACKS_BLOCKS;
+    char *block = ps->blocks + at * PAGE_SIZE_BYTES;
+    struct pack_file *pf;
+    const char *wrong;
+    uint64_t first;
+    int rc;
+
+    *block_out = block;
+    if (ps->block_key[at] == key)
+        return 0;
+    rc = packs_open(ps, number, &pf);
+    if (rc)
+        return rc;
+    first = kind == NODES ? pf->head.nodes_block : pf->head.sums_block;
+    ps->block_key[at] = 0;
+    rc = safe_pread_all(pf->fd, block, PAGE_SIZE_BYTES,
+                        (off_t)((first + n) * PAGE_SIZE_BYTES));
+    if (rc)
+        wrong = strerror(-rc);
+    else if (kind == NODES)
+        wrong = node_block_check(&pf->head, (const void *)block, n);
+    else
+        wrong = sums_block_check(&pf->head, (const void *)block, n);
+    if (wrong)
+        return damaged(ps, pf, kind == NODES ? "nodes, block" : "sums, block",
+                       n, wrong);
+    ps->block_key[at] = key;
+    return 0;
+}
+
+static int outside(struct packs *ps, uint32_t number, const char *what,
+                   uint64_t n)
+{
+    struct pack_file *pf = NULL;
+    int rc = packs_open(ps, number, &pf);
+
+    return rc ? rc : damaged(ps, pf, what, n, "there is none");
+}
+
+int packs_node(struct packs *ps, store_ref ref, unsigned level,
+               const struct store_node **node_out)
+{
+    const uint32_t place = ref_place(ref);
+    const struct node_block *b;
+    const void *block;
+    unsigned at = place % BLOCK_NODES;
+    struct pack_file *pf;
+    int rc;
+
+    rc = packs_open(ps, ref_pack(ref), &pf);
+    if (rc)
+        return rc;
+    if (place >= pf->head.nr_nodes)
+        return outside(ps, ref_pack(ref), "node", place);
+    rc = block_at(ps, ref_pack(ref), NODES, place / BLOCK_NODES, &block);
+    if (rc)
+        return rc;
+    b = block;
+    if (b->level[at] != level)
+        return outside(ps, ref_pack(ref), "node of that level", place);
+    *node_out = &b->node[at];
+    return 0;
+}
+
+int packs_sum(struct packs *ps, store_ref ref, uint64_t *sum_out,
+              enum sum_kind *kind_out)
+{
+    const uint32_t place = ref_place(ref);
+    const void *block;
+    struct pack_file *pf;
+    int rc;
+
+    rc = packs_open(ps, ref_pack(ref), &pf);
+    if (rc)
+        return rc;
+    *kind_out = (enum sum_kind)pf->head.sum_kind;
+    if (place == 0 || place > pf->head.nr_pages)
+        return outside(ps, ref_pack(ref), "page", place);
+    rc = block_at(ps, ref_pack(ref), SUMS, (place - 1) / BLOCK_SUMS, &block);
+    if (!rc)
+        *sum_out =
+            ((const struct sums_block *)block)->page[(place - 1) % BLOCK_SUMS];
+    return rc;
+}
+
+/* --- pages --------------------------------------------------------------- */
+
+static int read_run(const struct pack_file *pf, uint32_t place, unsigned nr,
+                 void **pages)
+{
+    struct iovec iov[PAGE_BATCH];
+    int nr_iov = 0;
+
+    for (unsigned i = 0; i < nr; i++) {
+        if (nr_iov && (char *)iov[nr_iov - 1].iov_base +
+                              iov[nr_iov - 1].iov_len == pages[i]) {
+            iov[nr_iov - 1].iov_len += PAGE_SIZE_BYTES;
+            continue;
+        }
+        iov[nr_iov].iov_base = pages[i];
+        iov[nr_iov++].iov_len = PAGE_SIZE_BYTES;
+    }
+    return safe_preadv_all(pf->fd, iov, nr_iov,
+                           (off_t)place << PAGE_SHIFT_BITS);
+}
+
+int packs_readv(struct packs *ps, store_ref ref, unsigned nr, void **pages)
+{
+    const uint32_t place = ref_place(ref);
+    struct pack_file *pf;
+    int rc;
+
+    rc = packs_open(ps, ref_pack(ref), &pf);
+    if (rc)
+        return rc;
+    if (place == 0 || place > pf->head.nr_pages || nr > PAGE_BATCH ||
+        nr > pf->head.nr_pages - place + 1)
+        return damaged(ps, pf, "page", place, "there is none");
+    rc = read_run(pf, place, nr, pages);
+    return rc ? damaged(ps, pf, "page", place, strerror(-rc)) : 0;
+}
+
+int packs_read(struct packs *ps, store_ref ref, void *page)
+{
+    return packs_readv(ps, ref, 1, &page);
+}
+
+int packs_read_page(struct packs *ps, store_ref ref, uint64_t gfn, void *page)
+{
+    enum sum_kind kind;
+    struct pack_file *pf;
+    char what[48];
+    uint64_t sum;
+    int rc;
+
+    rc = packs_sum(ps, ref, &sum, &kind);
+    if (!rc)
+        rc = packs_read(ps, ref, page);
+    if (rc || sum_of(kind, page, PAGE_SIZE_BYTES, 0) == sum)
+        return rc;
+    snprintf(what, sizeof(what), "frame %#llx, page", (unsigned long long)gfn);
+    rc = packs_open(ps, ref_pack(ref), &pf);
+    return rc ? rc : damaged(ps, pf, what, ref_place(ref), "checksum");
+}

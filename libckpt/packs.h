@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+#ifndef CKPT_PACKS_H
+#define CKPT_PACKS_H
+/*
+ * The packs of a store, open for reading as references lead to them: a fixed
+ * number of files and of blocks is held, whatever the store's size.  Every
+ * block is checked when it comes from its file.
+ */
+#include <stddef.h>
+
+#include "pack_sum.h"
+#include "store_format.h"
+
+struct dir_store;
+
+#define PACKS_OPEN 256u   /* files; a slot for each last octet of a number */
+#define PACKS_BLOCKS 4096u /* 16 MiB of nodes and checksums, used as needed */
+
+struct pack_file {
+    int fd;
+    struct pack_head head;
+    char name[CKPT_ID_LEN + 10]; /* for words */
+};
+
+struct packs {
+    struct dir_store *st; /* borrowed */
+    struct pack_file *file[PACKS_OPEN];
+    uint64_t block_key[PACKS_BLOCKS]; /* 0: nothing there */
+    char *blocks;                     /* owned, PACKS_BLOCKS of 4096 bytes */
+};
+
+/* -ENOMEM with its words. */
+int packs_init(struct packs *ps, struct dir_store *st);
+void packs_fini(struct packs *ps); /* harmless on zero bytes */
+
+/*
+ * All of these are 0, or -EUCLEAN with the pack and the place, and what they
+ * return is borrowed until the next call on @ps.
+ */
+int packs_open(struct packs *ps, uint32_t number, struct pack_file **pf_out);
+/* @level: what the node must be; 1 is a leaf. */
+int packs_node(struct packs *ps, store_ref ref, unsigned level,
+               const struct store_node **node_out);
+/* The checksum of a stored page, and its kind. */
+int packs_sum(struct packs *ps, store_ref ref, uint64_t *sum_out,
+              enum sum_kind *kind_out);
+/* A page, not compared with its checksum. */
+int packs_read(struct packs *ps, store_ref ref, void *page);
+/* @nr <= PAGE_BATCH of them that lie one after the other. */
+int packs_readv(struct packs *ps, store_ref ref, unsigned nr, void **pages);
+/* One page, and its checksum; @gfn for words. */
+int packs_read_page(struct packs *ps, store_ref ref, uint64_t gfn, void *page);
+
+/* Reads and checks the head of an open pack. */
+int pack_file_head(struct dir_store *st, int fd, const char *name,
+                   struct pack_head *head_out);
+
+#endif

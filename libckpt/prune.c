@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * Retention: which checkpoints may go, by count and age, and that they do;
+ * then the room that nothing needs.  A checkpoint needs no other to be
+ * restored, so any may go; what is shared goes with the last that has it.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "checkpoint.h"
+#include "ctx.h"
+#include "op.h"
+#include "store.h"
+
+static bool is_wanted_domain(const struct ckpt_info *info, const char *domain)
+{
+    return !domain || !strcmp(info->domain_name, domain) ||
+           !strcasecmp(info->domain_uuid, domain);
+}
+
+/* How many of the same domain are younger than list[at]; oldest first. */
+static unsigned nr_younger(const struct ckpt_info *list, size_t nr, size_t at)
+{
+    unsigned found = 0;
+
+    for (size_t i = at + 1; i < nr; i++)
+        found += !strcmp(list[i].domain_uuid, list[at].domain_uuid);
+    return found;
+}
+
+static bool may_go(const struct ckpt_info *list, size_t nr, size_t at,
+                   const struct ckpt_prune_opts *opts)
+{
+    const struct ckpt_info *info = &list[at];
+    const int64_t age_us = now_unix_us() - info->created_unix_us;
+
+    if (!opts->keep_last && !opts->keep_within_s)
+        return false;
+    if (!is_wanted_domain(info, opts->domain) || info->is_head || info->keep ||
+        info->tags[0])
+        return false;
+    if (opts->keep_last && nr_younger(list, nr, at) < opts->keep_last)
+        return false;
+    return !opts->keep_within_s ||
+           (age_us >= 0 && (uint64_t)age_us / 1000000 >= opts->keep_within_s);
+}
+
+/* One allocation: pointers, then ids. */
+static int make_ids(struct ckpt *c, size_t room, char ***ids_out)
+{
+    *ids_out = calloc(1, (room + 1) * (sizeof(char *) + CKPT_ID_LEN + 1));
+    return *ids_out ? 0 : fail(c, -ENOMEM, "prune");
+}
+
+static void add_id(char **ids, size_t room, size_t n, const char *id)
+{
+    ids[n] = (char *)&ids[room + 1] + n * (CKPT_ID_LEN + 1);
+    memcpy(ids[n], id, CKPT_ID_LEN + 1);
+}
+
+/* One that is busy, or gone since, does not stop the others. */
+static int remove_one(struct ckpt *c, const struct ckpt_info *info,
+                      bool *is_gone)
+{
+    int rc = remove_inner(c, info);
+
+    *is_gone = !rc;
+    if (rc == -EBUSY || rc == -ENOENT) {
+        warn(c, "checkpoint %s stays: %s", info->id, c->error);
+        c->error[0] = '\0';
+        return 0;
+    }
+    return rc;
+}
+
+int ckpt_prune(ckpt *c, const struct ckpt_prune_opts *opts,
+               struct ckpt_prune_result *result_out)
+{
+    const bool is_dry = opts->flags & CKPT_PRUNE_DRY_RUN;
+    struct ckpt_prune_result result = {.ids = NULL};
+    struct store_space space = {.freed_bytes = 0};
+    struct ckpt_info *list;
+    size_t nr, nr_gone = 0;
+    uint64_t before, after;
+    int rc;
+
+    ctx_begin(c);
+    memset(result_out, 0, sizeof(*result_out));
+    rc = checkpoint_list(c, &list, &nr);
+    if (rc)
+        return rc;
+    rc = make_ids(c, nr, &result.ids);
+    if (!rc)
+        rc = store_free_bytes(c->store, &before);
+    for (size_t i = 0; !rc && i < nr; i++) {
+        bool is_gone = is_dry;
+
+        if (!may_go(list, nr, i, opts))
+            continue;
+        rc = is_dry ? 0 : remove_one(c, &list[i], &is_gone);
+        if (!rc && is_gone)
+            add_id(result.ids, nr, nr_gone++, list[i].id);
+        if (!rc)
+            rc = check_cancel(c);
+    }
+    ckpt_list_free(list, nr);
+    if (!rc && !is_dry)
+        rc = store_prune(c->store, &space);
+    if (!rc)
+        rc = store_free_bytes(c->store, &after);
+    if (rc) {
+        free(result.ids);
+        return rc;
+    }
+    /* What others wrote meanwhile hides some of it, never adds to it. */
+    result.space.freed_bytes = after > before ? after - before : 0;
+    if (result.space.freed_bytes < space.freed_bytes)
+        result.space.freed_bytes = space.freed_bytes;
+    result.space.pending_bytes = space.pending_bytes;
+    *result_out = result;
+    return 0;
+}
+
+int ckpt_space(ckpt *c, const char *checkpoint, struct ckpt_space *space_out)
+{
+    struct store_space space;
+    struct ckpt_info info;
+    int rc;
+
+    ctx_begin(c);
+    memset(space_out, 0, sizeof(*space_out));
+    rc = checkpoint_find(c, NULL, checkpoint, &info);
+    if (rc)
+        return rc;
+    rc = store_space(c->store, info.id, &space);
+    ckpt_info_fini(&info);
+    if (rc)
+        return rc;
+    space_out->freed_bytes = space.freed_bytes;
+    space_out->pending_bytes = space.pending_bytes;
+    space_out->shared_bytes = space.shared_bytes;
+    return 0;
+}

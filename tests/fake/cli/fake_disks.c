@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/* The library's answers about disks and groups, from the script
+ * (fake_script.h). */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "fake_script.h"
+
+int ckpt_diff(ckpt *c, const char *from, const char *to,
+              struct ckpt_disk_diff **diffs_out, size_t *nr_out)
+{
+    struct ckpt_disk_diff *d;
+    int rc;
+
+    script_note("diff from=%s to=%s", from, to);
+    rc = script_long_answer(c, "diff", from);
+    if (rc)
+        return rc;
+    d = calloc(1, sizeof(*d));
+    d->vdev = strdup("xvda");
+    d->driver = strdup("lvmthin");
+    d->size_bytes = 20ull << 30;
+    d->changed_bytes = 196608;
+    d->nr_extents = 2;
+    d->extents = calloc(2, sizeof(*d->extents));
+    d->extents[0] = (struct ckpt_extent){65536, 65536};
+    d->extents[1] = (struct ckpt_extent){1048576, 131072};
+    *diffs_out = d;
+    *nr_out = 1;
+    return 0;
+}
+
+void ckpt_diff_free(struct ckpt_disk_diff *diffs, size_t nr)
+{
+    for (size_t i = 0; i < nr; i++) {
+        free(diffs[i].vdev);
+        free(diffs[i].driver);
+        free(diffs[i].extents);
+    }
+    free(diffs);
+}
+
+int ckpt_take_group(ckpt *c, const char *group, const char *const *domains,
+                    size_t nr, const struct ckpt_take_opts *opts,
+                    struct ckpt_info *infos_out)
+{
+    int rc = 0;
+
+    script_note("group name=%s count=%zu", group, nr);
+    for (size_t i = 0; !rc && i < nr; i++) {
+        rc = ckpt_take(c, domains[i], opts, &infos_out[i]);
+        if (!rc) {
+            infos_out[i].group = strdup(group);
+            infos_out[i].group_id = strdup("a0000000000000ff");
+        }
+    }
+    return rc;
+}
