@@ -32,6 +32,12 @@ with World('guest_requests = checkpoint\nguest_rate = 3600000/hour\nguest_burst 
                 out.append((int(p), stat.split('(', 1)[1].rsplit(')', 1)[0]))
         return out
 
+    def send(pid, sig):
+        try:
+            os.kill(pid, sig)
+        except ProcessLookupError:
+            pass                        # a job's process that had done all
+
     def connect():
         try:
             c = Client(w.path('sock'))
@@ -61,7 +67,7 @@ with World('guest_requests = checkpoint\nguest_rate = 3600000/hour\nguest_burst 
             if not pids:
                 victim = 'nobody'
             else:
-                os.kill(random.choice(pids), signal.SIGKILL)
+                send(random.choice(pids), signal.SIGKILL)
         kills[victim] = kills.get(victim, 0) + 1
         w.client = w.until(connect, what='the socket')
         w.role('ckptd-door')
@@ -104,11 +110,6 @@ with World('guest_requests = checkpoint\nguest_rate = 3600000/hour\nguest_burst 
         all_of_it = sorted((name, p) for p, name in descendants())
         names = [name for name, _ in all_of_it]
         return names == ['ckptd-door', 'ckptd-front', 'ckptd-job'] and all_of_it[2][1]
-    def send(pid, sig):
-        try:
-            os.kill(pid, sig)
-        except ProcessLookupError:
-            pass                        # the figures for the metrics took it
     for when in ('after', 'with', 'before') * 3:
         pid, before = w.until(spare), w.read('calls').count('take domain')
         if when == 'after':
