@@ -57,6 +57,19 @@ static void after_post(void *arg, const char *why)
     job_finish(job, job->w.rc, NULL);
 }
 
+static int give_process(struct job *job, struct spare *s);
+
+/* A spare process may have died while it waited, which we learn only from its
+ * silence: nothing was begun, so another does it.  A new one that dies like
+ * that would do so again. */
+static bool has_another(struct job *job)
+{
+    struct spare none = {.fd = -1};
+
+    return job->is_spare && !job->has_begun && !job->is_cancelling &&
+           !give_process(job, &none);
+}
+
 /* The process is gone, or has said all it had to say. */
 static void process_ended(struct job *job)
 {
@@ -67,6 +80,8 @@ static void process_ended(struct job *job)
         close(job->fd);
         job->fd = -1;
     }
+    if (has_another(job))
+        return;
     if (job->is_frozen)
         guests_freeze(job->d, job->w.domid, WIRE_THAW, 0);
     job->is_frozen = false;
@@ -158,6 +173,9 @@ static void answer_freeze(struct job *job, uint32_t type)
 static void on_message(struct job *job, const struct wire *m)
 {
     switch ((enum wire_type)m->type) {
+    case WIRE_READY:
+        job->has_begun = true;
+        break;
     case WIRE_PROGRESS:
         take_progress(job, &m->u.progress);
         break;
@@ -177,7 +195,6 @@ static void on_message(struct job *job, const struct wire *m)
     case WIRE_END:
         take_end(job, &m->u.end);
         break;
-    case WIRE_READY:
     case WIRE_HELLO:
     case WIRE_SUBMIT:
     case WIRE_ACCEPTED:
@@ -217,38 +234,61 @@ static void on_job(struct ev_loop *loop, ev_io *io, int events)
     }
 }
 
-void job_run(struct job *job, struct spare *s)
+static int send_task(struct job *job)
 {
-    struct wire *m;
+    struct wire *m = calloc(1, sizeof(*m));
     int rc;
 
-    if (s->pid) {
+    if (!m)
+        return -ENOMEM;
+    m->type = WIRE_RUN;
+    m->u.run = job->task;
+    snprintf(m->u.run.store, sizeof(m->u.run.store), "%s", job->d->conf.store);
+    rc = wire_send(job->fd, m);
+    free(m);
+    return rc == -EPIPE ? 0 : rc; /* its end is seen where every end is */
+}
+
+/* Gives the task to the spare process, or without one to a new one. */
+static int give_process(struct job *job, struct spare *s)
+{
+    int rc = 0;
+
+    job->is_spare = s->pid > 0;
+    if (job->is_spare) {
         job->pid = s->pid;
         job->fd = s->fd;
         s->pid = 0;
     } else {
         job->pid = start_process(job->d, &job->fd);
+        rc = job->pid < 0 ? (int)job->pid : 0;
     }
-    m = calloc(1, sizeof(*m));
-    if (job->pid > 0 && m) {
-        m->type = WIRE_RUN;
-        m->u.run = job->task;
-        snprintf(m->u.run.store, sizeof(m->u.run.store), "%s",
-                 job->d->conf.store);
-        rc = wire_send(job->fd, m);
-    } else {
-        rc = job->pid > 0 ? -ENOMEM : (int)job->pid;
+    if (rc) {
+        job->pid = 0;
+        return rc;
     }
-    free(m);
-    if (job->pid <= 0 || (rc && rc != -EPIPE)) {
+    rc = send_task(job);
+    if (rc) {
+        close(job->fd); /* it sees that, and ends */
+        job->fd = -1;
+        return rc;
+    }
+    ev_io_init(&job->io, on_job, job->fd, EV_READ);
+    job->io.data = job;
+    ev_io_start(job->d->loop, &job->io);
+    return 0;
+}
+
+void job_run(struct job *job, struct spare *s)
+{
+    int rc = give_process(job, s);
+
+    if (rc) {
         snprintf(job->w.words, sizeof(job->w.words), "Cannot start %s: %s",
                  job->d->conf.job_program, strerror(-rc));
         job_finish(job, rc, NULL);
         return;
     }
     job_set_state(job, JOB_RUNNING);
-    ev_io_init(&job->io, on_job, job->fd, EV_READ);
-    job->io.data = job;
-    ev_io_start(job->d->loop, &job->io);
     spare_make(job->d, s);
 }

@@ -24,6 +24,8 @@ struct job {
     char *result;   /* owned, result_bytes long so far; NULL: none, or sent */
     bool is_frozen; /* it asked for a freeze, no thaw yet */
     bool is_cancelling; /* once asked, not again */
+    bool is_spare;      /* its process was there before it */
+    bool has_begun; /* the process said so; before that it changes nothing */
     bool has_end;
     int64_t rated_us; /* where the rate was last taken */
     uint64_t rated_bytes;

@@ -217,6 +217,8 @@ void child_send(struct child *c, const struct wire *m)
         return;
     if (rc == -EAGAIN)
         log_msg(LOG_ERR, "the %s role does not listen any more", c->name);
-    /* Its death is seen by the loop, not inside of whoever called us. */
-    kill(c->pid, SIGKILL);
+    /* Its death is seen by the loop, not inside of whoever called us.  It may
+     * be reaped already: 0 would be our whole group. */
+    if (c->pid > 0)
+        kill(c->pid, SIGKILL);
 }

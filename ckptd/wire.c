@@ -175,11 +175,13 @@ int wire_recv(int fd, struct wire *m)
 {
     ssize_t n;
 
+    /* An end that went without reading all of ours is told of once, before
+     * what it had sent: that is read still. */
     do
         n = recv(fd, m, sizeof(*m), MSG_TRUNC);
-    while (n < 0 && errno == EINTR);
+    while (n < 0 && (errno == EINTR || errno == ECONNRESET));
     if (n < 0)
-        return errno == ECONNRESET ? -EPIPE : -errno;
+        return -errno;
     if (n == 0)
         return -EPIPE;
     if ((size_t)n < HEAD || m->type >= WIRE_NR ||

@@ -11,7 +11,7 @@
  *   front ◄─ HELLO JOB PART ACCEPTED POLICY DOMAIN ─ parent
  *   door  ── DOMAIN GUEST FROZEN ──────────────────► parent
  *   door  ◄─ DOOR ANSWER FREEZE THAW ─────────────── parent
- *   job   ── PROGRESS CHILD STAT PART FREEZE THAW END ► parent
+ *   job   ── READY PROGRESS CHILD STAT PART FREEZE THAW END ► parent
  *   job   ◄─ RUN CANCEL FROZEN ───────────────────── parent
  */
 #include <stdint.h>
@@ -19,7 +19,7 @@
 #include "wire_msgs.h"
 
 enum wire_type {
-    WIRE_READY, /* no body: the role is up */
+    WIRE_READY, /* no body: the role is up; the job has read its RUN */
     WIRE_HELLO,
     WIRE_SUBMIT,
     WIRE_ACCEPTED,

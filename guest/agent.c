@@ -24,6 +24,7 @@ struct agent {
     uint32_t seq; /* of the last order dealt with */
     bool is_frozen;
     uint64_t thaw_at_ms;
+    sigset_t outside; /* the signals that may come while we wait */
 };
 
 static volatile sig_atomic_t is_ended;
@@ -103,10 +104,19 @@ static void reborn(struct agent *a, const char *origin)
                   false, false, THAW_MS);
 }
 
-static void catch_signals(void)
+/* They come while we wait and at no other time: none is missed between the
+ * look at is_ended and the wait, none disturbs a hook. */
+static void catch_signals(struct agent *a)
 {
     struct sigaction act = {.sa_handler = on_signal};
+    sigset_t ours;
 
+    sigemptyset(&ours);
+    sigaddset(&ours, SIGTERM);
+    sigaddset(&ours, SIGINT);
+    sigprocmask(SIG_BLOCK, &ours, &a->outside);
+    sigdelset(&a->outside, SIGTERM);
+    sigdelset(&a->outside, SIGINT);
     sigaction(SIGTERM, &act, NULL);
     sigaction(SIGINT, &act, NULL);
     signal(SIGPIPE, SIG_IGN);
@@ -123,7 +133,7 @@ int agent_run(struct guest *g)
     if (rc)
         return rc;
     mlockall(MCL_CURRENT | MCL_FUTURE); /* so that a freeze cannot stop us */
-    catch_signals();
+    catch_signals(&a);
     rc = bus_watch(&g->bus, "control/ckpt");
     if (!rc)
         rc = bus_write(&g->bus, DOOR "feature-quiesce", "1");
@@ -135,7 +145,7 @@ int agent_run(struct guest *g)
         wait_ms = !a.is_frozen         ? -1
                   : a.thaw_at_ms > now ? (int)(a.thaw_at_ms - now)
                                        : 0;
-        rc = bus_wait(&g->bus, wait_ms);
+        rc = bus_wait(&g->bus, wait_ms, &a.outside);
         if (rc == -ETIMEDOUT)
             thaw(&a);
         if (rc == -ETIMEDOUT || rc == -EINTR)

@@ -21,20 +21,30 @@ static int is_hook(const struct dirent *e)
     return e->d_name[0] != '.' && e->d_name[len - 1] != '~';
 }
 
-/* A hook that overstays is killed with all it has started. */
+/* A hook that overstays is killed with all it has started.  A signal to us
+ * does not lengthen its time. */
 static int wait_for(pid_t pid, int timeout_ms)
 {
+    const uint64_t end_ms = now_ms() + (uint64_t)timeout_ms;
     struct pollfd p = {.events = POLLIN};
-    int status = 0;
+    bool is_killed = false;
+    int status = 0, n = 0;
 
     p.fd = (int)syscall(SYS_pidfd_open, pid, 0);
-    if (p.fd >= 0) {
-        while (poll(&p, 1, timeout_ms) == 0) {
+    while (p.fd >= 0 && (n == 0 || (n < 0 && errno == EINTR))) {
+        const uint64_t now = now_ms();
+
+        n = poll(&p, 1,
+                 is_killed      ? -1
+                 : now < end_ms ? (int)(end_ms - now)
+                                : 0);
+        if (n == 0) {
             kill(-pid, SIGKILL);
-            timeout_ms = -1;
+            is_killed = true;
         }
-        close(p.fd);
     }
+    if (p.fd >= 0)
+        close(p.fd);
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         continue;
     kill(-pid, SIGKILL);

@@ -59,7 +59,7 @@ static int wait_for(struct guest *g, const char *id)
         now = now_ms();
         if (now >= end_ms)
             break;
-        rc = bus_wait(&g->bus, (int)(end_ms - now));
+        rc = bus_wait(&g->bus, (int)(end_ms - now), NULL);
         if (rc == -ETIMEDOUT)
             break;
         if (rc && rc != -EINTR) {

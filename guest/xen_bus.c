@@ -152,8 +152,10 @@ int bus_watch(struct bus *b, const char *path)
     return call(b, XS_WATCH, path, "t", 2, text);
 }
 
-int bus_wait(struct bus *b, int timeout_ms)
+int bus_wait(struct bus *b, int timeout_ms, const sigset_t *mask)
 {
+    struct timespec ts = {.tv_sec = timeout_ms / 1000,
+                          .tv_nsec = timeout_ms % 1000 * 1000000L};
     struct pollfd p = {.fd = b->fd, .events = POLLIN};
     char text[BUS_VALUE_MAX + 1];
     struct xsd_sockmsg head;
@@ -163,7 +165,7 @@ int bus_wait(struct bus *b, int timeout_ms)
         b->has_event = false;
         return 0;
     }
-    n = poll(&p, 1, timeout_ms);
+    n = ppoll(&p, 1, timeout_ms < 0 ? NULL : &ts, mask);
     if (n < 0)
         return -errno;
     if (!n)

@@ -6,6 +6,7 @@
  * where there is none.  Paths without a slash in front begin at the guest's
  * home, whatever its number is, and so outlive a fork.
  */
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -26,7 +27,8 @@ int bus_write(struct bus *b, const char *path, const char *value);
  * after a resume as another domain. */
 int bus_watch(struct bus *b, const char *path);
 /* Waits for any watch: 0, -ETIMEDOUT, -EINTR on a signal, -errno.
- * @timeout_ms < 0: for ever. */
-int bus_wait(struct bus *b, int timeout_ms);
+ * @timeout_ms < 0: for ever.  @mask: the signals that are blocked meanwhile,
+ * NULL: those that are. */
+int bus_wait(struct bus *b, int timeout_ms, const sigset_t *mask);
 
 #endif

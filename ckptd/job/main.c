@@ -175,6 +175,14 @@ static void hang_up(struct job *job, pthread_t thread)
     ckpt_close(c);
 }
 
+/* Whose process dies before this has had nothing done, and gets another. */
+static void say_begun(struct job *job)
+{
+    struct wire m = {.type = WIRE_READY};
+
+    wire_send(job->fd, &m);
+}
+
 static int descriptor(const char *word)
 {
     char *end;
@@ -214,6 +222,7 @@ int main(int argc, char **argv)
     if (!job.json || !log ||
         pthread_create(&thread, NULL, listen_to_parent, &job))
         return 2;
+    say_begun(&job);
     rc = open_and_run(&job, log);
     report(&job, rc);
     hang_up(&job, thread);

@@ -14,7 +14,7 @@ CHILD = '33333333-3333-3333-3333-333333333333'
 BORN = 'result=web-fork-1|%s|7|5\n' % CHILD
 
 
-def out(p, status=0, timeout=30):
+def out(p, status=0, timeout=LIMIT):
     so, se = p.communicate(timeout=timeout)
     assert p.returncode == status, (p.args, p.returncode, so, se)
     return so.strip() or se.strip()
@@ -51,8 +51,8 @@ with World(ALLOW + RATE + '[domain quiet]\nguest_requests = none\n', BORN + SCRI
     old = w.xs.guest(6)
     old.wait('control/feature-ckpt', lambda v: v)
     waits = w.ckpt_guest(6, 'wait')
-    w.until(lambda: 'waits' and open('/proc/%d/wchan' % waits.pid).read() and
-            open('/proc/%d/stat' % waits.pid).read().split()[2] == 'S')
+    # it watches when it has read who it is, not before
+    w.until(lambda: w.xs('watches', 6) == '1', what='its watch')
     dom0 = w.xs.dom0()
     home = '/local/domain/6/' + D
     dom0.write(home + 'origin', 'fork 3')
@@ -132,7 +132,7 @@ with World(ALLOW + RATE + '[domain quiet]\nguest_requests = none\n', BORN + SCRI
     if not B.endswith('-san'):      # a sanitizer has its own idea of memory
         assert rss() - rss_before < 1024
     assert len(w.read('log')) - log_before < 200000
-    g.wait(D + 'state', lambda v: 'f9999' in v, 70)
+    g.wait(D + 'state', lambda v: 'f9999' in v, 64 + LIMIT)
 
     # the rate holds across restarts of everything
     w.set_conf(ALLOW + 'guest_rate = 1/hour\nguest_burst = 2\n')
@@ -164,7 +164,7 @@ with World(ALLOW + RATE + '[domain quiet]\nguest_requests = none\n', BORN + SCRI
     w.daemon.wait()
     w.set_script(BORN + SCRIPT)
     w.start()
-    p.wait(30)
+    p.wait(LIMIT)
     # the spare process of before may have had the slow script: one or the other
     assert 'failed interrupted' in p.stderr.read(), 'not said'
     w.until(lambda: 'take is cancelled' in w.read('calls'))

@@ -32,6 +32,12 @@ with World('guest_requests = checkpoint\nguest_rate = 3600000/hour\nguest_burst 
                 out.append((int(p), stat.split('(', 1)[1].rsplit(')', 1)[0]))
         return out
 
+    def send(pid, sig):
+        try:
+            os.kill(pid, sig)
+        except ProcessLookupError:
+            pass                        # a job's process that had done all
+
     def connect():
         try:
             c = Client(w.path('sock'))
@@ -61,12 +67,12 @@ with World('guest_requests = checkpoint\nguest_rate = 3600000/hour\nguest_burst 
             if not pids:
                 victim = 'nobody'
             else:
-                os.kill(random.choice(pids), signal.SIGKILL)
+                send(random.choice(pids), signal.SIGKILL)
         kills[victim] = kills.get(victim, 0) + 1
         w.client = w.until(connect, what='the socket')
         w.role('ckptd-door')
         # the guest's request is answered, one way or another
-        g.wait(D + 'state', lambda v: v == 'idle r%d' % n, 30)
+        g.wait(D + 'state', lambda v: v == 'idle r%d' % n)
         # the caller asks again with its key until it is done; it is done once
         def done():
             try:
@@ -83,8 +89,46 @@ with World('guest_requests = checkpoint\nguest_rate = 3600000/hour\nguest_burst 
                             for j in w.call('job.list')['jobs']), what='an end of all jobs')
         assert w.read('calls').count('take is done: key-%s\n' % key) <= 1, key
     print('killed:', kills)
+    # a role dies, and before the daemon looks there is news for it
+    for _ in range(3):
+        before = w.read('calls').count('take is done')
+        w.call('checkpoint.take', domain='web')
+        front = w.role('ckptd-front')
+        w.daemon.send_signal(signal.SIGSTOP)
+        os.kill(front, signal.SIGKILL)
+        w.until(lambda: w.read('calls').count('take is done') > before, what='the end of the take')
+        w.daemon.send_signal(signal.SIGCONT)
+        w.client = w.until(connect, what='the socket')
+        w.until(lambda: all(j['state'] in ('done', 'failed', 'cancelled')
+                            for j in w.call('job.list')['jobs']), what='an end of all jobs')
+        assert w.daemon.poll() is None
     w.set_script(SCRIPT)
     w.call('checkpoint.take', domain='web', wait=True)
+    # a spare process that dies before it has read its task costs the caller
+    # nothing, whenever the daemon learns of it: after, with, before the task
+    def spare():
+        all_of_it = sorted((name, p) for p, name in descendants())
+        names = [name for name, _ in all_of_it]
+        return names == ['ckptd-door', 'ckptd-front', 'ckptd-job'] and all_of_it[2][1]
+    for when in ('after', 'with', 'before') * 3:
+        pid, before = w.until(spare), w.read('calls').count('take domain')
+        if when == 'after':
+            send(pid, signal.SIGSTOP)
+            job = w.call('checkpoint.take', domain='web')['job']['id']
+            w.until(lambda: w.call('job.show', job=job)['job']['state']
+                    in ('running', 'done'))
+            send(pid, signal.SIGKILL)
+        elif when == 'with':
+            w.daemon.send_signal(signal.SIGSTOP)
+            ask = w.client.ask('checkpoint.take', domain='web')
+            send(pid, signal.SIGKILL)
+            w.daemon.send_signal(signal.SIGCONT)
+            job = w.client.reply(ask)['job']['id']
+        else:
+            send(pid, signal.SIGKILL)
+            job = w.call('checkpoint.take', domain='web')['job']['id']
+        assert w.call('job.wait', job=job)['job']['state'] == 'done', when
+        assert w.read('calls').count('take domain') == before + 1, when
     # nothing is left but the roles and the spare process
     w.until(lambda: sorted(n for _, n in descendants()) ==
             ['ckptd-door', 'ckptd-front', 'ckptd-job'] or descendants() is None,

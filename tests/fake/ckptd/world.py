@@ -31,6 +31,9 @@ stored_bytes=4096
 pause_us=1500
 created_unix_us=1700000000000000
 '''
+# Of every wait for an event: a busy machine is slow, and a test that is right
+# never waits that long.
+LIMIT = 60
 UUID = '22222222-2222-2222-2222-222222222222'
 
 
@@ -47,7 +50,7 @@ class Failure(Exception):
 class Client:
     def __init__(self, path):
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(20)
+        self.sock.settimeout(LIMIT)
         self.sock.connect(path)
         self.data = b''
         self.id = 0
@@ -177,7 +180,7 @@ xenstore = {2}
         log.close()
         self.processes.append(self.daemon)
         notify.settimeout(0.2)
-        for _ in range(150):
+        for _ in range(LIMIT * 5):
             try:
                 if b'READY=1' in notify.recv(4096):
                     break
@@ -189,7 +192,7 @@ xenstore = {2}
         self.notify = notify
         self.client = Client(self.path('sock'))
 
-    def stop(self, sig=signal.SIGTERM, seconds=30):
+    def stop(self, sig=signal.SIGTERM, seconds=LIMIT):
         self.daemon.send_signal(sig)
         return self.daemon.wait(seconds)
 
@@ -219,7 +222,7 @@ xenstore = {2}
         self.processes.append(p)
         return p
 
-    def until(self, good, seconds=20, what=''):
+    def until(self, good, seconds=LIMIT, what=''):
         end = time.monotonic() + seconds
         while True:
             value = good()

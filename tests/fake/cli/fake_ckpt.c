@@ -14,6 +14,7 @@
  *   unique=1            a name that was taken before, by the log, is taken
  *   delay_ms=N          long calls take so long after each phase, unless they
  *                       are cancelled
+ *   held_by=FILE        the same for as long as FILE is there
  *   result=NAME|UUID|DOMID|DOWN_US       a domain rollback or fork makes
  *   verified=CHECKED|BAD|FIRST_GFN
  *   pruned=ID|FREED|PENDING
@@ -194,12 +195,15 @@ static void wait_for_cancel(ckpt *c, int nth)
 /* True: cancelled meanwhile. */
 static bool delay(ckpt *c)
 {
+    const char *held = script_get("held_by");
     int left;
 
+    while (held && access(held, F_OK) == 0 && !c->nr_cancels)
+        poll(NULL, 0, 10);
     for (left = (int)num(script_get("delay_ms")); left > 0 && !c->nr_cancels;
          left -= 10)
         poll(NULL, 0, left < 10 ? left : 10);
-    return left > 0;
+    return left > 0 || (held && c->nr_cancels);
 }
 
 static int cancelled(ckpt *c, const char *call)

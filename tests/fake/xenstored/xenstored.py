@@ -11,6 +11,7 @@ and permissions count.  DIR/control takes lines:
     create N NAME UUID [KEY VALUE]...   a home as libxl makes it; introduce
     destroy N                           the home and the domain go
     count                               how many requests dom0 has made
+    watches N                           how many watches domain N has now
     drop                                close all connections of dom0
 
 Nodes, permissions, watches, the special watches, directories and quotas of
@@ -255,6 +256,9 @@ class Server:
             self.store.fire('@releaseDomain')
         elif words[0] == 'count':
             return str(self.store.requests)
+        elif words[0] == 'watches':
+            return str(sum(len(c.watches) for c in self.store.conns
+                           if c.domid == int(words[1])))
         elif words[0] == 'drop':
             for conn in [c for c in self.store.conns if c.domid == 0]:
                 self.close(conn)

@@ -66,7 +66,7 @@ class Xs:
     def watch(self, path, token='t'):
         self.call(WATCH, path.encode() + b'\0' + token.encode() + b'\0')
 
-    def wait(self, path, good, seconds=10):
+    def wait(self, path, good, seconds=60):
         """Reads @path after each event until good(value); the value."""
         self.watch(path, 'wait')
         end = time.monotonic() + seconds
@@ -87,7 +87,7 @@ class Xs:
 
 
 class Control:
-    """The fake's own door: create, destroy, count, drop."""
+    """The fake's own door: create, destroy, count, watches, drop."""
 
     def __init__(self, folder):
         self.folder = folder
