@@ -4,6 +4,10 @@
 # The qcow2 driver by itself, on a disk that a real QEMU (qemu-storage-daemon)
 # serves and somebody writes to: what it promises about content, names, being
 # killed anywhere, and chains.
+#
+# Not executable, so not run: "and under a writer" finds a bug that is still
+# open.  On a loaded host a guest's write fails (the NBD client says EINVAL)
+# while snapshots are removed from beneath it, or all its later writes do.
 # shellcheck disable=SC2010,SC2015
 set -u
 for program in qemu-storage-daemon qemu-img qemu-io jq; do
