@@ -13,9 +13,9 @@
  * another by qemu-img, which QEMU's locks keep from touching one in use.
  * Dying in the middle leaves every file readable; to remove again goes on.
  *
- * A file that several QEMUs have open (S2, when forks of it run beside the
- * guest) can be written by none of them.  What is beneath it then stays, as a
- * part of it: the checkpoint is gone, its file is not.
+ * What is beneath a file that a running QEMU has open stays, as a part of it:
+ * the checkpoint is gone, its file is not.  (Several QEMUs that have one file
+ * open can none of them write it; for one alone see streams_alive().)
  */
 #include "disk_qcow2.h"
 
@@ -249,7 +249,17 @@ static int rebase(struct removal *r, const char *path)
                      NULL);
 }
 
-/* -EBUSY: several QEMUs read through @path, so none of them may write it. */
+/*
+ * QEMU 7.2 was seen to fail writes of the guest while it streams beneath it,
+ * on a busy host.  A guest's disk is not risked for the room of a snapshot:
+ * until that is understood, only tests have it do so.
+ */
+static bool streams_alive(void)
+{
+    return getenv("CKPT_QCOW2_STREAM") != NULL;
+}
+
+/* -EBUSY: who runs on @path may not write it, or is better not asked to. */
 static int detach(struct removal *r, const char *path)
 {
     struct found found;
@@ -257,10 +267,10 @@ static int detach(struct removal *r, const char *path)
 
     if (rc)
         return rc;
-    if (found.nr > 1)
+    if (found.nr > 1 || (found.nr && !streams_alive()))
         return fail(r->c, -EBUSY,
-                    "%s is above it, and %u domains have that open.", path,
-                    found.nr);
+                    "%s is above it, and %u running domains have that open.",
+                    path, found.nr);
     return found.nr ? stream_by(r, found.domid, path) : rebase(r, path);
 }
 

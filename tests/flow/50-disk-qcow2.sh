@@ -18,7 +18,7 @@ B=$(realpath "${B:-build}")
 tool=$B/tests/xen/disk_tool
 export CKPT_HELPER=$B/ckpt-helper
 dir=$(mktemp -d) && dir=$(realpath "$dir") || exit 99
-export CKPT_QMP_DIR=$dir/run
+export CKPT_QMP_DIR=$dir/run CKPT_QCOW2_STREAM=1
 mkdir "$dir/run"
 out=$dir/out
 web=$dir/web.qcow2
