@@ -112,8 +112,10 @@ check_stored() { # check_stored CHECKPOINT
 
 # --- the state of the host --------------------------------------------------
 
-# Everything a failed operation could leave behind.
+# Everything a failed operation could leave behind, but for what a dead writer
+# left in the store: that is found and freed by prune, as by the next take.
 host_state() {
+    xl checkpoint-prune -q >/dev/null 2>&1 || echo "prune: $?"
     lvs --noheadings -o vg_name,lv_name 2>/dev/null | sed 's/^ *//' | sort
     dmsetup info -c --noheadings -o name,suspended | sort
     xl list | awk 'NR > 1 { print $1 }' | sort
