@@ -66,6 +66,9 @@ enum {
  * Returns the pid, or -errno.  @group: a session of its own. */
 pid_t spawn_with(const char *path, char *const argv[], const int *fds,
                  unsigned nr_fds, bool group);
+/* What roles that face outside begin with: their name, no SIGPIPE, the parent
+ * without waiting, and the time zone, whose file is out of reach soon. */
+void role_begin(const char *name);
 /* What a role gives away before it reads its first byte from outside. */
 int role_confine(const char *user, const char *dir);
 

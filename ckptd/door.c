@@ -13,12 +13,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "daemon.h"
@@ -286,12 +283,8 @@ int door_main(struct conf *conf)
     struct wire m = {.type = WIRE_READY};
     int rc;
 
-    prctl(PR_SET_NAME, "ckptd-door");
-    log_who("ckptd-door");
-    signal(SIGPIPE, SIG_IGN);
+    role_begin("ckptd-door");
     d->parent_fd = ROLE_FD_PARENT;
-    fcntl(d->parent_fd, F_SETFL, O_NONBLOCK);
-    tzset(); /* reads a file, which is out of reach soon */
     rc = xen_store_open(&d->store);
     if (rc) {
         log_msg(LOG_ERR,

@@ -4,11 +4,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "daemon.h"
@@ -188,13 +185,9 @@ int front_main(struct conf *conf)
     struct wire m = {.type = WIRE_READY};
     int rc;
 
-    prctl(PR_SET_NAME, "ckptd-front");
-    log_who("ckptd-front");
-    signal(SIGPIPE, SIG_IGN);
+    role_begin("ckptd-front");
     f->parent_fd = ROLE_FD_PARENT;
-    fcntl(f->parent_fd, F_SETFL, O_NONBLOCK);
     fcntl(ROLE_FD_LISTEN, F_SETFL, O_NONBLOCK);
-    tzset(); /* reads a file, which is out of reach soon */
     rc = role_confine(conf->user, conf->run_dir);
     if (rc) {
         log_msg(LOG_ERR, "cannot give privileges away: %s", strerror(-rc));

@@ -14,6 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "daemon.h"
@@ -66,6 +67,15 @@ pid_t spawn_with(const char *path, char *const argv[], const int *fds,
 }
 
 /* --- giving privileges away ------------------------------------------------ */
+
+void role_begin(const char *name)
+{
+    prctl(PR_SET_NAME, name);
+    log_who(name);
+    signal(SIGPIPE, SIG_IGN);
+    fcntl(ROLE_FD_PARENT, F_SETFL, O_NONBLOCK);
+    tzset();
+}
 
 int role_confine(const char *user, const char *dir)
 {

@@ -275,6 +275,28 @@ static int no_such(struct refs *r, store_ref ref)
 
 /* --- counting ------------------------------------------------------------ */
 
+/* Does @node or @page to all that the node @ref refers to. */
+static int beneath(struct refs *r, store_ref ref, unsigned level,
+                   int (*node)(struct refs *r, store_ref ref, unsigned level),
+                   int (*page)(struct refs *r, store_ref ref))
+{
+    const struct store_node *found;
+    struct store_node copy; /* what was found goes when others are read */
+    int rc;
+
+    rc = packs_node(&r->packs, ref, level, &found);
+    if (rc)
+        return rc;
+    copy = *found;
+    for (unsigned i = 0; !rc && i < NODE_REFS; i++) {
+        if (level > 1)
+            rc = copy.ref[i] ? node(r, copy.ref[i], level - 1) : 0;
+        else if (ref_is_stored(copy.ref[i]))
+            rc = page(r, copy.ref[i]);
+    }
+    return rc;
+}
+
 static int count_page(struct refs *r, store_ref ref)
 {
     struct ref_map *m = NULL;
@@ -291,8 +313,6 @@ static int count_page(struct refs *r, store_ref ref)
 
 static int count_node(struct refs *r, store_ref ref, unsigned level)
 {
-    const struct store_node *found;
-    struct store_node node;
     struct ref_map *m = NULL;
     int rc;
 
@@ -304,17 +324,7 @@ static int count_node(struct refs *r, store_ref ref, unsigned level)
     if (m->node[ref_place(ref)]++)
         return 0;
     m->head->nr_live++;
-    rc = packs_node(&r->packs, ref, level, &found);
-    if (rc)
-        return rc;
-    node = *found;
-    for (unsigned i = 0; !rc && i < NODE_REFS; i++) {
-        if (level > 1)
-            rc = node.ref[i] ? count_node(r, node.ref[i], level - 1) : 0;
-        else if (ref_is_stored(node.ref[i]))
-            rc = count_page(r, node.ref[i]);
-    }
-    return rc;
+    return beneath(r, ref, level, count_node, count_page);
 }
 
 static int add_freed(struct refs *r, uint32_t number, uint64_t block)
@@ -364,8 +374,6 @@ static bool block_is_dead(const struct ref_map *m, uint64_t place)
 
 static int uncount_node(struct refs *r, store_ref ref, unsigned level)
 {
-    const struct store_node *found;
-    struct store_node node;
     struct ref_map *m = NULL;
     int rc;
 
@@ -380,18 +388,7 @@ static int uncount_node(struct refs *r, store_ref ref, unsigned level)
     if (block_is_dead(m, ref_place(ref)))
         rc = add_freed(r, ref_pack(ref),
                        m->nodes_block + ref_place(ref) / BLOCK_NODES);
-    if (!rc)
-        rc = packs_node(&r->packs, ref, level, &found);
-    if (rc)
-        return rc;
-    node = *found;
-    for (unsigned i = 0; !rc && i < NODE_REFS; i++) {
-        if (level > 1)
-            rc = node.ref[i] ? uncount_node(r, node.ref[i], level - 1) : 0;
-        else if (ref_is_stored(node.ref[i]))
-            rc = uncount_page(r, node.ref[i]);
-    }
-    return rc;
+    return rc ? rc : beneath(r, ref, level, uncount_node, uncount_page);
 }
 
 /* --- packs --------------------------------------------------------------- */

@@ -93,6 +93,27 @@ struct ckpt *scratch_open(const char *dir)
     return c;
 }
 
+int scratch_setup(void **state)
+{
+    struct scratch_world *w = calloc(1, sizeof(*w));
+
+    insist(w != NULL, "calloc");
+    w->dir = scratch_dir();
+    w->c = scratch_open(w->dir);
+    *state = w;
+    return 0;
+}
+
+int scratch_teardown(void **state)
+{
+    struct scratch_world *w = *state;
+
+    ckpt_close(w->c);
+    scratch_remove(w->dir);
+    free(w);
+    return 0;
+}
+
 void scratch_page(void *page, uint64_t seed)
 {
     uint64_t w = seed;
@@ -125,6 +146,49 @@ void scratch_image(struct ckpt *c, const char *id, unsigned nr)
     for (unsigned i = 0; i < nr; i++)
         insist(!scratch_put(img, i, i + 1), c->error);
     insist(!image_commit(img, "{}"), c->error);
+}
+
+void scratch_image_sparse(struct ckpt *c, const char *id, unsigned nr)
+{
+    struct image *img;
+
+    insist(!image_create(c->store, id, &img), c->error);
+    for (unsigned i = 0; i < nr; i++)
+        insist(!scratch_put(img, 2 * i, i + 1), c->error);
+    insist(!image_put_blob(img, "state", "machine state", 13), c->error);
+    insist(!image_commit(img, "{}"), c->error);
+}
+
+void scratch_read_all(struct ckpt *c, const char *id, unsigned batches)
+{
+    static struct page_batch b;
+    char page[PAGE_SIZE_BYTES];
+    uint64_t cursor = 0, before;
+    struct image_home home;
+    struct image *img;
+    const char *name;
+    void *data;
+    size_t len;
+    int rc;
+
+    if (image_open(c->store, id, &img))
+        return;
+    do {
+        before = cursor;
+        rc = image_next(img, &cursor, &b);
+        if (b.nr && cursor <= before)
+            abort();
+        for (unsigned i = 0; !rc && i < b.nr; i++)
+            image_get(img, b.gfn[i], page, NULL);
+    } while ((!rc || rc == -EUCLEAN) && b.nr && --batches);
+    image_get(img, 0, page, NULL);
+    image_get(img, image_nr_gfns(img) / 2, page, NULL);
+    image_home(img, 0, &home);
+    for (unsigned i = 0; (name = image_blob_name(img, i)); i++) {
+        if (!image_blob(img, name, &data, &len))
+            free(data);
+    }
+    image_close(img);
 }
 
 void scratch_drop(struct ckpt *c, const char *id)

@@ -25,6 +25,14 @@ const char *scratch_path(const char *dir, const char *rest);
 /* A handle on the store in DIR/store. */
 struct ckpt *scratch_open(const char *dir);
 
+/* What most tests of a store begin with: cmocka's setup and teardown. */
+struct scratch_world {
+    char *dir;
+    struct ckpt *c;
+};
+int scratch_setup(void **state);
+int scratch_teardown(void **state);
+
 /* 4096 bytes told by @seed; 0 is the zero page. */
 void scratch_page(void *page, uint64_t seed);
 /* Puts one ordinary page. */
@@ -32,6 +40,11 @@ int scratch_put(struct image *img, uint64_t gfn, uint64_t seed);
 /* A committed image of @nr pages, frame n with seed n + 1, and its manifest
  * "{}". */
 void scratch_image(struct ckpt *c, const char *id, unsigned nr);
+/* The same on every other frame (2n has seed n + 1), with a blob "state". */
+void scratch_image_sparse(struct ckpt *c, const char *id, unsigned nr);
+/* Reads all there is of an image, by every way, at most @batches of it; dies
+ * when it would go on for ever.  Damage is fine. */
+void scratch_read_all(struct ckpt *c, const char *id, unsigned batches);
 
 /* All that a manifest must have; strings are owned by *info_out. */
 void scratch_info(struct ckpt_info *info_out, const char *id, const char *name,

@@ -22,6 +22,8 @@
 #define NUMBER 2u
 #define BLOCKS_MAX 64u
 
+#define BATCHES 64u /* a few nodes can be shared by 2^36 frames */
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len_bytes);
 
 static struct ckpt *c;
@@ -87,39 +89,6 @@ static void make_right(uint8_t how, uint64_t nr_blocks)
     pack_head_seal(h);
 }
 
-static void read_all(void)
-{
-    static struct page_batch b;
-    char page[PAGE_SIZE_BYTES];
-    unsigned left = 64; /* a few nodes can be shared by 2^36 frames */
-    uint64_t cursor = 0, before;
-    struct image_home home;
-    struct image *img;
-    const char *name;
-    void *data;
-    size_t len;
-    int rc;
-
-    if (image_open(c->store, ID, &img))
-        return;
-    do {
-        before = cursor;
-        rc = image_next(img, &cursor, &b);
-        if (b.nr && cursor <= before)
-            abort(); /* it would go on for ever */
-        for (unsigned i = 0; !rc && i < b.nr; i++)
-            image_get(img, b.gfn[i], page, NULL);
-    } while ((!rc || rc == -EUCLEAN) && b.nr && --left);
-    image_get(img, 0, page, NULL);
-    image_get(img, image_nr_gfns(img) / 2, page, NULL);
-    image_home(img, 0, &home);
-    for (unsigned i = 0; (name = image_blob_name(img, i)); i++) {
-        if (!image_blob(img, name, &data, &len))
-            free(data);
-    }
-    image_close(img);
-}
-
 static void build_upon(void)
 {
     struct image *img;
@@ -153,7 +122,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len_bytes)
     if (fd < 0 || write(fd, &file, len_bytes) != (ssize_t)len_bytes)
         exit(99);
     close(fd);
-    read_all();
+    scratch_read_all(c, ID, BATCHES);
     build_upon();
     store_drop(c->store, ID, NULL);
     /* Whatever it said, what is good stays good. */

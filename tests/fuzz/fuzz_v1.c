@@ -7,6 +7,7 @@
  * The rest of the input: entries and heads as they lie in the file.
  */
 #include <fcntl.h>
+#include <limits.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,8 @@
 
 #define ID "00000000000000a1"
 #define FILE_MAX_BYTES (64u * 4096)
+
+#define BATCHES UINT_MAX
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len_bytes);
 
@@ -87,36 +90,6 @@ static void make_right(uint8_t how, size_t len_bytes)
     }
 }
 
-static void read_all(void)
-{
-    static struct page_batch b;
-    char page[PAGE_SIZE_BYTES];
-    uint64_t cursor = 0, before;
-    struct image *img;
-    const char *name;
-    void *data;
-    size_t len;
-    int rc;
-
-    if (image_open(c->store, ID, &img))
-        return;
-    do {
-        before = cursor;
-        rc = image_next(img, &cursor, &b);
-        if (b.nr && cursor <= before)
-            abort(); /* it would go on for ever */
-        for (unsigned i = 0; !rc && i < b.nr; i++)
-            image_get(img, b.gfn[i], page, NULL);
-    } while ((!rc || rc == -EUCLEAN) && b.nr);
-    image_get(img, 0, page, NULL);
-    image_get(img, image_nr_gfns(img) / 2, page, NULL);
-    for (unsigned i = 0; (name = image_blob_name(img, i)); i++) {
-        if (!image_blob(img, name, &data, &len))
-            free(data);
-    }
-    image_close(img);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len_bytes)
 {
     if (index_fd < 0)
@@ -129,6 +102,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len_bytes)
     if (ftruncate(index_fd, (off_t)len_bytes) ||
         pwrite(index_fd, &file, len_bytes, 0) != (ssize_t)len_bytes)
         exit(99);
-    read_all();
+    scratch_read_all(c, ID, BATCHES);
     return 0;
 }

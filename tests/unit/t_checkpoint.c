@@ -15,13 +15,8 @@
 #define UUID_1 "11111111-1111-1111-1111-111111111111"
 #define UUID_2 "22222222-2222-2222-2222-222222222222"
 
-struct world {
-    char *dir;
-    struct ckpt *c;
-};
-
 /* One in the store; parent "" for a root; at the time @t. */
-static void add(struct world *w, const char *id, const char *parent,
+static void add(struct scratch_world *w, const char *id, const char *parent,
                 const char *name, const char *uuid, int t)
 {
     struct ckpt_info info;
@@ -46,32 +41,20 @@ static void add(struct world *w, const char *id, const char *parent,
 
 static int setup(void **state)
 {
-    struct world *w = calloc(1, sizeof(*w));
+    struct scratch_world *w;
 
-    assert_non_null(w);
-    w->dir = scratch_dir();
-    w->c = scratch_open(w->dir);
+    scratch_setup(state);
+    w = *state;
     add(w, A1, "", "base", UUID_1, 10);
     add(w, A2, A1, "work", UUID_1, 20);
     add(w, A3, A2, "last", UUID_1, 40);
     add(w, B1, A1, "base", UUID_2, 15);
     add(w, B2, A2, "fork", UUID_2, 50);
     assert_int_equal(checkpoint_set_head(w->c, UUID_1, A2), 0);
-    *state = w;
     return 0;
 }
 
-static int teardown(void **state)
-{
-    struct world *w = *state;
-
-    ckpt_close(w->c);
-    scratch_remove(w->dir);
-    free(w);
-    return 0;
-}
-
-static void assert_finds(struct world *w, const char *uuid, const char *word,
+static void assert_finds(struct scratch_world *w, const char *uuid, const char *word,
                          const char *id)
 {
     struct ckpt_info info;
@@ -81,7 +64,7 @@ static void assert_finds(struct world *w, const char *uuid, const char *word,
     ckpt_info_fini(&info);
 }
 
-static void assert_finds_none(struct world *w, const char *uuid,
+static void assert_finds_none(struct scratch_world *w, const char *uuid,
                               const char *word, int rc, const char *words)
 {
     struct ckpt_info info;
@@ -91,7 +74,7 @@ static void assert_finds_none(struct world *w, const char *uuid,
     assert_non_null(strstr(ckpt_error(w->c), words));
 }
 
-static void assert_parent(struct world *w, const char *id, const char *parent)
+static void assert_parent(struct scratch_world *w, const char *id, const char *parent)
 {
     struct ckpt_info info;
 
@@ -100,7 +83,7 @@ static void assert_parent(struct world *w, const char *id, const char *parent)
     ckpt_info_fini(&info);
 }
 
-static void assert_head(struct world *w, const char *uuid, const char *id)
+static void assert_head(struct scratch_world *w, const char *uuid, const char *id)
 {
     char head[CKPT_ID_LEN + 1];
 
@@ -148,7 +131,7 @@ static void fill_all(struct ckpt_info *info)
 
 static void a_manifest_holds_all_that_is_known(void **state)
 {
-    struct world *w = *state;
+    struct scratch_world *w = *state;
     struct ckpt_info a, b;
     char *text, *again;
 
@@ -176,7 +159,7 @@ static void a_manifest_holds_all_that_is_known(void **state)
 
 static void what_cannot_be_read_is_not_written(void **state)
 {
-    struct world *w = *state;
+    struct scratch_world *w = *state;
     struct ckpt_info a;
     char *text = NULL;
 
@@ -193,7 +176,7 @@ static void what_cannot_be_read_is_not_written(void **state)
 }
 
 /* Puts @to where @from stands in a good manifest. */
-static int read_changed(struct world *w, const char *from, const char *to)
+static int read_changed(struct scratch_world *w, const char *from, const char *to)
 {
     struct ckpt_info a, b;
     char *text, *changed, *at;
@@ -240,7 +223,7 @@ static void a_manifest_is_read_strictly(void **state)
         { "\"disks\"",        "\"discs\"",             "disks"        },
     };
     /* clang-format on */
-    struct world *w = *state;
+    struct scratch_world *w = *state;
 
     for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         assert_int_equal(read_changed(w, bad[i].from, bad[i].to), -EUCLEAN);
@@ -251,7 +234,7 @@ static void a_manifest_is_read_strictly(void **state)
 
 static void what_is_new_and_not_mandatory_is_ignored(void **state)
 {
-    struct world *w = *state;
+    struct scratch_world *w = *state;
 
     assert_int_equal(
         read_changed(w, "\"version\": 1", "\"colour\": [{}], \"version\": 1"),
@@ -260,7 +243,7 @@ static void what_is_new_and_not_mandatory_is_ignored(void **state)
 
 static void ids_differ(void **state)
 {
-    struct world *w = *state;
+    struct scratch_world *w = *state;
     char a[CKPT_ID_LEN + 1], b[CKPT_ID_LEN + 1];
 
     assert_int_equal(checkpoint_new_id(w->c, a), 0);
@@ -273,7 +256,7 @@ static void ids_differ(void **state)
 
 static void a_checkpoint_is_found_by_all_its_names(void **state)
 {
-    struct world *w = *state;
+    struct scratch_world *w = *state;
 
     assert_finds(w, NULL, A1, A1);
     assert_finds(w, NULL, "a3a3", A3);
@@ -290,7 +273,7 @@ static void a_checkpoint_is_found_by_all_its_names(void **state)
 
 static void what_is_not_there_is_said_to_be(void **state)
 {
-    struct world *w = *state;
+    struct scratch_world *w = *state;
 
     assert_finds_none(w, NULL, "nothing", -ENOENT, "\"nothing\"");
     assert_finds_none(w, NULL, "a3a", -ENOENT, "a3a"); /* too short */
@@ -306,7 +289,7 @@ static void what_is_not_there_is_said_to_be(void **state)
 
 static void what_may_be_several_lists_them(void **state)
 {
-    struct world *w = *state;
+    struct scratch_world *w = *state;
 
     assert_finds_none(w, NULL, "base", -EINVAL, A1 " (web/base)");
     assert_non_null(strstr(ckpt_error(w->c), B1 " (db/base)"));
@@ -318,7 +301,7 @@ static void what_may_be_several_lists_them(void **state)
 
 static void an_id_wins_over_a_name(void **state)
 {
-    struct world *w = *state;
+    struct scratch_world *w = *state;
 
     add(w, "ffff000000000001", "", A1, UUID_2, 60); /* named like an id */
     add(w, "ffff000000000002", "", "b1b1", UUID_1, 61);
@@ -329,7 +312,7 @@ static void an_id_wins_over_a_name(void **state)
 
 static void without_a_word_it_is_the_latest(void **state)
 {
-    struct world *w = *state;
+    struct scratch_world *w = *state;
 
     assert_finds(w, UUID_1, NULL, A3);
     assert_finds(w, UUID_2, NULL, B2);
@@ -339,7 +322,7 @@ static void without_a_word_it_is_the_latest(void **state)
 
 static void a_damaged_manifest_hides_only_its_own(void **state)
 {
-    struct world *w = *state;
+    struct scratch_world *w = *state;
     struct ckpt_info *list;
     struct pack_head h;
     size_t nr;
@@ -356,7 +339,7 @@ static void a_damaged_manifest_hides_only_its_own(void **state)
 
 static void a_manifest_in_the_wrong_place_is_noticed(void **state)
 {
-    struct world *w = *state;
+    struct scratch_world *w = *state;
     char *text;
 
     assert_int_equal(store_manifest(w->c->store, A1, &text), 0);
@@ -379,7 +362,7 @@ static void names_are_held_to_the_rules(void **state)
         "a\n",
         "12345678901234567890123456789012345678901234567890123456789012345",
     };
-    struct world *w = *state;
+    struct scratch_world *w = *state;
 
     for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         assert_int_equal(checkpoint_name_check(w->c, UUID_1, bad[i]), -EINVAL);
@@ -395,7 +378,7 @@ static void names_are_held_to_the_rules(void **state)
 static void a_list_is_in_order_of_time_with_heads_marked(void **state)
 {
     static const char *const order[] = {A1, B1, A2, A3, B2};
-    struct world *w = *state;
+    struct scratch_world *w = *state;
     struct ckpt_info *list;
     size_t nr;
 
@@ -410,7 +393,7 @@ static void a_list_is_in_order_of_time_with_heads_marked(void **state)
 
 static void children_of_the_removed_go_to_its_parent(void **state)
 {
-    struct world *w = *state;
+    struct scratch_world *w = *state;
     struct ckpt_info info;
 
     assert_int_equal(checkpoint_set_head(w->c, UUID_2, A2), 0);
@@ -434,7 +417,7 @@ static void children_of_the_removed_go_to_its_parent(void **state)
 
 static void a_busy_domains_head_is_left_and_read_as_none(void **state)
 {
-    struct world *w = *state;
+    struct scratch_world *w = *state;
     struct ckpt *other = scratch_open(w->dir);
     struct store_lock *l;
     struct ckpt_info info;
@@ -452,7 +435,7 @@ static void a_busy_domains_head_is_left_and_read_as_none(void **state)
 
 static void without_its_parent_a_checkpoint_is_a_root(void **state)
 {
-    struct world *w = *state;
+    struct scratch_world *w = *state;
     struct ckpt_info *list;
     size_t nr;
 
@@ -467,7 +450,7 @@ static void without_its_parent_a_checkpoint_is_a_root(void **state)
 
 static void a_head_can_be_taken_away(void **state)
 {
-    struct world *w = *state;
+    struct scratch_world *w = *state;
 
     assert_head(w, UUID_1, A2);
     assert_head(w, UUID_2, "");
@@ -475,7 +458,7 @@ static void a_head_can_be_taken_away(void **state)
     assert_head(w, UUID_1, "");
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, scratch_teardown)
 
 int main(void)
 {

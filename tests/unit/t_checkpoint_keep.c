@@ -23,12 +23,7 @@ int remove_inner(struct ckpt *c, const struct ckpt_info *info)
 #define A "00000000000000aa"
 #define B "00000000000000bb"
 
-struct world {
-    char *dir;
-    struct ckpt *c;
-};
-
-static void add(struct world *w, const char *id, const char *name,
+static void add(struct scratch_world *w, const char *id, const char *name,
                 const char *uuid, int64_t age_s)
 {
     struct ckpt_info info;
@@ -42,28 +37,16 @@ static void add(struct world *w, const char *id, const char *name,
 
 static int setup(void **state)
 {
-    struct world *w = calloc(1, sizeof(*w));
+    struct scratch_world *w;
 
-    assert_non_null(w);
-    w->dir = scratch_dir();
-    w->c = scratch_open(w->dir);
+    scratch_setup(state);
+    w = *state;
     add(w, A, "one", UUID, 1000);
     add(w, B, "two", UUID, 500);
-    *state = w;
     return 0;
 }
 
-static int teardown(void **state)
-{
-    struct world *w = *state;
-
-    ckpt_close(w->c);
-    scratch_remove(w->dir);
-    free(w);
-    return 0;
-}
-
-static void assert_tags(struct world *w, const char *id, const char *tags)
+static void assert_tags(struct scratch_world *w, const char *id, const char *tags)
 {
     struct ckpt_info info;
 
@@ -74,7 +57,7 @@ static void assert_tags(struct world *w, const char *id, const char *tags)
 
 static void tags_are_words_in_order(void **state)
 {
-    struct world *w = *state;
+    struct scratch_world *w = *state;
 
     assert_tags(w, A, "");
     assert_int_equal(ckpt_tag(w->c, A, "gold", true), 0);
@@ -95,7 +78,7 @@ static void a_tag_is_one_word(void **state)
     static const char *const bad[] = {
         "", "a b", "a\n", "\"", "a-tag-of-thirty-three-characters-",
         "\xc3\xa4"};
-    struct world *w = *state;
+    struct scratch_world *w = *state;
 
     for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         assert_int_equal(ckpt_tag(w->c, A, bad[i], true), -EINVAL);
@@ -104,7 +87,7 @@ static void a_tag_is_one_word(void **state)
 
 static void what_is_kept_is_not_deleted(void **state)
 {
-    struct world *w = *state;
+    struct scratch_world *w = *state;
     struct ckpt_info info;
 
     assert_int_equal(ckpt_keep(w->c, A, true), 0);
@@ -125,7 +108,7 @@ static void a_quota_counts_what_is_there(void **state)
 {
     const struct ckpt_quota two = {.count = 2}, three = {.count = 3},
                             bytes = {.bytes = 25u << 20}, none = {0};
-    struct world *w = *state;
+    struct scratch_world *w = *state;
     struct ckpt_quota q;
 
     assert_int_equal(checkpoint_quota(w->c, UUID, 1), 0);
@@ -148,7 +131,7 @@ static void a_quota_counts_what_is_there(void **state)
 
 /* --- retention ----------------------------------------------------------- */
 
-static void assert_goes(struct world *w, const char *domain, unsigned last,
+static void assert_goes(struct scratch_world *w, const char *domain, unsigned last,
                         uint64_t within_s, const char *ids)
 {
     const struct ckpt_prune_opts opts = {.domain = domain,
@@ -167,7 +150,7 @@ static void assert_goes(struct world *w, const char *domain, unsigned last,
 
 static void retention_is_by_count_and_age(void **state)
 {
-    struct world *w = *state;
+    struct scratch_world *w = *state;
 
     add(w, "00000000000000cc", "three", UUID, 100);
     add(w, "00000000000000dd", "three", OTHER, 2000);
@@ -184,7 +167,7 @@ static void retention_is_by_count_and_age(void **state)
 
 static void heads_and_marks_protect(void **state)
 {
-    struct world *w = *state;
+    struct scratch_world *w = *state;
 
     add(w, "00000000000000cc", "three", UUID, 100);
     assert_int_equal(checkpoint_set_head(w->c, UUID, A), 0);
@@ -198,7 +181,7 @@ static void heads_and_marks_protect(void **state)
 static void what_may_go_goes(void **state)
 {
     const struct ckpt_prune_opts opts = {.keep_last = 1};
-    struct world *w = *state;
+    struct scratch_world *w = *state;
     struct ckpt_prune_result result;
     struct ckpt_info info;
 
@@ -215,7 +198,7 @@ static void what_may_go_goes(void **state)
 
 static void a_store_to_read_is_not_written(void **state)
 {
-    struct world *w = *state;
+    struct scratch_world *w = *state;
     struct ckpt_prune_result result;
     struct ckpt_prune_opts opts = {.domain = NULL};
     struct ckpt_info *list;
@@ -244,7 +227,7 @@ static void a_store_to_read_is_not_written(void **state)
     ckpt_close(c);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, scratch_teardown)
 
 int main(void)
 {

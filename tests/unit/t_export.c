@@ -31,11 +31,6 @@
     "\"disks\":[{\"pdev_path\":\"/dev/vg/a\",\"vdev\":\"xvda\"},"              \
     "{\"vdev\":\"hdc\"}]}"
 
-struct world {
-    char *dir;
-    struct ckpt *c;
-};
-
 /* As Xen begins and ends a stream of an HVM guest, in short. */
 static void make_machine(struct ckpt *c, struct machine *m)
 {
@@ -74,7 +69,7 @@ static void make_note(uint8_t *page)
 
 static int setup(void **state)
 {
-    struct world *w = calloc(1, sizeof(*w));
+    struct scratch_world *w;
     static struct page_batch b;
     static uint8_t page[PAGE_SIZE_BYTES];
     struct ckpt_info info;
@@ -82,9 +77,8 @@ static int setup(void **state)
     struct image *img;
     char *json;
 
-    assert_non_null(w);
-    w->dir = scratch_dir();
-    w->c = scratch_open(w->dir);
+    scratch_setup(state);
+    w = *state;
     scratch_info(&info, ID, "one", "web", UUID);
     info.has_memory = true;
     assert_int_equal(image_create(w->c->store, ID, &img), 0);
@@ -102,21 +96,10 @@ static int setup(void **state)
     assert_int_equal(image_commit(img, json), 0);
     free(json);
     ckpt_info_fini(&info);
-    *state = w;
     return 0;
 }
 
-static int teardown(void **state)
-{
-    struct world *w = *state;
-
-    ckpt_close(w->c);
-    scratch_remove(w->dir);
-    free(w);
-    return 0;
-}
-
-static int export_to_memory(struct world *w, enum ckpt_format format)
+static int export_to_memory(struct scratch_world *w, enum ckpt_format format)
 {
     int fd = memfd_create("export", MFD_CLOEXEC);
 
@@ -159,7 +142,7 @@ static void assert_same(struct ckpt *c, const char *id)
 
 static void what_goes_out_comes_back(void **state)
 {
-    struct world *w = *state;
+    struct scratch_world *w = *state;
     int fd = export_to_memory(w, CKPT_FORMAT_XL);
     struct ckpt_info info;
 
@@ -181,7 +164,7 @@ static void what_goes_out_comes_back(void **state)
 /* Cut anywhere, it is refused, and nothing is left. */
 static void a_file_cut_short_is_no_checkpoint(void **state)
 {
-    struct world *w = *state;
+    struct scratch_world *w = *state;
     int fd = export_to_memory(w, CKPT_FORMAT_XL);
     struct stat sb;
 
@@ -199,7 +182,7 @@ static void a_file_cut_short_is_no_checkpoint(void **state)
 
 static void a_core_has_every_page_at_its_address(void **state)
 {
-    struct world *w = *state;
+    struct scratch_world *w = *state;
     int fd = export_to_memory(w, CKPT_FORMAT_VMCORE);
     Elf64_Ehdr e;
     Elf64_Phdr p[3];
@@ -230,7 +213,7 @@ static void a_core_has_every_page_at_its_address(void **state)
     close(fd);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, scratch_teardown)
 
 int main(void)
 {

@@ -16,21 +16,15 @@
 #define ID_DISKS "00000000000000bb"
 #define NR 500u
 
-struct world {
-    char *dir;
-    ckpt *c;
-};
-
 static int setup(void **state)
 {
-    struct world *w = calloc(1, sizeof(*w));
+    struct scratch_world *w;
     struct ckpt_info info;
     struct image *img;
     char *text;
 
-    assert_non_null(w);
-    w->dir = scratch_dir();
-    w->c = scratch_open(w->dir);
+    scratch_setup(state);
+    w = *state;
     scratch_info(&info, ID, "whole", "web", UUID_1);
     info.has_memory = true;
     assert_int_equal(checkpoint_to_json(w->c, &info, &text), 0);
@@ -45,23 +39,12 @@ static int setup(void **state)
                  "22222222-2222-2222-2222-222222222222");
     scratch_commit(w->c, &info);
     ckpt_info_fini(&info);
-    *state = w;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct world *w = *state;
-
-    ckpt_close(w->c);
-    scratch_remove(w->dir);
-    free(w);
     return 0;
 }
 
 static void a_list_can_be_of_one_domain(void **state)
 {
-    struct world *w = *state;
+    struct scratch_world *w = *state;
     struct ckpt_info *list;
     size_t nr;
 
@@ -83,7 +66,7 @@ static void a_list_can_be_of_one_domain(void **state)
 
 static void memory_is_read_frame_by_frame(void **state)
 {
-    struct world *w = *state;
+    struct scratch_world *w = *state;
     char page[CKPT_PAGE_SIZE], want[CKPT_PAGE_SIZE];
     ckpt_memory *m;
 
@@ -102,7 +85,7 @@ static void memory_is_read_frame_by_frame(void **state)
 
 static void disks_alone_have_no_memory(void **state)
 {
-    struct world *w = *state;
+    struct scratch_world *w = *state;
     ckpt_memory *m;
 
     assert_int_equal(ckpt_memory_open(w->c, "disks", &m), -EINVAL);
@@ -113,7 +96,7 @@ static void disks_alone_have_no_memory(void **state)
 static void a_sound_checkpoint_verifies(void **state)
 {
     struct ckpt_verify_result result;
-    struct world *w = *state;
+    struct scratch_world *w = *state;
 
     assert_int_equal(ckpt_verify(w->c, "whole", &result), 0);
     assert_int_equal(result.pages_checked, NR);
@@ -126,7 +109,7 @@ static void a_sound_checkpoint_verifies(void **state)
 static void damage_is_counted_and_the_first_is_named(void **state)
 {
     struct ckpt_verify_result result;
-    struct world *w = *state;
+    struct scratch_world *w = *state;
     const char *pages = scratch_pack(w->dir, ID);
 
     /* Frame n is page n: frame 0 is zero and takes none. */
@@ -144,7 +127,7 @@ static void damage_is_counted_and_the_first_is_named(void **state)
 static void a_damaged_blob_fails_the_verify(void **state)
 {
     struct ckpt_verify_result result;
-    struct world *w = *state;
+    struct scratch_world *w = *state;
     struct pack_head h;
 
     scratch_pack_head(w->dir, ID, &h);
@@ -156,7 +139,7 @@ static void a_damaged_blob_fails_the_verify(void **state)
 
 static void a_call_does_not_inherit_a_cancel(void **state)
 {
-    struct world *w = *state;
+    struct scratch_world *w = *state;
     struct ckpt_info info;
 
     /* Cancelled before is not cancelled: each call begins anew. */
@@ -166,7 +149,7 @@ static void a_call_does_not_inherit_a_cancel(void **state)
     ckpt_info_fini(&info);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, scratch_teardown)
 
 int main(void)
 {

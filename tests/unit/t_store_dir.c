@@ -24,61 +24,14 @@
 #define NUMBER ".00000001"
 #define NR 400u /* frames: two blocks of nodes */
 
-struct world {
-    char *dir;
-    struct ckpt *c;
-};
-
-static int setup(void **state)
-{
-    struct world *w = calloc(1, sizeof(*w));
-
-    assert_non_null(w);
-    w->dir = scratch_dir();
-    w->c = scratch_open(w->dir);
-    *state = w;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct world *w = *state;
-
-    ckpt_close(w->c);
-    scratch_remove(w->dir);
-    free(w);
-    return 0;
-}
-
 /* The first pack of the store. */
-static const char *pack_of(struct world *w)
+static const char *pack_of(struct scratch_world *w)
 {
     return scratch_path(w->dir, "store/checkpoints/" ID NUMBER);
 }
 
-static void read_head(struct world *w, struct pack_head *h)
-{
-    int fd = open(pack_of(w), O_RDONLY | O_CLOEXEC);
-
-    assert_true(fd >= 0);
-    assert_int_equal(read(fd, h, sizeof(*h)), sizeof(*h));
-    close(fd);
-}
-
-/* NR frames, blob "state", manifest "{}". */
-static void make_image(struct world *w)
-{
-    struct image *img;
-
-    assert_int_equal(image_create(w->c->store, ID, &img), 0);
-    for (unsigned i = 0; i < NR; i++)
-        assert_int_equal(scratch_put(img, 2 * i, i + 1), 0);
-    assert_int_equal(image_put_blob(img, "state", "machine state", 13), 0);
-    assert_int_equal(image_commit(img, "{}"), 0);
-}
-
 /* Reads every byte of the image; the first error. */
-static int read_all(struct world *w)
+static int read_all(struct scratch_world *w)
 {
     static struct page_batch b;
     struct image *img = NULL;
@@ -115,12 +68,12 @@ static void only_its_owner_sees_anything(void **state)
         "", "checkpoints", "dropped", "packs", "manifests", "tmp", "locks",
         "values",
     };
-    struct world *w = *state;
+    struct scratch_world *w = *state;
     struct store_lock *l;
     struct stat sb;
     char rest[128];
 
-    make_image(w);
+    scratch_image_sparse(w->c, ID, NR);
     assert_int_equal(store_set_manifest(w->c->store, ID, "{}"), 0);
     assert_int_equal(store_set(w->c->store, "k", "v"), 0);
     assert_int_equal(store_lock(w->c->store, "k", &l, NULL), 0);
@@ -139,7 +92,7 @@ static void only_its_owner_sees_anything(void **state)
 
 static void another_folder_is_not_made_a_store(void **state)
 {
-    struct world *w = *state;
+    struct scratch_world *w = *state;
     ckpt *c;
 
     assert_int_equal(mkdir(scratch_path(w->dir, "home"), 0700), 0);
@@ -155,7 +108,7 @@ static void another_folder_is_not_made_a_store(void **state)
 
 static void an_empty_folder_becomes_a_store(void **state)
 {
-    struct world *w = *state;
+    struct scratch_world *w = *state;
     struct stat sb;
     ckpt *c;
 
@@ -174,7 +127,7 @@ static void an_empty_folder_becomes_a_store(void **state)
 
 static void a_store_others_may_write_to_is_refused(void **state)
 {
-    struct world *w = *state;
+    struct scratch_world *w = *state;
     ckpt *c;
 
     assert_int_equal(chmod(scratch_path(w->dir, "store"), 0770), 0);
@@ -183,7 +136,7 @@ static void a_store_others_may_write_to_is_refused(void **state)
     ckpt_close(c);
 }
 
-static void write_format(struct world *w, const char *text)
+static void write_format(struct scratch_world *w, const char *text)
 {
     int fd = open(scratch_path(w->dir, "store"), O_RDONLY | O_CLOEXEC);
 
@@ -193,7 +146,7 @@ static void write_format(struct world *w, const char *text)
 
 static void a_newer_format_is_left_alone(void **state)
 {
-    struct world *w = *state;
+    struct scratch_world *w = *state;
     ckpt *c;
 
     write_format(w, "xen-ckpt store 3\n");
@@ -211,7 +164,7 @@ static void a_newer_format_is_left_alone(void **state)
 
 static void what_a_dead_writer_left_is_swept(void **state)
 {
-    struct world *w = *state;
+    struct scratch_world *w = *state;
     int status;
     pid_t pid;
 
@@ -232,7 +185,7 @@ static void what_a_dead_writer_left_is_swept(void **state)
 
 static void what_a_living_writer_has_is_not_swept(void **state)
 {
-    struct world *w = *state;
+    struct scratch_world *w = *state;
     struct image *img;
 
     assert_int_equal(image_create(w->c->store, ID, &img), 0);
@@ -262,13 +215,13 @@ static bool is_padding(const struct pack_head *h, uint64_t at)
 
 static void any_byte_turned_over_is_noticed(void **state)
 {
-    struct world *w = *state;
+    struct scratch_world *w = *state;
     struct pack_head h;
     unsigned nr = 0;
 
-    make_image(w);
+    scratch_image_sparse(w->c, ID, NR);
     assert_int_equal(read_all(w), 0);
-    read_head(w, &h);
+    scratch_pack_head(w->dir, ID, &h);
     for (long at = 0; at < scratch_size(pack_of(w)); at += 1 + at % 997) {
         if (is_padding(&h, (uint64_t)at))
             continue;
@@ -289,11 +242,11 @@ static void any_byte_turned_over_is_noticed(void **state)
 
 static void a_file_cut_or_missing_is_noticed(void **state)
 {
-    struct world *w = *state;
+    struct scratch_world *w = *state;
     long bytes;
 
     for (int how = 0; how < 5; how++) {
-        make_image(w);
+        scratch_image_sparse(w->c, ID, NR);
         bytes = scratch_size(pack_of(w));
         if (how == 0)
             assert_int_equal(truncate(pack_of(w), bytes - 1), 0);
@@ -318,13 +271,13 @@ static void a_file_cut_or_missing_is_noticed(void **state)
 static void a_damaged_page_is_named_and_passed_over(void **state)
 {
     static struct page_batch b;
-    struct world *w = *state;
+    struct scratch_world *w = *state;
     char page[PAGE_SIZE_BYTES];
     struct image *img;
     uint64_t cursor = 0;
     unsigned good = 0;
 
-    make_image(w);
+    scratch_image_sparse(w->c, ID, NR);
     scratch_flip(pack_of(w), 4096 * 101 + 5); /* frame 200 */
     assert_int_equal(image_open(w->c->store, ID, &img), 0);
     assert_int_equal(image_get(img, 200, page, NULL), -EUCLEAN);
@@ -368,13 +321,13 @@ static void count_frames(struct image *img, unsigned *good_out,
 /* A leaf has 8 of our frames, a block of nodes is 31 of them and others. */
 static void damaged_nodes_are_passed_over(void **state)
 {
-    struct world *w = *state;
+    struct scratch_world *w = *state;
     unsigned good, bad, all_bad = 0;
     struct pack_head h;
     struct image *img;
 
-    make_image(w);
-    read_head(w, &h);
+    scratch_image_sparse(w->c, ID, NR);
+    scratch_pack_head(w->dir, ID, &h);
     assert_int_equal((h.nr_nodes + BLOCK_NODES - 1) / BLOCK_NODES, 2);
     for (uint64_t n = 0; n < 2; n++) {
         const long at = (long)((h.nodes_block + n) * 4096 + 200);
@@ -393,9 +346,9 @@ static void damaged_nodes_are_passed_over(void **state)
 
 static void a_file_of_another_checkpoint_is_noticed(void **state)
 {
-    struct world *w = *state;
+    struct scratch_world *w = *state;
 
-    make_image(w);
+    scratch_image_sparse(w->c, ID, NR);
     scratch_image(w->c, "00000000000000bb", NR);
     assert_int_equal(
         rename(scratch_path(w->dir, "store/checkpoints/00000000000000bb"
@@ -408,7 +361,7 @@ static void a_file_of_another_checkpoint_is_noticed(void **state)
 
 static void a_damaged_value_is_noticed(void **state)
 {
-    struct world *w = *state;
+    struct scratch_world *w = *state;
     char *value;
 
     assert_int_equal(store_set(w->c->store, "head", "words"), 0);
@@ -426,7 +379,7 @@ static void a_damaged_value_is_noticed(void **state)
 
 static void a_file_size_limit_stops_the_image_and_no_more(void **state)
 {
-    struct world *w = *state;
+    struct scratch_world *w = *state;
     int status;
     pid_t pid;
 
@@ -452,7 +405,7 @@ static void a_file_size_limit_stops_the_image_and_no_more(void **state)
     assert_int_equal(scratch_count(w->dir, "store/checkpoints"), 0);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, scratch_setup, scratch_teardown)
 
 int main(void)
 {

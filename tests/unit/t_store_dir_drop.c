@@ -18,56 +18,18 @@
 #define NUMBER ".00000001"
 #define NR 400u
 
-struct world {
-    char *dir;
-    struct ckpt *c;
-};
-
-static int setup(void **state)
-{
-    struct world *w = calloc(1, sizeof(*w));
-
-    assert_non_null(w);
-    w->dir = scratch_dir();
-    w->c = scratch_open(w->dir);
-    *state = w;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct world *w = *state;
-
-    ckpt_close(w->c);
-    scratch_remove(w->dir);
-    free(w);
-    return 0;
-}
-
 /* The first pack of the store. */
-static const char *pack_of(struct world *w)
+static const char *pack_of(struct scratch_world *w)
 {
     return scratch_path(w->dir, "store/checkpoints/" ID NUMBER);
 }
 
-/* NR frames, blob "state", manifest "{}". */
-static void make_image(struct world *w)
-{
-    struct image *img;
-
-    assert_int_equal(image_create(w->c->store, ID, &img), 0);
-    for (unsigned i = 0; i < NR; i++)
-        assert_int_equal(scratch_put(img, 2 * i, i + 1), 0);
-    assert_int_equal(image_put_blob(img, "state", "machine state", 13), 0);
-    assert_int_equal(image_commit(img, "{}"), 0);
-}
-
 static void half_a_removal_is_completed(void **state)
 {
-    struct world *w = *state;
+    struct scratch_world *w = *state;
     struct store_space space;
 
-    make_image(w);
+    scratch_image_sparse(w->c, ID, NR);
     assert_int_equal(
         rename(pack_of(w), scratch_path(w->dir, "store/dropped/" ID NUMBER)),
         0);
@@ -82,11 +44,11 @@ static void half_a_removal_is_completed(void **state)
 
 static void equal_pages_are_stored_once(void **state)
 {
-    struct world *w = *state;
+    struct scratch_world *w = *state;
     uint64_t bytes, stored;
     struct image *img;
 
-    make_image(w);
+    scratch_image_sparse(w->c, ID, NR);
     assert_int_equal(image_create(w->c->store, "00000000000000bb", &img), 0);
     for (unsigned i = 0; i < NR; i++)
         assert_int_equal(scratch_put(img, 5000 + i, i + 1), 0); /* as there */
@@ -116,12 +78,12 @@ static void equal_pages_are_stored_once(void **state)
 /* A table that lies: every sum leads to another page. */
 static void a_sum_alone_makes_no_pages_equal(void **state)
 {
-    struct world *w = *state;
+    struct scratch_world *w = *state;
     struct equal lies[NR];
     char page[4096], want[4096];
     struct image *img;
 
-    make_image(w);
+    scratch_image_sparse(w->c, ID, NR);
     for (unsigned i = 0; i < NR; i++) {
         scratch_page(page, 1000 + i);
         lies[i].sum = equal_sum(sum_kind_here(),
@@ -144,12 +106,12 @@ static void a_sum_alone_makes_no_pages_equal(void **state)
 
 static void what_is_read_is_not_freed(void **state)
 {
-    struct world *w = *state;
+    struct scratch_world *w = *state;
     struct store_space space;
     char page[4096];
     struct image *img;
 
-    make_image(w);
+    scratch_image_sparse(w->c, ID, NR);
     assert_int_equal(image_open(w->c->store, ID, &img), 0);
     assert_int_equal(store_drop(w->c->store, ID, &space), 0);
     assert_int_equal(space.freed_bytes, 0);
@@ -165,11 +127,11 @@ static void what_is_read_is_not_freed(void **state)
 /* What a take is about to refer to must not go. */
 static void nothing_is_freed_during_a_take(void **state)
 {
-    struct world *w = *state;
+    struct scratch_world *w = *state;
     struct store_space space;
     struct image *img;
 
-    make_image(w);
+    scratch_image_sparse(w->c, ID, NR);
     assert_int_equal(image_create(w->c->store, "00000000000000bb", &img), 0);
     for (unsigned i = 0; i < NR; i++)
         assert_int_equal(scratch_put(img, i, i + 1), 0);
@@ -195,7 +157,7 @@ static void the_first_store_of_format_2_is_read(void **state)
     static const struct {
         uint64_t gfn, seed;
     } frames[] = {{0, 1}, {1, 2}, {2, 0}, {7, 3}, {0xfefff, 4}};
-    struct world *w = *state;
+    struct scratch_world *w = *state;
     char page[4096], want[4096];
     struct store_space space;
     struct image *img;
@@ -226,7 +188,7 @@ static void the_first_store_of_format_2_is_read(void **state)
 
 static void a_store_of_format_1_is_read_and_used(void **state)
 {
-    struct world *w = *state;
+    struct scratch_world *w = *state;
     char page[4096], want[4096], *text;
     struct image *img;
     struct ckpt *c;
@@ -265,7 +227,7 @@ static void a_store_of_format_1_is_read_and_used(void **state)
     ckpt_close(c);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, scratch_setup, scratch_teardown)
 
 int main(void)
 {
