@@ -18,7 +18,27 @@ const struct mem_driver *const mem_drivers[] = {
     NULL,
 };
 
-int mem_pick(struct mem *m)
+/* Armed, or as it was before. */
+static int try_driver(struct mem *m, const struct mem_driver *drv, char *why)
+{
+    int rc = drv->probe(m->x, m->dom, why);
+
+    if (rc)
+        return rc;
+    m->drv = drv;
+    say(m->c, "memory driver: %s", drv->name);
+    rc = drv->arm(m);
+    if (rc == -ENOTSUP) {
+        snprintf(why, sizeof(m->why), "%.255s", m->c->error);
+        m->c->error[0] = '\0';
+        drv->undo(m);
+        machine_fini(&m->machine);
+        m->drv = NULL;
+    }
+    return rc;
+}
+
+int mem_arm(struct mem *m)
 {
     unsigned i;
     int rc;
@@ -27,12 +47,7 @@ int mem_pick(struct mem *m)
     for (i = 0; mem_drivers[i]; i++) {
         char why[sizeof(m->why)] = "";
 
-        rc = mem_drivers[i]->probe(m->x, m->dom, why);
-        if (!rc) {
-            m->drv = mem_drivers[i];
-            say(m->c, "memory driver: %s", m->drv->name);
-            return 0;
-        }
+        rc = try_driver(m, mem_drivers[i], why);
         if (rc != -ENOTSUP)
             return rc;
         if (!m->why[0])

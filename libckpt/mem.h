@@ -27,6 +27,8 @@ struct mem_driver {
     /* 0: can do.  -ENOTSUP: cannot, @why (256 bytes) says why, for the
      * manifest.  Else: stop. */
     int (*probe)(struct xen *x, const struct xen_dom *dom, char *why);
+    /* As probe, with the why as the error's words: only now is it known, and
+     * undo comes next. */
     int (*arm)(struct mem *m);
     int (*cut)(struct mem *m); /* the machine state, too */
     /* Whatever the guest may be spared of is ended: first after resume. */
@@ -69,7 +71,8 @@ extern const struct mem_driver mem_stream;
 int mem_build_on(struct mem *m, const char *id);
 void mem_build_on_none(struct mem *m, const char *why);
 
-/* Fills m->drv and m->why from m->x and m->dom. */
-int mem_pick(struct mem *m);
+/* Arms the first driver that can: fills m->drv, and m->why with what kept the
+ * best one from it.  After an error m->drv, unless NULL, wants its undo. */
+int mem_arm(struct mem *m);
 
 #endif

@@ -192,8 +192,10 @@ static int cow_drain(struct mem *m)
     say_stats(m);
     rc = xen_cow_detach(w->xen);
     w->xen = NULL;
-    if (!rc)
+    if (!rc) {
         rc = guard_del(m->g, w->token);
+        w->token = 0;
+    }
     return rc;
 }
 
@@ -203,7 +205,7 @@ static void cow_undo(struct mem *m)
 
     if (!w)
         return;
-    if (w->xen && !xen_cow_detach(w->xen))
+    if (!w->xen || !xen_cow_detach(w->xen))
         guard_del(m->g, w->token); /* else the guard does it */
     free(w);
     m->priv = NULL;

@@ -172,6 +172,9 @@ static int take_room(struct mem *m, uint64_t frames)
         return fail(m->c, -ENOMEM, "room for %llu pages of the last pass",
                     (unsigned long long)frames);
     }
+    /* A program started meanwhile, for the disks say, would leave every page
+     * of it to be faulted in again. */
+    (void)madvise(room, frames * PAGE_SIZE_BYTES, MADV_DONTFORK);
     d->aside = room;
     d->room_frames = frames;
     return 0;

@@ -152,7 +152,6 @@ int take_mem_arm(void *arg)
 {
     struct take *t = arg;
     struct mem *m = &t->mem;
-    int rc;
 
     if (!t->has_memory)
         return 0;
@@ -161,8 +160,7 @@ int take_mem_arm(void *arg)
     m->dom = &t->op.dom;
     m->g = t->op.g;
     m->img = t->img;
-    rc = mem_pick(m);
-    return rc ? rc : m->drv->arm(m);
+    return mem_arm(m);
 }
 
 void take_mem_undo(void *arg)

@@ -161,7 +161,10 @@ static int attach_failed(struct xen *x, uint32_t domid, int rc, uint32_t slots)
 {
     switch (rc) {
     case -EOPNOTSUPP:
-        return -ENOTSUP;
+        return fail(x->c, -ENOTSUP,
+                    "the hypervisor's copy-on-write patch does not work for "
+                    "a domain with passthrough, nested virtualisation, altp2m "
+                    "or memory that is populated on demand");
     case -EBUSY:
         return fail(x->c, rc,
                     "domain %u: its memory is being tracked already: a save "
