@@ -340,6 +340,9 @@ CKPT_API int ckpt_memory_open(ckpt *c, const char *checkpoint,
 /* Copies guest frame @gfn into @page, CKPT_PAGE_SIZE bytes, checksum
  * verified.  -ENOENT: the guest has no memory there.  -EUCLEAN: damaged. */
 CKPT_API int ckpt_memory_read(ckpt_memory *m, uint64_t gfn, void *page);
+/* @*gfn becomes the first frame from there on that the guest has memory at, or
+ * the number of frames: most below 4 GiB have none. */
+CKPT_API int ckpt_memory_next(ckpt_memory *m, uint64_t *gfn);
 /* One more than the highest frame. */
 CKPT_API uint64_t ckpt_memory_nr_gfns(const ckpt_memory *m);
 CKPT_API void ckpt_memory_close(ckpt_memory *m); /* NULL is fine */

@@ -58,6 +58,8 @@ void image_close(struct image *img); /* NULL is fine */
 const char *image_manifest(const struct image *img);
 /* 4096 bytes into @page; -ENOENT: no memory there; -EUCLEAN: damaged. */
 int image_get(struct image *img, uint64_t gfn, void *page, uint8_t *type_out);
+/* @*gfn becomes the first frame from there on that is there, or nr_gfns. */
+int image_seek(struct image *img, uint64_t *gfn);
 /* Where a frame's content can be mapped from: PAGE_SIZE_BYTES at @offset of
  * @fd, which is borrowed until the next call on @img; -1 is a zero page.  It is
  * not compared with its checksum.  -ENOTSUP: it cannot be mapped. */

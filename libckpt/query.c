@@ -93,6 +93,12 @@ int ckpt_memory_read(ckpt_memory *m, uint64_t gfn, void *page)
     return image_get(m->img, gfn, page, NULL);
 }
 
+int ckpt_memory_next(ckpt_memory *m, uint64_t *gfn)
+{
+    ctx_begin(m->c);
+    return image_seek(m->img, gfn);
+}
+
 uint64_t ckpt_memory_nr_gfns(const ckpt_memory *m)
 {
     return image_nr_gfns(m->img);

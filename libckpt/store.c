@@ -302,6 +302,13 @@ int image_get(struct image *img, uint64_t gfn, void *page, uint8_t *type_out)
     return rc ? rc : img->r->get(img, gfn, page, type_out);
 }
 
+int image_seek(struct image *img, uint64_t *gfn)
+{
+    int rc = check_reader(img);
+
+    return rc ? rc : img->r->seek(img, gfn);
+}
+
 int image_home(struct image *img, uint64_t gfn, struct image_home *home_out)
 {
     int rc = check_reader(img);

@@ -69,6 +69,30 @@ static int dir_get(struct image *img, uint64_t gfn, void *page,
     return 0;
 }
 
+static int dir_seek(struct image *img, uint64_t *gfn)
+{
+    struct dir_reader *r = reader_of(img);
+    const struct store_node *leaf;
+    uint64_t key;
+    int rc;
+
+    while (*gfn < img->nr_gfns) {
+        key = *gfn >> NODE_SHIFT;
+        rc = radix_next(&r->walk, &key, &leaf, NULL);
+        if (rc)
+            return rc;
+        if (!leaf)
+            break;
+        if (key != *gfn >> NODE_SHIFT)
+            *gfn = key << NODE_SHIFT;
+        for (; *gfn >> NODE_SHIFT == key; ++*gfn)
+            if (leaf->ref[*gfn & (NODE_REFS - 1)])
+                return 0;
+    }
+    *gfn = img->nr_gfns;
+    return 0;
+}
+
 static int dir_home(struct image *img, uint64_t gfn, struct image_home *home)
 {
     struct dir_reader *r = reader_of(img);
@@ -398,6 +422,7 @@ static void dir_image_close(struct image *img)
 
 static const struct image_reader reader_verbs = {
     .get = dir_get,
+    .seek = dir_seek,
     .home = dir_home,
     .next = dir_next,
     .blob = dir_blob,

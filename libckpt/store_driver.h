@@ -60,6 +60,7 @@ struct image_writer {
 
 struct image_reader {
     int (*get)(struct image *img, uint64_t gfn, void *page, uint8_t *type_out);
+    int (*seek)(struct image *img, uint64_t *gfn);
     int (*home)(struct image *img, uint64_t gfn, struct image_home *home);
     int (*next)(struct image *img, uint64_t *cursor, struct page_batch *b);
     int (*blob)(struct image *img, unsigned n, void **data_out);

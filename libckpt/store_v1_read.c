@@ -186,6 +186,31 @@ static int v1_get(struct image *img, uint64_t gfn, void *page,
     return 0;
 }
 
+static int v1_seek(struct image *img, uint64_t *gfn)
+{
+    struct v1_reader *r = reader_of(img);
+    const struct v1_index_block *b;
+    unsigned at = 0;
+    uint64_t n = 0;
+    int rc = 0;
+
+    if (*gfn < img->nr_gfns)
+        rc = find_block(r, *gfn, &n);
+    for (; !rc && *gfn < img->nr_gfns && n < r->nr_blocks; n++) {
+        rc = block_at(r, n, &b);
+        if (rc)
+            break;
+        at = find_entry(b, *gfn);
+        if (at == b->nr)
+            continue; /* it is in the next one */
+        *gfn = b->entries[at].gfn;
+        return 0;
+    }
+    if (!rc)
+        *gfn = img->nr_gfns;
+    return rc;
+}
+
 /* --- walking ------------------------------------------------------------- */
 
 /* A block that cannot be read hides frames: goes on at the next that can. */
@@ -503,6 +528,7 @@ static int v1_home(struct image *img, uint64_t gfn, struct image_home *home)
 }
 
 static const struct image_reader reader_verbs = {
+    .seek = v1_seek,
     .home = v1_home,
     .get = v1_get,
     .next = v1_next,

@@ -163,7 +163,7 @@ void scratch_read_all(struct ckpt *c, const char *id, unsigned batches)
 {
     static struct page_batch b;
     char page[PAGE_SIZE_BYTES];
-    uint64_t cursor = 0, before;
+    uint64_t cursor = 0, before, at;
     struct image_home home;
     struct image *img;
     const char *name;
@@ -178,8 +178,13 @@ void scratch_read_all(struct ckpt *c, const char *id, unsigned batches)
         rc = image_next(img, &cursor, &b);
         if (b.nr && cursor <= before)
             abort();
-        for (unsigned i = 0; !rc && i < b.nr; i++)
+        for (unsigned i = 0; !rc && i < b.nr; i++) {
             image_get(img, b.gfn[i], page, NULL);
+            /* What was found by walking is found by seeking. */
+            at = i ? b.gfn[i - 1] + 1 : before;
+            if (!image_seek(img, &at) && at != b.gfn[i])
+                abort();
+        }
     } while ((!rc || rc == -EUCLEAN) && b.nr && --batches);
     image_get(img, 0, page, NULL);
     image_get(img, image_nr_gfns(img) / 2, page, NULL);

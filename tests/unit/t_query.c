@@ -77,10 +77,38 @@ static void memory_is_read_frame_by_frame(void **state)
         scratch_page(want, i);
         assert_memory_equal(page, want, sizeof(page));
     }
+    for (unsigned i = 0; i < NR; i++) {
+        uint64_t gfn = i;
+
+        assert_int_equal(ckpt_memory_next(m, &gfn), 0);
+        assert_int_equal(gfn, i);
+    }
+    for (uint64_t past = NR; past; past = past == NR ? UINT64_MAX : 0) {
+        uint64_t gfn = past;
+
+        assert_int_equal(ckpt_memory_next(m, &gfn), 0);
+        assert_int_equal(gfn, NR);
+    }
     assert_int_equal(ckpt_memory_read(m, NR, page), -ENOENT);
     assert_int_equal(ckpt_memory_read(m, UINT64_MAX, page), -ENOENT);
     ckpt_memory_close(m);
     ckpt_memory_close(NULL);
+}
+
+static void frames_without_memory_are_skipped(void **state)
+{
+    struct scratch_world *w = *state;
+    struct image *img;
+    uint64_t gfn = 0;
+    unsigned nr = 0;
+
+    scratch_image_sparse(w->c, "00000000000000cc", 40);
+    assert_int_equal(image_open(w->c->store, "00000000000000cc", &img), 0);
+    for (; !image_seek(img, &gfn) && gfn < image_nr_gfns(img); gfn++)
+        assert_int_equal(gfn, 2 * nr++);
+    assert_int_equal(nr, 40);
+    assert_int_equal(gfn, image_nr_gfns(img));
+    image_close(img);
 }
 
 static void disks_alone_have_no_memory(void **state)
@@ -156,6 +184,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(a_list_can_be_of_one_domain),
         T(memory_is_read_frame_by_frame),
+        T(frames_without_memory_are_skipped),
         T(disks_alone_have_no_memory),
         T(a_sound_checkpoint_verifies),
         T(damage_is_counted_and_the_first_is_named),

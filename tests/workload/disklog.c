@@ -31,18 +31,23 @@ struct disklog {
     struct fmt_record *record; /* aligned for O_DIRECT */
 };
 
-static int write_slot(struct disklog *d)
+static int write_at(struct disklog *d, const void *buf, size_t len, off_t at)
 {
-    const struct fmt_record *r = d->record;
-    off_t at = (off_t)(r->n % r->nr_slots) * FMT_PAGE;
     ssize_t done;
 
     do
-        done = pwrite(d->fd, r, FMT_PAGE, at);
+        done = pwrite(d->fd, buf, len, at);
     while (done < 0 && errno == EINTR);
     if (done < 0)
         return -errno;
-    return done == FMT_PAGE ? 0 : -EIO;
+    return (size_t)done == len ? 0 : -EIO;
+}
+
+static int write_slot(struct disklog *d)
+{
+    const struct fmt_record *r = d->record;
+
+    return write_at(d, r, FMT_PAGE, (off_t)(r->n % r->nr_slots) * FMT_PAGE);
 }
 
 static int read_slot(struct disklog *d, uint64_t slot)
@@ -77,22 +82,34 @@ static void fill_record(struct disklog *d, uint64_t n)
     r->sum = fmt_record_sum(r);
 }
 
-static int append(struct disklog *d, uint64_t n)
+static void prepare(struct disklog *d, uint64_t n)
 {
     struct fmt_log *log = d->w->log;
-    int rc;
 
     fill_record(d, n);
     atomic_store(&log->pending_sum, d->record->sum);
     atomic_store(&log->intent, n);
-    rc = write_slot(d);
-    if (rc)
-        return rc;
+}
+
+static void written(struct disklog *d, const struct fmt_record *r)
+{
+    struct fmt_log *log = d->w->log;
+
     for (uint64_t i = 0; i < d->w->opt.writers; i++)
-        atomic_store(&log->stamp[i], d->record->stamp[i]);
-    atomic_store(&log->sum[n % log->nr_slots], d->record->sum);
-    atomic_store(&log->done, n);
-    return 0;
+        atomic_store(&log->stamp[i], r->stamp[i]);
+    atomic_store(&log->sum[r->n % log->nr_slots], r->sum);
+    atomic_store(&log->done, r->n);
+}
+
+static int append(struct disklog *d, uint64_t n)
+{
+    int rc;
+
+    prepare(d, n);
+    rc = write_slot(d);
+    if (!rc)
+        written(d, d->record);
+    return rc;
 }
 
 /* Whether the slot of @n still holds record @n, and exactly that. */
@@ -168,11 +185,13 @@ static int open_log(const char *path)
     return fd < 0 ? -errno : fd;
 }
 
-/* All slots get blocks and a record: from here on only overwriting. */
+/* All slots get blocks and a record: from here on only overwriting.  Nobody
+ * judges the log yet, so they are written as one. */
 static int write_first_round(struct disklog *d)
 {
     struct fmt_log *log = d->w->log;
-    off_t len = (off_t)FMT_MAX_SLOTS * FMT_PAGE;
+    const size_t len = (size_t)FMT_MAX_SLOTS * FMT_PAGE;
+    struct fmt_record *round;
     struct stat st;
     int rc;
 
@@ -181,16 +200,24 @@ static int write_first_round(struct disklog *d)
     if (S_ISREG(st.st_mode)) {
         if (ftruncate(d->fd, 0) < 0)
             return -errno;
-        rc = posix_fallocate(d->fd, 0, len);
+        rc = posix_fallocate(d->fd, 0, (off_t)len);
         if (rc)
             return -rc;
     }
+    round = aligned_alloc(FMT_PAGE, len);
+    if (!round)
+        return -ENOMEM;
     log->nr_slots = FMT_MAX_SLOTS;
     for (uint64_t n = 0; n < log->nr_slots; n++) {
-        rc = append(d, n);
-        if (rc)
-            return rc;
+        prepare(d, n);
+        round[n] = *d->record;
     }
+    rc = write_at(d, round, len, 0);
+    for (uint64_t n = 0; !rc && n < log->nr_slots; n++)
+        written(d, &round[n]);
+    free(round);
+    if (rc)
+        return rc;
     return fsync(d->fd) < 0 ? -errno : 0;
 }
 

@@ -13,7 +13,7 @@ g=door
 is_control && finish
 
 step "ckptd starts, and opens a door for a guest whose policy says so"
-door_guest $g ask mem=128 vcpus=1 disk_mb=64 -- mb=4
+door_guest $g ask mem=128 vcpus=1 disk_mb=64 -- mb=4,logms=50,disk=/mnt/disk/witness.log
 ckptd_start 'guest_requests = checkpoint, fork, rollback, quiesce
 guest_rate = 3600/hour
 guest_burst = 100
