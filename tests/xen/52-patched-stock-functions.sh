@@ -21,6 +21,9 @@ for type in pvh pv; do
     # Migration of PV wants shadow paging, which Debian's Xen has not.
     [ $type = pv ] || {
         must "migrate" xl migrate -s "" $g "xl migrate-receive"
+        clean $g "before the migration"
+        # xenconsoled goes by the name that it had on its way.
+        ln -f "$(guest_log $g--incoming)" "$(guest_log $g)"
         running $g "after the migration"
     }
     clean $g "in the end"
