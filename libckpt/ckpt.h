@@ -93,7 +93,7 @@ enum ckpt_consistency {
     CKPT_CONSISTENCY_CRASH,           /* as if the power had failed */
     CKPT_CONSISTENCY_IO_DRAINED,      /* nothing was in flight to the disks */
     CKPT_CONSISTENCY_GUEST_SUSPENDED, /* the guest's kernel suspended itself */
-    CKPT_CONSISTENCY_FS_FROZEN,       /* and its filesystems were frozen */
+    CKPT_CONSISTENCY_FS_FROZEN,       /* disks alone, filesystems frozen */
 };
 /* "crash", "io-drained", "guest-suspended", "fs-frozen"; static. */
 CKPT_API const char *ckpt_consistency_name(enum ckpt_consistency v);
@@ -157,9 +157,11 @@ struct ckpt_take_opts {
     unsigned suspend_timeout_ms;      /* 0: 30000 */
     /* Both or neither.  @freeze is called just before the guest is asked to
      * stand still: 0, its filesystems are frozen; else the take goes on
-     * without.  @thaw is called after each freeze, failed ones too, as soon as
-     * the guest runs again: 0 when the freeze had held until now.  Only then
-     * is the checkpoint's consistency CKPT_CONSISTENCY_FS_FROZEN. */
+     * without.  @thaw is called after each freeze, failed ones too: 0 when the
+     * freeze had held until now.  With memory that is before the guest
+     * suspends, which it could not do frozen.  Of disks alone it is when the
+     * guest runs again, and if it had held, the checkpoint's consistency is
+     * CKPT_CONSISTENCY_FS_FROZEN. */
     int (*freeze)(void *arg);
     int (*thaw)(void *arg);
     void *freeze_arg;

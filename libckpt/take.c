@@ -240,17 +240,6 @@ static int ask_to_suspend(struct take *t)
     return rc;
 }
 
-static int ask_to_stand_still(struct take *t)
-{
-    const struct ckpt_take_opts *o = t->opts;
-
-    if (o->freeze) {
-        t->owes_thaw = true;
-        t->is_frozen = !o->freeze(o->freeze_arg);
-    }
-    return t->has_memory ? ask_to_suspend(t) : ask_to_pause(t);
-}
-
 static void thaw(struct take *t)
 {
     const struct ckpt_take_opts *o = t->opts;
@@ -260,6 +249,22 @@ static void thaw(struct take *t)
     t->owes_thaw = false;
     if (t->is_frozen)
         t->info.consistency = CKPT_CONSISTENCY_FS_FROZEN;
+}
+
+static int ask_to_stand_still(struct take *t)
+{
+    const struct ckpt_take_opts *o = t->opts;
+
+    if (o->freeze) {
+        t->owes_thaw = true;
+        t->is_frozen = !o->freeze(o->freeze_arg);
+    }
+    /* Before it suspends, Linux stops all processes, which it cannot do with
+     * one that waits for a frozen filesystem (until 6.16).  By now hooks have
+     * run and all is written; the rest is in the memory that is kept. */
+    if (t->has_memory)
+        thaw(t);
+    return t->has_memory ? ask_to_suspend(t) : ask_to_pause(t);
 }
 
 /* Suspended, and the guard knows. */

@@ -25,7 +25,7 @@ with World(CONF) as w:
     g.wait('control/feature-ckpt', lambda v: v)
 
     def take(ms):
-        return w.call('checkpoint.take', domain='web', quiesce=True, quiesce_timeout_ms=ms,
+        return w.call('checkpoint.take', domain='web', quiesce=True, disk_only=True, quiesce_timeout_ms=ms,
                       wait=True)['checkpoint']['consistency']
 
     def ack(word):
@@ -43,12 +43,18 @@ with World(CONF) as w:
     ack('thawed')
     assert w.read('said').split('\n')[:4] == ['10-a freeze', '20-b freeze', '20-b thaw', '10-a thaw']
 
+    # with memory it is over before the guest suspends
+    assert w.call('checkpoint.take', domain='web', quiesce=True, quiesce_timeout_ms=600000,
+                  wait=True)['checkpoint']['consistency'] == 'crash'
+    ack('thawed')
+    assert w.read('said').count('thaw') == 4
+
     # a cut that comes too late: thawed by the deadline, and not called frozen
     w.write('held', '')
     w.set_script('held_by=%s\n' % w.path('held') + SCRIPT)
     w.call('checkpoint.list')        # the spare process has read the old script
-    job = w.call('checkpoint.take', domain='web', quiesce=True, quiesce_timeout_ms=3000)['job']['id']
-    g.wait(D + 'quiesce', lambda v: v.startswith('2 '))
+    job = w.call('checkpoint.take', domain='web', quiesce=True, disk_only=True, quiesce_timeout_ms=3000)['job']['id']
+    g.wait(D + 'quiesce', lambda v: v.startswith('3 '))
     ack('thawed')
     assert w.call('job.show', job=job)['job']['state'] == 'running'
     os.unlink(w.path('held'))
@@ -56,12 +62,12 @@ with World(CONF) as w:
 
     # cancelled, and killed, while frozen
     w.write('held', '')
-    job = w.call('checkpoint.take', domain='web', quiesce=True, quiesce_timeout_ms=600000)['job']['id']
+    job = w.call('checkpoint.take', domain='web', quiesce=True, disk_only=True, quiesce_timeout_ms=600000)['job']['id']
     ack('frozen')
     w.call('job.cancel', job=job)
     ack('thawed')
     for victim in ('ckptd-door', 'ckptd-front', 'job', 'ckptd'):
-        w.call('checkpoint.take', domain='web', quiesce=True, quiesce_timeout_ms=600000)
+        w.call('checkpoint.take', domain='web', quiesce=True, disk_only=True, quiesce_timeout_ms=600000)
         ack('frozen')
         if victim == 'ckptd':
             w.daemon.kill()
@@ -103,7 +109,7 @@ with World(CONF) as w:
     assert w.read('said').endswith('10-a hangs\n20-b thaw\n10-a thaw\n')
     # the same while the agent is told to end: it thaws first, and in time
     os.unlink(w.path('said'))
-    job = w.call('checkpoint.take', domain='web', quiesce=True, quiesce_timeout_ms=3000)['job']['id']
+    job = w.call('checkpoint.take', domain='web', quiesce=True, disk_only=True, quiesce_timeout_ms=3000)['job']['id']
     w.until(lambda: w.read('said') == '10-a hangs\n', what='the hook that hangs')
     agent.terminate()
     assert w.call('job.wait', job=job)['result']['checkpoint']['consistency'] == 'crash'

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: LGPL-2.1-only
 # lab: --timeout 1500
 #
-# The guest's door on a real Xen: a guest has itself checkpointed with frozen
-# filesystems, forked, and rolled back; parent and child know who they are;
+# The guest's door on a real Xen: a guest has itself checkpointed, its disks with
+# frozen filesystems, forked, and rolled back; parent and child know who they are;
 # the daemon killed in the middle of a job leaves the guest running.
 # shellcheck source=tests/xen/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -19,13 +19,27 @@ guest_rate = 3600/hour
 guest_burst = 100
 quiesce_timeout = 60s'
 
-step "the guest has a checkpoint of itself taken, its filesystems frozen"
+step "the guest has a checkpoint of itself taken, its filesystems flushed first"
 say "$(guest_wait $g 'DOOR checkpoint 0 taken' 240)" || fail "no checkpoint"
 id=$(xl checkpoint-list --json | jq -r '.checkpoints[-1].id')
-is "its consistency" fs-frozen "$(field "$id" consistency)"
+is "its consistency" guest-suspended "$(field "$id" consistency)"
 is "its name" guest "$(field "$id" name | cut -d- -f1)"
 check_stored "$id"
 running $g "after its checkpoint"
+
+step "its disks alone, frozen while something writes: clean without a replay"
+must "take" rpc checkpoint.take "{\"domain\":\"$g\",\"name\":\"disks\",\"quiesce\":true,\"disk_only\":true,\"wait\":true}"
+is "its consistency" fs-frozen "$(field disks consistency)"
+snap=$(field disks 'disks[0].snapshot')
+lvchange -qq -ay -K "$snap" || broken "cannot activate $snap"
+CHECKS=$((CHECKS + 1))
+dumpe2fs -h "/dev/$snap" 2>/dev/null | grep -q 'Filesystem state: *clean' ||
+    fail "the filesystem is not clean: $(dumpe2fs -h "/dev/$snap" 2>&1 | grep -i state)"
+! dumpe2fs -h "/dev/$snap" 2>/dev/null | grep -q needs_recovery || fail "its journal wants a replay"
+must "fsck" e2fsck -fn "/dev/$snap"
+lvchange -qq -an "$snap"
+running $g "after its disks were taken"
+must "delete" xl checkpoint-delete disks
 
 step "it has itself forked: parent and child know who they are"
 CHECKS=$((CHECKS + 2))

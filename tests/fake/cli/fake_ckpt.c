@@ -450,7 +450,7 @@ int ckpt_take(ckpt *c, const char *domain, const struct ckpt_take_opts *opts,
 {
     const char *const *e = opts->exclude_disks;
     char excluded[256] = "";
-    int rc, frozen, held;
+    int rc, frozen, held = -ENOTSUP;
     size_t i;
 
     for (; e && *e; e++)
@@ -467,8 +467,11 @@ int ckpt_take(ckpt *c, const char *domain, const struct ckpt_take_opts *opts,
         return -EEXIST;
     }
     frozen = opts->freeze ? opts->freeze(opts->freeze_arg) : -ENOTSUP;
+    if (opts->freeze && !(opts->flags & CKPT_TAKE_DISK_ONLY))
+        opts->thaw(opts->freeze_arg);
     rc = script_long_answer(c, "take", domain);
-    held = opts->freeze ? opts->thaw(opts->freeze_arg) : -ENOTSUP;
+    if (opts->freeze && opts->flags & CKPT_TAKE_DISK_ONLY)
+        held = opts->thaw(opts->freeze_arg);
     if (opts->freeze)
         script_note("freeze=%d thaw=%d", frozen, held);
     if (rc < 0)
