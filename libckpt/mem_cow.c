@@ -24,9 +24,12 @@
 #include "xen_dom.h"
 #include "xen_machine.h"
 
-/* An eighth of the guest's pages, within these and what Xen has free.  The
- * least is what Xen asks of a ring, 1024 + 64 a vCPU, four times. */
-#define SLOTS_SHARE 8u
+/* So much of the guest's pages, within these and what Xen has free: we empty
+ * the ring faster than a guest can take its first writes, so it is there for
+ * the moments in which we do something else.  The least is what Xen asks of a
+ * ring, 1024 + 64 a vCPU, four times. */
+#define SLOTS_SHARE 32u
+#define SLOTS_WANTED (1u << 13)
 #define SLOTS_MAX (1u << 16)
 #define SLOTS_MIN(vcpus) (4u * (1024u + 64u * (vcpus)))
 /* How long a guest waits for room while nothing is stored at all. */
@@ -35,6 +38,7 @@
 struct cow {
     struct xen_cow *xen;
     unsigned token; /* guard */
+    uint32_t nr_slots;
     uint64_t seq;   /* records up to here are in the image */
     uint64_t nr_put;
     struct page_batch batch;
@@ -56,6 +60,8 @@ static int attach(struct mem *m, uint32_t nr_slots)
     struct cow *w = m->priv;
     int rc;
 
+    if (nr_slots < SLOTS_WANTED)
+        nr_slots = SLOTS_WANTED;
     if (nr_slots > SLOTS_MAX)
         nr_slots = SLOTS_MAX;
     if (nr_slots < min)
@@ -66,6 +72,7 @@ static int attach(struct mem *m, uint32_t nr_slots)
             break;
         nr_slots /= 2;
     }
+    w->nr_slots = nr_slots;
     say(m->c, "ring of %u pages for what the guest writes", nr_slots);
     return rc;
 }
@@ -88,7 +95,7 @@ static int cow_arm(struct mem *m)
         rc = attach(m, (uint32_t)(nr_pages / SLOTS_SHARE));
     if (!rc)
         rc = xen_cow_prepare(w->xen, &nr_listed);
-    if (!rc && nr_listed > nr_pages / SLOTS_SHARE / 2) {
+    if (!rc && nr_listed > w->nr_slots / 2) {
         /* A device model or a backend maps much of it. */
         rc = xen_cow_detach(w->xen);
         w->xen = NULL;

@@ -312,10 +312,12 @@ int xen_cow_records(struct xen_cow *cow, uint64_t *seq, struct page_batch *b)
         desc = cow->desc[slot];
         if (desc & XEN_CKPT_XEN_PAGE)
             continue;
-        b->gfn[b->nr] = desc & ~XEN_CKPT_ABSENT;
+        b->gfn[b->nr] = desc & ~(XEN_CKPT_ABSENT | XEN_CKPT_ZERO);
         b->type[b->nr] =
             desc & XEN_CKPT_ABSENT ? PAGE_TYPE_ABSENT : PAGE_TYPE_NORMAL;
-        b->data[b->nr++] = cow->slots + slot * PAGE_SIZE_BYTES;
+        b->data[b->nr++] = desc & (XEN_CKPT_ABSENT | XEN_CKPT_ZERO)
+                               ? NULL
+                               : cow->slots + slot * PAGE_SIZE_BYTES;
     }
     return 0;
 }

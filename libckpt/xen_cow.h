@@ -42,10 +42,10 @@ uint64_t xen_cow_nr_gfns(const struct xen_cow *cow);
 
 /*
  * The records from *seq on, at most PAGE_BATCH, *seq being moved behind them.
- * b->data are pages of the ring, valid until xen_cow_consume(); b->type is
- * PAGE_TYPE_ABSENT where an increment has to forget a page.  Pages that are
- * Xen's (shared info, grant table) are left out: a domain that is built from
- * the image gets others.  -EIO when the capture was lost, with the reason.
+ * b->data are pages of the ring, valid until xen_cow_consume(), or NULL for a
+ * page of zeros; b->type is PAGE_TYPE_ABSENT where an increment has to forget
+ * a page.  Pages that are Xen's (shared info, grant table) are left out: a
+ * domain that is built from the image gets others.  -EIO when the capture was lost, with the reason.
  */
 int xen_cow_records(struct xen_cow *cow, uint64_t *seq, struct page_batch *b);
 /* The records before @seq are done with; lets waiting vCPUs go on. */

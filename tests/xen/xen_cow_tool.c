@@ -86,6 +86,7 @@ static uint64_t hash_of(const void *page)
 int __wrap_image_put(struct image *img, const struct page_batch *b);
 int __wrap_image_put(struct image *img, const struct page_batch *b)
 {
+    static const char zeros[PAGE_SIZE_BYTES];
     struct shot *s = current_shot;
     unsigned i;
 
@@ -94,7 +95,7 @@ int __wrap_image_put(struct image *img, const struct page_batch *b)
         if (b->gfn[i] >= s->nr_gfns || b->type[i] != PAGE_TYPE_NORMAL)
             die("FAIL page %#llx does not exist",
                 (unsigned long long)b->gfn[i]);
-        s->put[b->gfn[i]] = hash_of(b->data[i]);
+        s->put[b->gfn[i]] = hash_of(b->data[i] ? b->data[i] : zeros);
         s->nr_put[b->gfn[i]]++;
     }
     return 0;
