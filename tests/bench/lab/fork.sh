@@ -10,7 +10,7 @@ ours() { timed "$T/ours" xl fork "$g/point" -n copy; ticks copy "fork"; xl destr
 restore() { xl restore "$T/copy.cfg" "$SAVE"; }
 peer() { timed "$T/peer" restore; ticks copy "restored"; xl destroy copy; }
 
-witness_create "$g" mem=512 vcpus=2 disk=none -- mb=64,disk=none
+witness_create "$g" mem=512 vcpus=2 disk=none -- mb=64,disk=
 must "take" xl checkpoint "$g" -n point
 must "save" xl save -c "$g" "$SAVE"
 sed 's/^name = .*/name = "copy"/' "$GUEST_CFG/$g.cfg" >"$T/copy.cfg"

@@ -11,6 +11,16 @@ ROUNDS=${ROUNDS:-5}
 # On the disk, as the store is: /tmp is memory.
 SAVE=/var/tmp/save
 
+# room MIB: store and SAVE on a filesystem of their own, where dom0's is small.
+room() {
+    lvcreate -qq -V "${1}M" -T vg0/pool -n bench-room &&
+        mke2fs -q -F -t ext4 -E nodiscard,lazy_itable_init=0,lazy_journal_init=0 \
+            /dev/vg0/bench-room &&
+        mkdir -p /mnt/room && mount /dev/vg0/bench-room /mnt/room || broken "no room"
+    export CKPT_STORE=/mnt/room/store
+    SAVE=/mnt/room/save
+}
+
 now_ms() { echo $(($(date +%s%N) / 1000000)); }
 
 # median FILE: of its numbers, one a line.
