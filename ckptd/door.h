@@ -22,6 +22,7 @@ enum freeze {
     FREEZE_NONE,
     FREEZE_ASKED,
     FREEZE_HOLDS,
+    FREEZE_THAWING,
     FREEZE_EXPIRED
 };
 
@@ -71,6 +72,8 @@ void doorway_free(struct doorway *w);
 void freeze_init(struct doorway *w);
 void freeze_begin(struct doorway *w, uint32_t deadline_ms);
 void freeze_end(struct doorway *w);
+/* It is not spoken to any more: at once. */
+void freeze_gone(struct doorway *w);
 void freeze_ack(struct doorway *w);
 /* What an earlier daemon may have left: everybody thaws. */
 void freeze_forget(struct doorway *w);

@@ -170,7 +170,7 @@ void doorway_close(struct doorway *w)
 {
     char path[XEN_STORE_PATH], token[XEN_STORE_TOKEN];
 
-    freeze_end(w);
+    freeze_gone(w);
     doorway_path(w, "ckpt/request", path);
     request_token(w, token);
     if (!w->is_muted)

@@ -2,11 +2,13 @@
 /*
  *   NONE ── FREEZE: write "N freeze MS" ──► ASKED ── "N frozen" ──► HOLDS
  *     ▲                                        │                      │
- *     └────── THAW, "N failed", limit ─────────┘                   limit
- *     └───────────────── THAW ◄──── EXPIRED ◄── write "N thaw" ───────┘
+ *     ├────── THAW, "N failed", limit ─────────┘                 limit, THAW:
+ *     ├───────────────── THAW ◄──── EXPIRED ◄── write "N thaw" ───────┤
+ *     └── "N thawed", THAW_S ◄───── THAWING ◄── write "N thaw" ───────┘
  *
  * The limit is ours, and the guest's agent has the same: whichever of us
- * dies, the guest thaws.
+ * dies, the guest thaws.  Who has it thawed may want it to suspend next, so
+ * the answer waits for the guest's.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -14,6 +16,8 @@
 
 #include "door.h"
 #include "door_request.h"
+
+#define THAW_S 5.0
 
 static void ack_watch(struct doorway *w, bool on)
 {
@@ -53,11 +57,24 @@ static void write_thaw(struct doorway *w)
     write_order(w, order);
 }
 
+/* The freeze had held until the order to end it. */
+static void thawed(struct doorway *w)
+{
+    ev_timer_stop(w->d->loop, &w->freeze_limit);
+    ack_watch(w, false);
+    w->freeze = FREEZE_NONE;
+    tell(w, 0);
+}
+
 static void on_limit(struct ev_loop *loop, ev_timer *t, int events)
 {
     struct doorway *w = t->data;
 
     (void)loop, (void)events;
+    if (w->freeze == FREEZE_THAWING) {
+        thawed(w);
+        return;
+    }
     write_thaw(w);
     if (w->freeze == FREEZE_ASKED) {
         log_bounded(&w->faults, LOG_WARNING,
@@ -115,12 +132,17 @@ void freeze_ack(struct doorway *w)
     bool is_frozen;
     size_t len;
 
-    if (w->freeze != FREEZE_ASKED)
+    if (w->freeze != FREEZE_ASKED && w->freeze != FREEZE_THAWING)
         return;
     doorway_path(w, "ckpt/quiesce-ack", path);
     if (xen_store_read(w->d->store, path, value, &len) ||
         !door_ack_parse(value, len, w->freeze_seq, &is_frozen))
         return;
+    if (w->freeze == FREEZE_THAWING) {
+        if (!is_frozen)
+            thawed(w);
+        return;
+    }
     ack_watch(w, false);
     if (is_frozen) {
         w->freeze = FREEZE_HOLDS;
@@ -138,13 +160,36 @@ void freeze_end(struct doorway *w)
 {
     const enum freeze was = w->freeze;
 
+    if (was == FREEZE_THAWING)
+        return; /* an answer is under way */
+    ev_timer_stop(w->d->loop, &w->freeze_limit);
+    if (was == FREEZE_HOLDS) {
+        w->freeze = FREEZE_THAWING;
+        ack_watch(w, true);
+        write_thaw(w);
+        ev_timer_set(&w->freeze_limit, THAW_S, 0.);
+        ev_timer_start(w->d->loop, &w->freeze_limit);
+        return;
+    }
+    w->freeze = FREEZE_NONE;
+    if (was == FREEZE_ASKED) {
+        ack_watch(w, false);
+        write_thaw(w);
+    }
+    tell(w, -ETIMEDOUT);
+}
+
+void freeze_gone(struct doorway *w)
+{
+    const enum freeze was = w->freeze;
+
     ev_timer_stop(w->d->loop, &w->freeze_limit);
     w->freeze = FREEZE_NONE;
-    if (was == FREEZE_ASKED)
+    if (was == FREEZE_ASKED || was == FREEZE_THAWING)
         ack_watch(w, false);
     if (was == FREEZE_ASKED || was == FREEZE_HOLDS)
         write_thaw(w);
-    tell(w, was == FREEZE_HOLDS ? 0 : -ETIMEDOUT);
+    tell(w, -ETIMEDOUT);
 }
 
 void freeze_forget(struct doorway *w)
