@@ -242,12 +242,10 @@ static int ask_to_suspend(struct take *t)
 
 static void thaw(struct take *t)
 {
-    const struct ckpt_take_opts *o = t->opts;
-
-    if (t->owes_thaw && o->thaw(o->freeze_arg))
-        t->is_frozen = false;
+    if (!t->owes_thaw)
+        return;
     t->owes_thaw = false;
-    if (t->is_frozen)
+    if (!t->opts->thaw(t->opts->freeze_arg) && t->is_frozen && !t->has_memory)
         t->info.consistency = CKPT_CONSISTENCY_FS_FROZEN;
 }
 
