@@ -70,6 +70,7 @@ static int run_take(struct client *cl, struct request *rq)
         (rc = param_flag(rq, "disk_only", TASK_DISK_ONLY, &t->flags)) ||
         (rc = param_flag(rq, "paused", TASK_PAUSED, &t->flags)) ||
         (rc = param_flag(rq, "quiesce", TASK_QUIESCE, &t->flags)) ||
+        (rc = param_flag(rq, "no_track", TASK_NO_TRACK, &t->flags)) ||
         (rc = param_u32(rq, "quiesce_timeout_ms", 600000, &t->quiesce_ms)) ||
         (rc = param_u32(rq, "timeout_ms", 3600000, &t->timeout_ms)))
         return rc;
@@ -322,8 +323,8 @@ static const struct method methods[] = {
     { "checkpoint.show", RIGHT_READ, run_show, PARAMS("checkpoint", "wait", NULL) },
     { "checkpoint.take", RIGHT_OPERATE, run_take,
       PARAMS("domain", "name", "description", "exclude_disks", "disk_only",
-             "paused", "quiesce", "quiesce_timeout_ms", "timeout_ms", "key",
-             "wait", NULL) },
+             "paused", "quiesce", "quiesce_timeout_ms", "no_track",
+             "timeout_ms", "key", "wait", NULL) },
     { "checkpoint.rollback", RIGHT_OPERATE, run_rollback,
       PARAMS("domain", "checkpoint", "paused", "destroy_first", "key",
              "wait", NULL) },

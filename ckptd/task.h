@@ -54,6 +54,7 @@ enum {
     TASK_EXISTING_OK = 1u << 5, /* a take repeated with the same key */
     TASK_OWN_LAST = 1u << 6,    /* roll back to the newest with the prefix */
     TASK_DRY_RUN = 1u << 7,     /* prune: only say */
+    TASK_NO_TRACK = 1u << 8,
 };
 
 #define TASK_EXCLUDE_MAX 16

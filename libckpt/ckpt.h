@@ -148,6 +148,9 @@ CKPT_API void ckpt_info_fini(struct ckpt_info *info); /* zeroes it */
 #define CKPT_TAKE_DISK_ONLY (1u << 0)    /* no memory, no machine state */
 #define CKPT_TAKE_LEAVE_PAUSED (1u << 1) /* the guest is paused afterwards */
 #define CKPT_TAKE_QUIESCE (1u << 2)      /* -ENOTSUP without freeze() */
+#define CKPT_TAKE_NO_TRACK (1u << 3)     /* Xen need not note what is written
+                                          * from now on: the next take looks at
+                                          * all of memory */
 
 struct ckpt_take_opts {
     const char *name; /* NULL: made from the time, "20261121-004510" */

@@ -34,6 +34,9 @@ struct mem_driver {
     /* Whatever the guest may be spared of is ended: first after resume. */
     int (*disarm)(struct mem *m);
     int (*drain)(struct mem *m);
+    /* The checkpoint exists, and the next shall build on it: what tells of
+     * writes may stand.  Without it undo ends that.  NULL: no such driver. */
+    void (*keep)(struct mem *m);
     void (*undo)(struct mem *m); /* also frees; harmless twice */
 };
 
@@ -44,6 +47,8 @@ struct mem {
     const struct xen_dom *dom;
     struct guard *g;
     struct image *img;
+    const char *id;            /* of the checkpoint that is made */
+    const char *head;          /* of the one before it; "" */
     struct machine machine;    /* filled by arm and cut; owned by take */
     char why[256];             /* why not a better driver; "" */
     char base[CKPT_ID_LEN + 1]; /* set by mem_build_on() */

@@ -10,6 +10,10 @@
  *
  * The pause holds no pass over memory.  Every page comes out of the ring once,
  * as it was at the cut, and goes from there into the image.
+ *
+ * Afterwards Xen goes on noting which pages are written, so that the next take
+ * has to look at those only.  It also keeps whose cut the last one was: if that
+ * is not the domain's latest checkpoint, all is looked at.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +43,7 @@ struct cow {
     struct xen_cow *xen;
     unsigned token; /* guard */
     uint32_t nr_slots;
+    bool since_last; /* the image begins as the latest checkpoint */
     uint64_t seq;   /* records up to here are in the image */
     uint64_t nr_put;
     struct page_batch batch;
@@ -77,6 +82,28 @@ static int attach(struct mem *m, uint32_t nr_slots)
     return rc;
 }
 
+/* What the last take left, for an image that begins as that one's. */
+static int resume(struct mem *m)
+{
+    struct cow *w = m->priv;
+    int rc;
+
+    if (!m->head[0])
+        return 0;
+    rc = xen_cow_find(m->x, m->dom->domid, m->head, &w->xen);
+    if (rc)
+        return rc;
+    if (!w->xen) {
+        mem_build_on_none(m, "what was written since the last checkpoint was "
+                             "not noted");
+        return 0;
+    }
+    rc = mem_build_on(m, m->head);
+    w->since_last = !rc;
+    w->nr_slots = xen_cow_nr_slots(w->xen);
+    return rc == -ENOMEM || rc == -ECANCELED ? rc : 0;
+}
+
 static int cow_arm(struct mem *m)
 {
     uint64_t nr_pages = m->dom->memory_bytes / PAGE_SIZE_BYTES;
@@ -92,10 +119,12 @@ static int cow_arm(struct mem *m)
     if (!rc)
         rc = guard_add(m->g, GUARD_COW, m->dom->domid, NULL, &w->token);
     if (!rc)
+        rc = resume(m);
+    if (!rc && !w->xen)
         rc = attach(m, (uint32_t)(nr_pages / SLOTS_SHARE));
     if (!rc)
         rc = xen_cow_prepare(w->xen, &nr_listed);
-    if (!rc && nr_listed > w->nr_slots / 2) {
+    if (!rc && nr_listed > w->nr_slots / 2 && !w->since_last) {
         /* A device model or a backend maps much of it. */
         rc = xen_cow_detach(w->xen);
         w->xen = NULL;
@@ -117,12 +146,12 @@ static int cow_cut(struct mem *m)
     uint32_t nr_listed;
     int rc;
 
-    rc = xen_cow_begin(w->xen);
+    rc = xen_cow_begin(w->xen, m->id, w->since_last);
     if (rc == -EAGAIN) {
         /* More was mapped since than the ring holds: maybe no longer. */
         rc = xen_cow_prepare(w->xen, &nr_listed);
         if (!rc)
-            rc = xen_cow_begin(w->xen);
+            rc = xen_cow_begin(w->xen, m->id, w->since_last);
         if (rc == -EAGAIN)
             rc = fail(m->c, rc,
                       "domain \"%s\": %u of its pages are mapped by others, "
@@ -197,13 +226,17 @@ static int cow_drain(struct mem *m)
     if (rc)
         return rc;
     say_stats(m);
-    rc = xen_cow_detach(w->xen);
+    return 0;
+}
+
+static void cow_keep(struct mem *m)
+{
+    struct cow *w = m->priv;
+
+    xen_cow_release(w->xen);
     w->xen = NULL;
-    if (!rc) {
-        rc = guard_del(m->g, w->token);
-        w->token = 0;
-    }
-    return rc;
+    guard_del(m->g, w->token);
+    w->token = 0;
 }
 
 static void cow_undo(struct mem *m)
@@ -226,5 +259,6 @@ const struct mem_driver mem_cow = {
     .cut = cow_cut,
     .disarm = cow_disarm,
     .drain = cow_drain,
+    .keep = cow_keep,
     .undo = cow_undo,
 };

@@ -160,6 +160,8 @@ int take_mem_arm(void *arg)
     m->dom = &t->op.dom;
     m->g = t->op.g;
     m->img = t->img;
+    m->id = t->info.id;
+    m->head = t->info.parent;
     return mem_arm(m);
 }
 
@@ -412,6 +414,9 @@ int take_commit(void *arg)
         goto out;
     (void)steps_fault(t->c, "take", "published"); /* only to die there */
     disks_keep(t->disks.disk, t->disks.nr);
+    if (t->has_memory && t->mem.drv->keep &&
+        !(t->opts->flags & CKPT_TAKE_NO_TRACK))
+        t->mem.drv->keep(&t->mem);
     info->is_head = true;
     info->durable_us = now_us() - t->c->begin_us;
     if (checkpoint_set_head(t->c, info->domain_uuid, info->id))

@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 
 #include "xen_ckpt_abi.h"
+#include "xen_mem.h"
 #include "xen_private.h"
 
 #include <xenevtchn.h> /* needs xenctrl.h before it */
@@ -180,6 +181,39 @@ static int attach_failed(struct xen *x, uint32_t domid, int rc, uint32_t slots)
     }
 }
 
+static struct xen_cow *new_cow(struct xen *x, uint32_t domid)
+{
+    struct xen_cow *cow = calloc(1, sizeof(*cow));
+
+    if (!cow) {
+        fail(x->c, -ENOMEM, "memory capture");
+        return NULL;
+    }
+    cow->x = x;
+    cow->domid = domid;
+    cow->port = -1;
+    return cow;
+}
+
+/* Ended and freed if it cannot be. */
+static int open_cow(struct xen_cow *cow)
+{
+    int rc;
+
+    rc = map_ring(cow);
+    if (!rc)
+        rc = bind_port(cow);
+    if (rc)
+        xen_cow_detach(cow);
+    return rc;
+}
+
+/* What Xen keeps to tell whose cut the last one was: an id is 16 digits. */
+static uint64_t cookie_of(const char *id)
+{
+    return strtoull(id, NULL, 16);
+}
+
 int xen_cow_attach(struct xen *x, uint32_t domid, uint32_t nr_slots,
                    uint32_t stall_ms, struct xen_cow **cow_out)
 {
@@ -187,12 +221,9 @@ int xen_cow_attach(struct xen *x, uint32_t domid, uint32_t nr_slots,
     int rc;
 
     *cow_out = NULL;
-    cow = calloc(1, sizeof(*cow));
+    cow = new_cow(x, domid);
     if (!cow)
-        return fail(x->c, -ENOMEM, "memory capture");
-    cow->x = x;
-    cow->domid = domid;
-    cow->port = -1;
+        return -ENOMEM;
     cow->info = (struct xen_ckpt_op){
         .op = XEN_CKPT_OP_ATTACH,
         .nr_slots = nr_slots,
@@ -203,12 +234,36 @@ int xen_cow_attach(struct xen *x, uint32_t domid, uint32_t nr_slots,
         free(cow);
         return attach_failed(x, domid, rc, nr_slots);
     }
-    rc = map_ring(cow);
+    rc = open_cow(cow);
     if (!rc)
-        rc = bind_port(cow);
-    if (rc)
-        xen_cow_detach(cow);
-    else
+        *cow_out = cow;
+    return rc;
+}
+
+int xen_cow_find(struct xen *x, uint32_t domid, const char *id,
+                 struct xen_cow **cow_out)
+{
+    struct xen_ckpt_op op = { .op = XEN_CKPT_OP_QUERY };
+    struct xen_cow *cow;
+    uint64_t nr_gfns;
+    int rc;
+
+    *cow_out = NULL;
+    rc = domctl(x->xch, domid, &op);
+    if (!rc && op.nr_frames)
+        rc = xen_nr_gfns(x, domid, &nr_gfns);
+    if (rc || !op.nr_frames)
+        return 0; /* what attach will say counts */
+    if (op.cookie[0] != cookie_of(id) || nr_gfns > op.nr_gfns) {
+        xen_cow_end(x->xch, domid);
+        return 0;
+    }
+    cow = new_cow(x, domid);
+    if (!cow)
+        return -ENOMEM;
+    cow->info = op;
+    rc = open_cow(cow);
+    if (!rc)
         *cow_out = cow;
     return rc;
 }
@@ -226,9 +281,13 @@ int xen_cow_prepare(struct xen_cow *cow, uint32_t *listed_out)
     return 0;
 }
 
-int xen_cow_begin(struct xen_cow *cow)
+int xen_cow_begin(struct xen_cow *cow, const char *id, bool since_last)
 {
-    struct xen_ckpt_op op = { .op = XEN_CKPT_OP_BEGIN };
+    struct xen_ckpt_op op = {
+        .op = XEN_CKPT_OP_BEGIN,
+        .flags = since_last ? XEN_CKPT_INCREMENTAL : 0,
+        .cookie = { cookie_of(id), 0 },
+    };
     int rc;
 
     rc = domctl(cow->x->xch, cow->domid, &op);
@@ -239,6 +298,20 @@ int xen_cow_begin(struct xen_cow *cow)
                : fail(cow->x->c, rc, "domain %u: the cut", cow->domid);
 }
 
+static void unmap(struct xen_cow *cow)
+{
+    if (cow->evtchn)
+        xenevtchn_close(cow->evtchn);
+    if (cow->resource)
+        xenforeignmemory_unmap_resource(cow->x->fmem, cow->resource);
+}
+
+void xen_cow_release(struct xen_cow *cow)
+{
+    unmap(cow);
+    free(cow);
+}
+
 int xen_cow_detach(struct xen_cow *cow)
 {
     int rc;
@@ -246,10 +319,7 @@ int xen_cow_detach(struct xen_cow *cow)
     if (!cow)
         return 0;
     rc = xen_cow_end(cow->x->xch, cow->domid) ? -errno : 0;
-    if (cow->evtchn)
-        xenevtchn_close(cow->evtchn);
-    if (cow->resource)
-        xenforeignmemory_unmap_resource(cow->x->fmem, cow->resource);
+    unmap(cow);
     if (rc && rc != -ESRCH) /* the domain is gone, and its ring with it */
         rc = fail(cow->x->c, rc, "domain %u: ending its capture", cow->domid);
     else
@@ -278,6 +348,11 @@ int xen_cow_copy(struct xen_cow *cow, uint64_t *gfn, uint32_t nr_pages)
 uint64_t xen_cow_nr_gfns(const struct xen_cow *cow)
 {
     return cow->info.nr_gfns;
+}
+
+uint32_t xen_cow_nr_slots(const struct xen_cow *cow)
+{
+    return cow->info.nr_slots;
 }
 
 static int lost(const struct xen_cow *cow, uint32_t why)

@@ -7,6 +7,7 @@
  * go there when we ask.  So each page comes once, as it was at the cut, and no
  * page of the guest is mapped.
  */
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "page.h"
@@ -26,19 +27,27 @@ int xen_cow_probe(struct xen *x, uint32_t domid, char *why);
  */
 int xen_cow_attach(struct xen *x, uint32_t domid, uint32_t nr_slots,
                    uint32_t stall_ms, struct xen_cow **cow_out);
+/* The ring that was released with checkpoint @id as the last cut; *cow_out is
+ * NULL when there is none, and what was there has been ended. */
+int xen_cow_find(struct xen *x, uint32_t domid, const char *id,
+                 struct xen_cow **cow_out);
 /* While the guest runs, shortly before begin; *listed_out is how many pages
  * begin will have to copy at most. */
 int xen_cow_prepare(struct xen_cow *cow, uint32_t *listed_out);
-/* The cut.  -EAGAIN: prepare again. */
-int xen_cow_begin(struct xen_cow *cow);
+/* The cut, of checkpoint @id.  @since_last: only of what was written since the
+ * last one.  -EAGAIN: prepare again. */
+int xen_cow_begin(struct xen_cow *cow, const char *id, bool since_last);
 /* Ends it, at any time, and frees @cow (NULL is fine). */
 int xen_cow_detach(struct xen_cow *cow);
+/* Frees @cow, while Xen goes on noting what is written: xen_cow_find(). */
+void xen_cow_release(struct xen_cow *cow);
 
 /* Asks for up to @nr_pages more that nobody has written, as room permits, from
  * *gfn on, which is moved; it is xen_cow_nr_gfns() when none is left. */
 int xen_cow_copy(struct xen_cow *cow, uint64_t *gfn, uint32_t nr_pages);
 /* One more than the highest frame number in question. */
 uint64_t xen_cow_nr_gfns(const struct xen_cow *cow);
+uint32_t xen_cow_nr_slots(const struct xen_cow *cow);
 
 /*
  * The records from *seq on, at most PAGE_BATCH, *seq being moved behind them.

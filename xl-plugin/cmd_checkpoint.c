@@ -39,6 +39,9 @@ const struct opt checkpoint_opts[] = {
      .name = "paused",
      .offset = OPT_FIELD(paused),
      .help = "Leave the domain paused afterwards."},
+    {.name = "no-track",
+     .offset = OPT_FIELD(no_track),
+     .help = "Do not have Xen note what is written until the next checkpoint."},
     {.name = "timeout",
      .value = "SECONDS",
      .kind = OPT_SECONDS,
@@ -115,7 +118,8 @@ int cmd_checkpoint(struct job *job)
         .exclude_disks = a->exclude,
         .flags = (a->disk_only ? CKPT_TAKE_DISK_ONLY : 0) |
                  (a->quiesce ? CKPT_TAKE_QUIESCE : 0) |
-                 (a->paused ? CKPT_TAKE_LEAVE_PAUSED : 0),
+                 (a->paused ? CKPT_TAKE_LEAVE_PAUSED : 0) |
+                 (a->no_track ? CKPT_TAKE_NO_TRACK : 0),
         .suspend_timeout_ms = a->timeout_ms,
     };
     struct ckpt_info list[CKPT_GROUP_MAX] = {{.parent = ""}};

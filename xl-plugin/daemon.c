@@ -300,6 +300,7 @@ int job_take(struct job *job, const char *domain,
     put_flag(j, "disk_only", o->flags & CKPT_TAKE_DISK_ONLY);
     put_flag(j, "paused", o->flags & CKPT_TAKE_LEAVE_PAUSED);
     put_flag(j, "quiesce", o->flags & CKPT_TAKE_QUIESCE);
+    put_flag(j, "no_track", o->flags & CKPT_TAKE_NO_TRACK);
     if (j && o->suspend_timeout_ms)
         json_number(j, "timeout_ms", o->suspend_timeout_ms);
     rc = run(job, "checkpoint.take", j, &tree);

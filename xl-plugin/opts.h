@@ -18,7 +18,7 @@ struct args {
 
     const char *name, *description, *group, *format;
     const char **exclude; /* owned; NULL-terminated, NULL when none */
-    bool disk_only, quiesce, paused, destroy_first, tree;
+    bool disk_only, quiesce, no_track, paused, destroy_first, tree;
     bool off, dry_run;
     const char **tag;     /* owned; NULL-terminated, NULL when none */
     unsigned count;       /* 0 when not given */

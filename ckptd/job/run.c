@@ -164,7 +164,8 @@ int run_take(struct job *job)
         .description = t->description[0] ? t->description : NULL,
         .exclude_disks = exclude,
         .flags = (t->flags & TASK_DISK_ONLY ? CKPT_TAKE_DISK_ONLY : 0) |
-                 (t->flags & TASK_PAUSED ? CKPT_TAKE_LEAVE_PAUSED : 0),
+                 (t->flags & TASK_PAUSED ? CKPT_TAKE_LEAVE_PAUSED : 0) |
+                 (t->flags & TASK_NO_TRACK ? CKPT_TAKE_NO_TRACK : 0),
         .suspend_timeout_ms = t->timeout_ms,
         .freeze_arg = job,
     };

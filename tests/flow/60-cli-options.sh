@@ -28,6 +28,7 @@ means "$take name=-n description=(none) exclude= flags=0 timeout_ms=0" \
 means "$take $none flags=1 timeout_ms=0" checkpoint --disk-only web1
 means "$take $none flags=2 timeout_ms=0" checkpoint --paused web1
 means "$take $none flags=4 timeout_ms=0" checkpoint --quiesce web1
+means "$take $none flags=8 timeout_ms=0" checkpoint --no-track web1
 means "$take $none flags=2 timeout_ms=0" checkpoint -p web1
 means "$take name=(none) description=(none) exclude=xvdb,xvdc, flags=1 \
 timeout_ms=0" checkpoint --exclude-disk xvdb web1 --disk-only \

@@ -277,7 +277,8 @@ static void shot_open(struct shot *s, const char *domain)
     /* Ordinary memory, in the middle of what there is, all over it. */
     for (unsigned i = 0; i < NR_VICTIMS; i++)
         s->victim[i] = s->dom.memory_bytes / PAGE_SIZE_BYTES / 4 + 37 * i;
-    s->m = (struct mem){ .c = &c, .x = s->x, .dom = &s->dom, .drv = &mem_cow };
+    s->m = (struct mem){ .c = &c, .x = s->x, .dom = &s->dom, .drv = &mem_cow,
+                         .id = "0", .head = "" };
     current_shot = s;
 }
 
@@ -399,7 +400,7 @@ static int cycle(const char *domain, unsigned long nr)
         need(xen_cow_attach(s.x, s.dom.domid, 8192, 1000, &cow), "attach");
         need(xen_cow_prepare(cow, &listed), "prepare");
         if (nr % 2)
-            need(xen_cow_begin(cow), "begin");
+            need(xen_cow_begin(cow, "0", false), "begin");
         need(xen_cow_detach(cow), "detach");
     }
     return 0;
@@ -421,7 +422,7 @@ static int stall(const char *domain)
                         4 * (1024 + 64 * s.dom.nr_vcpus), 500, &cow),
          "attach");
     need(xen_cow_prepare(cow, &listed), "prepare");
-    need(xen_cow_begin(cow), "begin");
+    need(xen_cow_begin(cow, "0", false), "begin");
     end = now_us() + 120000000;
     do {
         seq = 0;
@@ -445,7 +446,7 @@ static int die_armed(const char *domain)
     shot_open(&s, domain);
     need(xen_cow_attach(s.x, s.dom.domid, 8192, 500, &cow), "attach");
     need(xen_cow_prepare(cow, &listed), "prepare");
-    need(xen_cow_begin(cow), "begin");
+    need(xen_cow_begin(cow, "0", false), "begin");
     fflush(NULL);
     raise(SIGKILL);
     return 1;

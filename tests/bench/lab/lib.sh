@@ -64,6 +64,8 @@ paused() {
     timeout 60 tail -q -s 0.1 -n +1 -F "$T/watching" 2>/dev/null |
         grep -q -m 1 watching
     "$@" >"$T/out" 2>"$T/err" || fail "\`$*' exited $?: $(tail -3 "$T/err")"
+    # A gap counts when it has ended, which may be after COMMAND.
+    ticks "$guest" "after $1"
     : >"$T/enough"
     wait "$watcher" || fail "witness-pause ended badly"
     jq '.max_gap_us / 1000' "$T/pause" >>"$file"

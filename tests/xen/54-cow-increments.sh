@@ -1,0 +1,83 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-only
+# lab: --xen patched --timeout 2400
+#
+# After the first, a take on the patched hypervisor looks only at what changed,
+# and its image is as whole as any: compared with the paused guest page by page,
+# also after pages went and others came; and when what was noted is lost, or is
+# of another checkpoint, all is looked at.
+# shellcheck source=tests/xen/lib.sh
+. "$(dirname "$0")/lib.sh"
+g=inc
+
+# equal CHECKPOINT: the guest, paused since that was cut, has the same memory.
+equal() {
+    CHECKS=$((CHECKS + 1))
+    if "$WORKLOAD/../xen/xen_image_tool" "$1" $g 32 >"$T/equal" 2>&1; then
+        say "$1: $(tail -1 "$T/equal")"
+    else
+        fail "$1 is not the guest's memory: $(tail -8 "$T/equal")"
+    fi
+}
+
+# take NAME [OPTIONS]: of the running guest, compared, and let go on.
+take() {
+    must "take $1" xl checkpoint $g --paused -n "$@" || return
+    equal "$1"
+    xl unpause $g
+    running $g "after take $1"
+    check_stored "$1"
+}
+
+witness_create $g mem=256 vcpus=2 disk_mb=64 -- mb=8
+is_control && { ticks $g control; finish; }
+
+step "the first is whole, the next are increments"
+take one
+is "what one builds on" null "$(field one base)"
+take two
+is "what two builds on" "$(field one id)" "$(field two base)"
+CHECKS=$((CHECKS + 1))
+[ "$(field two pages_stored)" -lt $(($(field one pages_stored) / 2)) ] ||
+    fail "two stored $(field two pages_stored) pages, one $(field one pages_stored)"
+
+step "pages go and come between two takes"
+must "balloon down" xl mem-set $g 224
+running $g "smaller"
+take three
+is "what three builds on" "$(field two id)" "$(field three base)"
+must "balloon up" xl mem-set $g 256
+running $g "larger"
+take four
+is "what four builds on" "$(field three id)" "$(field four base)"
+
+step "a migration's log-dirty in between changes nothing"
+must "save -c" xl save -c $g /var/tmp/save
+rm -f /var/tmp/save
+take five
+is "what five builds on" "$(field four id)" "$(field five base)"
+
+step "a take that failed, one that was told to forget, a deleted one"
+CKPT_FAULT='fail:after:take:memory stored' xl checkpoint $g -n lost >"$T/out" 2>&1
+take six
+is "what six builds on" null "$(field six base)"
+take seven --no-track
+is "what seven builds on" "$(field six id)" "$(field seven base)"
+take eight
+is "what eight builds on" null "$(field eight base)"
+must "delete" xl checkpoint-delete eight
+take nine
+is "what nine builds on" null "$(field nine base)"
+
+step "going back to an increment, and forking it"
+must "rollback" xl rollback $g four
+ticks $g "rolled back"
+clean $g "rolled back"
+take ten
+is "what ten builds on" null "$(field ten base)"
+must "fork" xl fork $g/five -n $g-fork
+ticks $g-fork "the fork"
+clean $g-fork "the fork"
+clean $g "the original"
+must "verify" xl checkpoint-verify one two three four five six seven nine ten
+finish
