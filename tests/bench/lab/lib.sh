@@ -57,12 +57,12 @@ timed() {
 paused() {
     local file=$1 guest=$2 watcher
     shift 2
-    rm -f "$T/enough"
+    rm -f "$T/enough" "$T/watching" # the last one's word is not this one's
     "$WORKLOAD/witness-pause" "$(xl domid "$guest")" --until-file "$T/enough" \
         >"$T/pause" 2>"$T/watching" &
     watcher=$!
-    timeout 60 tail -q -s 0.1 -n +1 -F "$T/watching" 2>/dev/null |
-        grep -q -m 1 watching
+    timeout 120 tail -q -s 0.1 -n +1 -F "$T/watching" 2>/dev/null |
+        grep -q -m 1 watching || fail "witness-pause does not watch"
     "$@" >"$T/out" 2>"$T/err" || fail "\`$*' exited $?: $(tail -3 "$T/err")"
     # A gap counts when it has ended, which may be after COMMAND.
     ticks "$guest" "after $1"
