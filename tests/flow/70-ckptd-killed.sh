@@ -92,7 +92,8 @@ with World('guest_requests = checkpoint\nguest_rate = 3600000/hour\nguest_burst 
     # a role dies, and before the daemon looks there is news for it
     for _ in range(3):
         before = w.read('calls').count('take is done')
-        w.call('checkpoint.take', domain='web')
+        job = w.call('checkpoint.take', domain='web')['job']['id']
+        w.until(lambda: w.call('job.show', job=job)['job']['state'] in ('running', 'done'))
         front = w.role('ckptd-front')
         w.daemon.send_signal(signal.SIGSTOP)
         os.kill(front, signal.SIGKILL)
