@@ -8,7 +8,7 @@ DRIVER=cow
 # shellcheck source=tests/xen/three.sh
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/three.sh"
-three pvh
+three pvh 256
 if ! is_control; then
     step "balloon during a take"
     xl checkpoint three -n ballooned >"$T/take" 2>&1 &

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-only
 # shellcheck shell=bash
 #
-# three TYPE: take, rollback and fork of one guest, as the numbered tests run
-# it for each type.
+# three TYPE [MIB]: take, rollback and fork of one guest, as the numbered tests
+# run it for each type.
 
 # The generation the witness has reached, from its newest tick.
 generation() {
@@ -11,8 +11,8 @@ generation() {
 }
 
 three() {
-    local type=$1 g=three old new uuid fork
-    witness_create $g type="$type" mem=256 vcpus=2 disk_mb=64
+    local type=$1 mb=${2:-128} g=three old new uuid fork
+    witness_create $g type="$type" mem="$mb" vcpus=2 disk_mb=64 -- mb=$((mb / 16))
     is_control && { ticks $g control; clean $g control; return; }
     uuid=$(xl domid $g) && uuid=$(xenstore-read "/local/domain/$uuid/vm")
 
