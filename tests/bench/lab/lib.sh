@@ -61,8 +61,8 @@ paused() {
     "$WORKLOAD/witness-pause" "$(xl domid "$guest")" --until-file "$T/enough" \
         >"$T/pause" 2>"$T/watching" &
     watcher=$!
-    timeout 120 tail -q -s 0.1 -n +1 -F "$T/watching" 2>/dev/null |
-        grep -q -m 1 watching || fail "witness-pause does not watch"
+    grep -q -m 1 watching < <(timeout 120 tail -q -s 0.1 -n +1 -F "$T/watching" 2>/dev/null) ||
+        fail "witness-pause does not watch"
     "$@" >"$T/out" 2>"$T/err" || fail "\`$*' exited $?: $(tail -3 "$T/err")"
     # A gap counts when it has ended, which may be after COMMAND.
     ticks "$guest" "after $1"
