@@ -10,7 +10,8 @@ ours() { timed "$T/ours" xl rollback "$g" point; ticks "$g" "rolled back"; }
 destroy_restore() { xl destroy "$g" && xl restore "$GUEST_CFG/$g.cfg" "$SAVE"; }
 peer() { timed "$T/peer" destroy_restore; ticks "$g" "restored"; }
 
-witness_create "$g" mem=512 vcpus=2 disk=none -- mb=64,disk=
+# `xl restore' makes another domain of it, unless the configuration says which.
+witness_create "$g" mem=512 vcpus=2 disk=none "cfg=uuid = \"$(cat /proc/sys/kernel/random/uuid)\"" -- mb=64,disk=
 must "take" xl checkpoint "$g" -n point
 must "save" xl save -c "$g" "$SAVE"
 alternate "$ROUNDS" ours peer
