@@ -13,9 +13,9 @@ tell() { printf '\n\033[1m%6ss  %s\033[0m\n' "$SECONDS" "$*"; }
 run() { printf '        # %s\n' "$*"; "$@" 2>&1 | sed 's/^/        /'; }
 last() { grep -a 'WITNESS TICK' "$(guest_log "$1")" | tail -1 | sed 's/^/        /'; }
 
-tell "Xen $(xl info xen_version), dom0 $(uname -r). A PVH guest with 2 vCPUs, 128 MiB and a disk starts;"
+tell "Xen $(xl info xen_version), dom0 $(uname -r). A PVH guest with 2 vCPUs, 112 MiB and a disk starts;"
 echo "        its only program fills memory and disk in an order any torn copy would break."
-witness_create "$g" mem=128 vcpus=2 disk_mb=32 -- mb=8
+witness_create "$g" mem=112 vcpus=2 disk_mb=32 -- mb=8
 last "$g"
 tell "A checkpoint, while it writes:"
 run xl checkpoint "$g" -n before --description "the state to come back to"
@@ -30,8 +30,8 @@ tell "Back to the checkpoint:"
 run xl rollback "$g" before
 ticks "$g" "rolled back"
 last "$g"
-tell "A second machine from the running one, its disk copy-on-write:"
-run xl fork "$g" -n $g-2
+tell "A second machine from the checkpoint, its disk copy-on-write:"
+run xl fork "$g/before" -n $g-2
 ticks "$g-2" "the fork"
 ticks "$g" "the original"
 run xl list
