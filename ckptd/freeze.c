@@ -57,13 +57,14 @@ static void write_thaw(struct doorway *w)
     write_order(w, order);
 }
 
-/* The freeze had held until the order to end it. */
-static void thawed(struct doorway *w)
+/* Back to NONE, with the answer: 0 when it had held until it was ended. */
+static void over(struct doorway *w, int rc)
 {
     ev_timer_stop(w->d->loop, &w->freeze_limit);
-    ack_watch(w, false);
+    if (w->freeze == FREEZE_ASKED || w->freeze == FREEZE_THAWING)
+        ack_watch(w, false);
     w->freeze = FREEZE_NONE;
-    tell(w, 0);
+    tell(w, rc);
 }
 
 static void on_limit(struct ev_loop *loop, ev_timer *t, int events)
@@ -72,7 +73,7 @@ static void on_limit(struct ev_loop *loop, ev_timer *t, int events)
 
     (void)loop, (void)events;
     if (w->freeze == FREEZE_THAWING) {
-        thawed(w);
+        over(w, 0);
         return;
     }
     write_thaw(w);
@@ -80,9 +81,7 @@ static void on_limit(struct ev_loop *loop, ev_timer *t, int events)
         log_bounded(&w->faults, LOG_WARNING,
                     "domain %u \"%s\" did not freeze in time", w->domid,
                     w->name);
-        ack_watch(w, false);
-        w->freeze = FREEZE_NONE;
-        tell(w, -ETIMEDOUT);
+        over(w, -ETIMEDOUT);
     } else {
         w->freeze = FREEZE_EXPIRED;
     }
@@ -140,56 +139,39 @@ void freeze_ack(struct doorway *w)
         return;
     if (w->freeze == FREEZE_THAWING) {
         if (!is_frozen)
-            thawed(w);
-        return;
-    }
-    ack_watch(w, false);
-    if (is_frozen) {
+            over(w, 0);
+    } else if (is_frozen) {
+        ack_watch(w, false);
         w->freeze = FREEZE_HOLDS;
         tell(w, 0);
-        return;
+    } else {
+        write_thaw(w);
+        over(w, -EIO);
     }
-    ev_timer_stop(w->d->loop, &w->freeze_limit);
-    w->freeze = FREEZE_NONE;
-    write_thaw(w);
-    tell(w, -EIO);
 }
 
 /* The answer says whether the freeze had held until now. */
 void freeze_end(struct doorway *w)
 {
-    const enum freeze was = w->freeze;
-
-    if (was == FREEZE_THAWING)
+    if (w->freeze == FREEZE_THAWING)
         return; /* an answer is under way */
-    ev_timer_stop(w->d->loop, &w->freeze_limit);
-    if (was == FREEZE_HOLDS) {
+    if (w->freeze == FREEZE_HOLDS) {
         w->freeze = FREEZE_THAWING;
         ack_watch(w, true);
         write_thaw(w);
+        ev_timer_stop(w->d->loop, &w->freeze_limit);
         ev_timer_set(&w->freeze_limit, THAW_S, 0.);
         ev_timer_start(w->d->loop, &w->freeze_limit);
-        return;
+    } else {
+        freeze_gone(w);
     }
-    w->freeze = FREEZE_NONE;
-    if (was == FREEZE_ASKED) {
-        ack_watch(w, false);
-        write_thaw(w);
-    }
-    tell(w, -ETIMEDOUT);
 }
 
 void freeze_gone(struct doorway *w)
 {
-    const enum freeze was = w->freeze;
-
-    ev_timer_stop(w->d->loop, &w->freeze_limit);
-    w->freeze = FREEZE_NONE;
-    if (was == FREEZE_ASKED || was == FREEZE_THAWING)
-        ack_watch(w, false);
-    if (was == FREEZE_ASKED || was == FREEZE_HOLDS)
+    if (w->freeze == FREEZE_ASKED || w->freeze == FREEZE_HOLDS)
         write_thaw(w);
-    tell(w, -ETIMEDOUT);
+    over(w, -ETIMEDOUT);
 }
 
 void freeze_forget(struct doorway *w)

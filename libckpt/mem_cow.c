@@ -42,7 +42,6 @@
 struct cow {
     struct xen_cow *xen;
     unsigned token; /* guard */
-    uint32_t nr_slots;
     bool since_last; /* the image begins as the latest checkpoint */
     uint64_t seq;   /* records up to here are in the image */
     uint64_t nr_put;
@@ -77,7 +76,6 @@ static int attach(struct mem *m, uint32_t nr_slots)
             break;
         nr_slots /= 2;
     }
-    w->nr_slots = nr_slots;
     say(m->c, "ring of %u pages for what the guest writes", nr_slots);
     return rc;
 }
@@ -100,7 +98,6 @@ static int resume(struct mem *m)
     }
     rc = mem_build_on(m, m->head);
     w->since_last = !rc;
-    w->nr_slots = xen_cow_nr_slots(w->xen);
     return rc == -ENOMEM || rc == -ECANCELED ? rc : 0;
 }
 
@@ -124,7 +121,7 @@ static int cow_arm(struct mem *m)
         rc = attach(m, (uint32_t)(nr_pages / SLOTS_SHARE));
     if (!rc)
         rc = xen_cow_prepare(w->xen, &nr_listed);
-    if (!rc && nr_listed > w->nr_slots / 2 && !w->since_last) {
+    if (!rc && nr_listed > xen_cow_nr_slots(w->xen) / 2 && !w->since_last) {
         /* A device model or a backend maps much of it. */
         rc = xen_cow_detach(w->xen);
         w->xen = NULL;

@@ -36,7 +36,7 @@ struct xen_ckpt_ring {
 /* A descriptor is a frame number, and maybe one of these. */
 #define XEN_CKPT_XEN_PAGE (UINT64_C(1) << 63) /* Xen shares it */
 #define XEN_CKPT_ABSENT (UINT64_C(1) << 62)   /* gone, in an increment */
-#define XEN_CKPT_ZERO (UINT64_C(1) << 61)     /* all zero: the slot is not used */
+#define XEN_CKPT_ZERO (UINT64_C(1) << 61)     /* and not in the slot */
 
 #define XEN_CKPT_LOST_FULL 1u
 #define XEN_CKPT_LOST_STALL 2u

@@ -54,7 +54,8 @@ uint32_t xen_cow_nr_slots(const struct xen_cow *cow);
  * b->data are pages of the ring, valid until xen_cow_consume(), or NULL for a
  * page of zeros; b->type is PAGE_TYPE_ABSENT where an increment has to forget
  * a page.  Pages that are Xen's (shared info, grant table) are left out: a
- * domain that is built from the image gets others.  -EIO when the capture was lost, with the reason.
+ * domain that is built from the image gets others.  -EIO when the capture was
+ * lost, with the reason.
  */
 int xen_cow_records(struct xen_cow *cow, uint64_t *seq, struct page_batch *b);
 /* The records before @seq are done with; lets waiting vCPUs go on. */
