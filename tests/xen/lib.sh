@@ -110,6 +110,14 @@ check_stored() { # check_stored CHECKPOINT
     [ -z "$snap" ] || lvchange -qq -an "$snap"
 }
 
+# same_memory CHECKPOINT GUEST MAX: that guest, paused since that was cut, has its
+# memory, but for at most MAX pages that others than its vCPUs write.
+same_memory() {
+    CHECKS=$((CHECKS + 1))
+    "$WORKLOAD/../xen/xen_image_tool" "$1" "$2" "$3" >"$T/equal" 2>&1 ||
+        fail "$1 is not the memory of $2: $(tail -8 "$T/equal")"
+}
+
 # --- the state of the host --------------------------------------------------
 
 # Everything a failed operation could leave behind, but for what a dead writer
