@@ -9,7 +9,7 @@
 g=killed
 
 witness_create $g mem=128 vcpus=2 -- mb=8
-must "take" xl checkpoint $g -n one
+must "take" xl checkpoint $g -n one --no-track
 is "memory driver" cow "$(field one mem_driver)"
 before=$(host_state)
 free=$(xl info | awk '/^free_memory/ { print $3 }')
