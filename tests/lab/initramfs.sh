@@ -3,7 +3,7 @@
 #
 # initramfs.sh ROOT KVER INIT OUT MODULE...: make the initramfs OUT of busybox,
 # INIT, and these modules of kernel KVER under ROOT with what they depend on.
-# Used for dom0 and for guests; both load their modules with modprobe.
+# Used for dom0 and for guests.
 set -eu -o pipefail
 
 root=$1 kver=$2 init=$3 out=$4
@@ -16,12 +16,14 @@ cp "$root/bin/busybox" "$tmp/bin/busybox"
 cp "$init" "$tmp/init"
 chmod 755 "$tmp/init"
 
-# modprobe itself says what each one needs, in order of loading.
+# modprobe itself says what each one needs, in order of loading; kept in
+# /lib/modules/load for those who have no time for a modprobe.
 for m in "$@"; do
     modprobe -d "$root" -S "$kver" --show-depends "$m"
-done | sed -n "s,^insmod .*\(lib/modules/$kver/[^ ]*\).*,\1,p" | sort -u |
+done | sed -n "s,^insmod .*\(lib/modules/$kver/[^ ]*\).*,\1,p" | awk '!seen[$0]++' |
     while read -r f; do
         install -D -m 644 "$root/usr/$f" "$tmp/$f"
+        echo "/$f" >>"$tmp/lib/modules/load"
     done
 cp "$root/usr/lib/modules/$kver"/modules.{builtin,builtin.modinfo,order} "$tmp/lib/modules/$kver/"
 depmod -b "$tmp" "$kver"

@@ -26,10 +26,12 @@ CPU = "EPYC,+svm,+npt,+pcid,+invpcid,-monitor,-smap,-rdtscp,-xsave"
 # clock. On a busy host a guest would else spend all it gets on timer interrupts
 # that come faster than it can serve them, and time-outs would strike at random.
 TIME = ("-accel", "tcg,thread=single", "-icount", "shift=2,align=off")
-XEN_ARGS = ("dom0_mem={dom0}M,max:{dom0}M dom0_max_vcpus=2 bootscrub=0 pcid=1 "
+# No mitigations: the emulated processor speculates about nothing, and each costs
+# instructions at every entry into a kernel or into Xen.
+XEN_ARGS = ("dom0_mem={dom0}M,max:{dom0}M dom0_max_vcpus=2 bootscrub=0 pcid=1 spec-ctrl=no "
             "console=com1 com1=115200,8n1 loglvl=all guest_loglvl=all")
 # norandmaps: the emulator translates code once for each address it is seen at.
-DOM0_ARGS = "console=hvc0 root=/dev/vda rw panic=-1 quiet norandmaps"
+DOM0_ARGS = "console=hvc0 root=/dev/vda rw panic=-1 quiet norandmaps mitigations=off"
 VG_SIZE = "16G"
 
 

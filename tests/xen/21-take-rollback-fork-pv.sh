@@ -8,5 +8,5 @@
 # shellcheck source=tests/xen/lib.sh
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/three.sh"
-three pv
+three pv 128 rate=2000
 finish

@@ -10,20 +10,19 @@
 ids() { xl checkpoint-list --json | jq -r '.checkpoints[] | .id' | sort; }
 
 for g in left right; do
-    witness_create $g mem=128 vcpus=1 disk_mb=64 -- mb=8
+    witness_create $g mem=128 vcpus=1 disk_mb=64 -- "mb=8,$LIGHT"
 done
 is_control && { ticks left control; ticks right control; finish; }
 before=$(host_state)
 
 step "both at one instant"
 must "group" xl checkpoint --group pair --json left right
-jq -c '.checkpoints[] | {domain_name, group, pause_us, still_us, pause_disks_us}' "$T/out"
+mv "$T/out" "$T/pair"
+jq -c '.checkpoints[] | {domain_name, group, pause_us, still_us, pause_disks_us}' "$T/pair"
 running left "after the group"
 running right "after the group"
 for g in left right; do
-    id=$(jq -r ".checkpoints[] | select(.domain_name == \"$g\") | .id" "$T/out" | head -1)
-    [ -n "$id" ] || id=$(xl checkpoint-list --json |
-        jq -r ".checkpoints[] | select(.domain_name == \"$g\") | .id")
+    id=$(jq -r ".checkpoints[] | select(.domain_name == \"$g\") | .id" "$T/pair")
     is "group of $g" pair "$(field "$id" group)"
     check_stored "$id"
     # From the first known to stand still to its going on both stood still.

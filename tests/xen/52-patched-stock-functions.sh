@@ -11,7 +11,7 @@
 for type in pv pvh; do
     g=stock-$type
     step "$type"
-    witness_create $g type=$type mem=128 vcpus=2 -- mb=8
+    witness_create $g type=$type mem=128 vcpus=2 -- "mb=8,$LIGHT"
     must "save -c" xl save -c $g "$T/save"
     running $g "after save -c"
     must "save" xl save $g "$T/save"

@@ -56,8 +56,12 @@ is() { # is WHAT EXPECTED FOUND
 # --- the guest that testifies ---------------------------------------------
 
 # witness_create NAME [guest_create's words] [-- witness's words]
+# Writers at full rate take the emulated processors from everybody else: a test
+# that is not about the load asks for LIGHT.
+LIGHT=rate=500
 witness_create() {
-    local name=$1 words=writers=2,mb=24,rate=full,logms=50,disk=/mnt/disk/witness.log
+    local name=$1 words=writers=2,mb=24,rate=full,beat=10000,logms=50
+    words+=,disk=/mnt/disk/witness.log
     local -a guest=()
     shift
     while [ $# -gt 0 ] && [ "$1" != -- ]; do guest+=("$1"); shift; done

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-only
 # shellcheck shell=bash
 #
-# three TYPE [MIB]: take, rollback and fork of one guest, as the numbered tests
-# run it for each type.
+# three TYPE [MIB] [WORDS]: take, rollback and fork of one guest, as the numbered
+# tests run it for each type; WORDS are the witness's.
 
 # The generation the witness has reached, from its newest tick.
 generation() {
@@ -11,8 +11,8 @@ generation() {
 }
 
 three() {
-    local type=$1 mb=${2:-128} g=three old new uuid fork
-    witness_create $g type="$type" mem="$mb" vcpus=2 disk_mb=64 -- mb=$((mb / 16))
+    local type=$1 mb=${2:-128} more=${3:-} g=three old new uuid fork
+    witness_create $g type="$type" mem="$mb" vcpus=2 disk_mb=64 -- "mb=$((mb / 16))${more:+,$more}"
     is_control && { ticks $g control; clean $g control; return; }
     uuid=$(xl domid $g) && uuid=$(xenstore-read "/local/domain/$uuid/vm")
 
