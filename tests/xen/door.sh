@@ -83,7 +83,7 @@ door_guest() {
     local name=$1 mode=$2
     shift 2
     local -a words=()
-    local load=writers=1,mb=8,beat=10000,$LIGHT
+    local load=writers=1,mb=8,beat=$BEAT,$LIGHT
     while [ $# -gt 0 ] && [ "$1" != -- ]; do words+=("$1"); shift; done
     shift
     door_archive

@@ -59,8 +59,9 @@ is() { # is WHAT EXPECTED FOUND
 # Writers at full rate take the emulated processors from everybody else: a test
 # that is not about the load asks for LIGHT.
 LIGHT=rate=500
+BEAT=10000 # microseconds of its heart
 witness_create() {
-    local name=$1 words=writers=2,mb=24,rate=full,beat=10000,logms=50
+    local name=$1 words=writers=2,mb=24,rate=full,beat=$BEAT,logms=50
     words+=,disk=/mnt/disk/witness.log
     local -a guest=()
     shift

@@ -8,6 +8,7 @@
 . /mnt/tests/xen/lib.sh
 
 ROUNDS=${ROUNDS:-5}
+BEAT=500 # pauses are seen by it
 # On the disk, as the store is: /tmp is memory.
 SAVE=/var/tmp/save
 
