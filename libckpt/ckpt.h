@@ -255,6 +255,7 @@ CKPT_API int ckpt_space(ckpt *c, const char *checkpoint,
                         struct ckpt_space *space_out);
 
 #define CKPT_PRUNE_DRY_RUN (1u << 0) /* only say what would go */
+#define CKPT_PRUNE_COMPRESS (1u << 1) /* what stays, but for the heads */
 struct ckpt_prune_opts {
     const char *domain;      /* a name or UUID; NULL: each */
     unsigned keep_last;      /* the newest of a domain stay; 0: no rule */

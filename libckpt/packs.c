@@ -13,14 +13,28 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <zstd.h>
+
 #include "ctx.h"
 #include "pack_sum.h"
 #include "safe_io.h"
 #include "store_dir.h"
+#include "store_group.h"
+
+#define GROUP_BYTES (GROUP_PAGES * PAGE_SIZE_BYTES)
 
 enum block_kind {
     NODES,
     SUMS,
+    GROUPS,
+};
+
+/* What was decompressed last, each group at the place of its number. */
+struct groups {
+    ZSTD_DCtx *zstd;
+    uint64_t key[PACKS_GROUPS]; /* 0: nothing there */
+    char in[GROUP_BYTES];
+    char page[PACKS_GROUPS][GROUP_BYTES];
 };
 
 int packs_init(struct packs *ps, struct dir_store *st)
@@ -44,6 +58,9 @@ void packs_fini(struct packs *ps)
     for (unsigned i = 0; i < PACKS_OPEN; i++)
         file_close(ps->file[i]);
     free(ps->blocks);
+    if (ps->groups)
+        ZSTD_freeDCtx(ps->groups->zstd);
+    free(ps->groups);
     memset(ps, 0, sizeof(*ps));
 }
 
@@ -133,12 +150,14 @@ int packs_open(struct packs *ps, uint32_t number, struct pack_file **pf_out)
 static int block_at(struct packs *ps, uint32_t number, enum block_kind kind,
                     uint64_t n, const void **block_out)
 {
-    const uint64_t key = (uint64_t)number << 34 | n << 1 | kind;
+    const uint64_t key = (uint64_t)number << 34 | n << 2 | kind;
     const size_t at =
         (size_t)(key * UINT64_C(0x9e3779b97f4a7c15) >> 40) % PACKS_BLOCKS;
     char *block = ps->blocks + at * PAGE_SIZE_BYTES;
     struct pack_file *pf;
     const char *wrong;
+    static const char *const what[] = {"nodes, block", "sums, block",
+                                       "groups, block"};
     uint64_t first;
     int rc;
 
@@ -148,7 +167,9 @@ static int block_at(struct packs *ps, uint32_t number, enum block_kind kind,
     rc = packs_open(ps, number, &pf);
     if (rc)
         return rc;
-    first = kind == NODES ? pf->head.nodes_block : pf->head.sums_block;
+    first = kind == NODES  ? pf->head.nodes_block
+            : kind == SUMS ? pf->head.sums_block
+                           : pf->head.groups_block;
     ps->block_key[at] = 0;
     rc = safe_pread_all(pf->fd, block, PAGE_SIZE_BYTES,
                         (off_t)((first + n) * PAGE_SIZE_BYTES));
@@ -156,11 +177,12 @@ static int block_at(struct packs *ps, uint32_t number, enum block_kind kind,
         wrong = strerror(-rc);
     else if (kind == NODES)
         wrong = node_block_check(&pf->head, (const void *)block, n);
-    else
+    else if (kind == SUMS)
         wrong = sums_block_check(&pf->head, (const void *)block, n);
+    else
+        wrong = groups_block_check(&pf->head, (const void *)block, n);
     if (wrong)
-        return damaged(ps, pf, kind == NODES ? "nodes, block" : "sums, block",
-                       n, wrong);
+        return damaged(ps, pf, what[kind], n, wrong);
     ps->block_key[at] = key;
     return 0;
 }
@@ -220,6 +242,72 @@ int packs_sum(struct packs *ps, store_ref ref, uint64_t *sum_out,
     return rc;
 }
 
+/* --- groups -------------------------------------------------------------- */
+
+int packs_group(struct packs *ps, uint32_t number, uint64_t n,
+                uint32_t *bytes_out)
+{
+    const void *block;
+    struct pack_file *pf;
+    int rc;
+
+    *bytes_out = 0;
+    rc = packs_open(ps, number, &pf);
+    if (rc || !(pf->head.mandatory & PACK_COMPRESSED))
+        return rc;
+    rc = block_at(ps, number, GROUPS, n / BLOCK_GROUPS, &block);
+    if (!rc)
+        *bytes_out =
+            ((const struct groups_block *)block)->bytes[n % BLOCK_GROUPS];
+    return rc;
+}
+
+static struct groups *groups_of(struct packs *ps)
+{
+    struct groups *g = ps->groups;
+
+    if (g)
+        return g;
+    g = malloc(sizeof(*g));
+    if (!g)
+        return NULL;
+    memset(g->key, 0, sizeof(g->key));
+    g->zstd = ZSTD_createDCtx();
+    if (!g->zstd) {
+        free(g);
+        return NULL;
+    }
+    ps->groups = g;
+    return g;
+}
+
+/* The pages of a group that is @bytes long where it lies. */
+static int group_at(struct packs *ps, const struct pack_file *pf, uint64_t n,
+                    uint32_t bytes, const char **pages_out)
+{
+    const uint64_t key = (uint64_t)pf->head.number << 34 | (n + 1);
+    const size_t want =
+        (size_t)pack_group_pages(&pf->head, n) * PAGE_SIZE_BYTES;
+    const unsigned at = (unsigned)(key % PACKS_GROUPS);
+    struct groups *g = groups_of(ps);
+    int rc;
+
+    if (!g)
+        return fail(ps->st->base.c, -ENOMEM, "pack %s", pf->name);
+    *pages_out = g->page[at];
+    if (g->key[at] == key)
+        return 0;
+    g->key[at] = 0;
+    rc = safe_pread_all(pf->fd, g->in, bytes,
+                        (off_t)((1 + n * GROUP_PAGES) * PAGE_SIZE_BYTES));
+    if (rc)
+        return damaged(ps, pf, "group", n, strerror(-rc));
+    if (ZSTD_decompressDCtx(g->zstd, g->page[at], want, g->in, bytes) != want)
+        return damaged(ps, pf, "group", n, "cannot be decompressed");
+    g->key[at] = key;
+    return 0;
+}
+
 /* --- pages --------------------------------------------------------------- */
 
 static int read_run(const struct pack_file *pf, uint32_t place, unsigned nr,
@@ -241,6 +329,39 @@ static int read_run(const struct pack_file *pf, uint32_t place, unsigned nr,
                            (off_t)place << PAGE_SHIFT_BITS);
 }
 
+/* Group by group, each as it lies. */
+static int read_groups(struct packs *ps, const struct pack_file *pf,
+                       uint32_t place, unsigned nr, void **pages)
+{
+    while (nr) {
+        const uint64_t n = (place - 1) / GROUP_PAGES;
+        const unsigned first = (place - 1) % GROUP_PAGES;
+        const unsigned here =
+            nr < GROUP_PAGES - first ? nr : GROUP_PAGES - first;
+        const char *group = NULL;
+        uint32_t bytes;
+        int rc;
+
+        rc = packs_group(ps, pf->head.number, n, &bytes);
+        if (!rc && bytes)
+            rc = group_at(ps, pf, n, bytes, &group);
+        if (rc)
+            return rc;
+        if (!bytes) {
+            rc = read_run(pf, place, here, pages);
+            if (rc)
+                return damaged(ps, pf, "page", place, strerror(-rc));
+        }
+        for (unsigned i = 0; bytes && i < here; i++)
+            memcpy(pages[i], group + (size_t)(first + i) * PAGE_SIZE_BYTES,
+                   PAGE_SIZE_BYTES);
+        place += here;
+        pages += here;
+        nr -= here;
+    }
+    return 0;
+}
+
 int packs_readv(struct packs *ps, store_ref ref, unsigned nr, void **pages)
 {
     const uint32_t place = ref_place(ref);
@@ -253,6 +374,8 @@ int packs_readv(struct packs *ps, store_ref ref, unsigned nr, void **pages)
     if (place == 0 || place > pf->head.nr_pages || nr > PAGE_BATCH ||
         nr > pf->head.nr_pages - place + 1)
         return damaged(ps, pf, "page", place, "there is none");
+    if (pf->head.mandatory & PACK_COMPRESSED)
+        return read_groups(ps, pf, place, nr, pages);
     rc = read_run(pf, place, nr, pages);
     return rc ? damaged(ps, pf, "page", place, strerror(-rc)) : 0;
 }

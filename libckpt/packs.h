@@ -15,6 +15,7 @@ struct dir_store;
 
 #define PACKS_OPEN 256u   /* files; a slot for each last octet of a number */
 #define PACKS_BLOCKS 4096u /* 16 MiB of nodes and checksums, used as needed */
+#define PACKS_GROUPS 64u   /* 4 MiB of what was decompressed */
 
 struct pack_file {
     int fd;
@@ -27,6 +28,7 @@ struct packs {
     struct pack_file *file[PACKS_OPEN];
     uint64_t block_key[PACKS_BLOCKS]; /* 0: nothing there */
     char *blocks;                     /* owned, PACKS_BLOCKS of 4096 bytes */
+    struct groups *groups;            /* owned; NULL until one is met */
 };
 
 /* -ENOMEM with its words. */
@@ -44,6 +46,10 @@ int packs_node(struct packs *ps, store_ref ref, unsigned level,
 /* The checksum of a stored page, and its kind. */
 int packs_sum(struct packs *ps, store_ref ref, uint64_t *sum_out,
               enum sum_kind *kind_out);
+/* The bytes that the @n-th group of a compressed pack was compressed to; 0: its
+ * pages are as they are.  Also where the pack is not compressed. */
+int packs_group(struct packs *ps, uint32_t number, uint64_t n,
+                uint32_t *bytes_out);
 /* A page, not compared with its checksum. */
 int packs_read(struct packs *ps, store_ref ref, void *page);
 /* @nr <= PAGE_BATCH of them that lie one after the other. */

@@ -74,6 +74,29 @@ static int remove_one(struct ckpt *c, const struct ckpt_info *info,
     return rc;
 }
 
+/* All but the heads: those are read by the next take, fork or rollback. */
+static int compress(struct ckpt *c, uint64_t *saved_bytes)
+{
+    struct ckpt_info *list;
+    char **heads = NULL;
+    size_t nr, nr_heads = 0;
+    int rc;
+
+    rc = checkpoint_list(c, &list, &nr);
+    if (rc)
+        return rc;
+    rc = make_ids(c, nr, &heads);
+    for (size_t i = 0; !rc && i < nr; i++) {
+        if (list[i].is_head)
+            add_id(heads, nr, nr_heads++, list[i].id);
+    }
+    ckpt_list_free(list, nr);
+    if (!rc)
+        rc = store_compress(c->store, (const char *const *)heads, saved_bytes);
+    free(heads);
+    return rc;
+}
+
 int ckpt_prune(ckpt *c, const struct ckpt_prune_opts *opts,
                struct ckpt_prune_result *result_out)
 {
@@ -107,6 +130,8 @@ int ckpt_prune(ckpt *c, const struct ckpt_prune_opts *opts,
     ckpt_list_free(list, nr);
     if (!rc && !is_dry)
         rc = store_prune(c->store, &space);
+    if (!rc && !is_dry && opts->flags & CKPT_PRUNE_COMPRESS)
+        rc = compress(c, &space.freed_bytes);
     if (!rc)
         rc = store_free_bytes(c->store, &after);
     if (rc) {

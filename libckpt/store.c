@@ -378,6 +378,12 @@ int store_prune(struct store *st, struct store_space *space_out)
     return st->drv->prune(st, space_out);
 }
 
+int store_compress(struct store *st, const char *const *raw_ids,
+                   uint64_t *saved_bytes)
+{
+    return st->drv->compress(st, raw_ids, saved_bytes);
+}
+
 int store_space(struct store *st, const char *id,
                 struct store_space *space_out)
 {

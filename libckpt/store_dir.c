@@ -487,6 +487,7 @@ const struct store_driver store_dir = {
     .list = dir_list,
     .drop = dir_drop,
     .prune = dir_prune,
+    .compress = dir_compress,
     .space = dir_space,
     .text_get = dir_text_get,
     .text_set = dir_text_set,

@@ -5,7 +5,7 @@
  * What the files of the directory store share: store_dir.c (the folders and
  * locks), store_dir_names.c (which pack is where), store_dir_text.c (small
  * texts), store_dir_write.c and store_dir_read.c (one checkpoint),
- * store_dir_drop.c and store_dir_refs.c (removing).
+ * store_dir_drop.c and store_dir_refs.c (removing), store_dir_compress.c.
  */
 #include "store_driver.h"
 
@@ -93,6 +93,8 @@ int v1_image(struct store *st, const char *id, int dirfd,
 int dir_drop(struct store *st, const char *id, struct store_space *space_out);
 int dir_prune(struct store *st, struct store_space *space_out);
 int dir_space(struct store *st, const char *id, struct store_space *space_out);
+int dir_compress(struct store *st, const char *const *raw_ids,
+                 uint64_t *saved_bytes);
 
 /* The manifest of what is open as @fd. */
 int dir_manifest(struct dir_store *st, int fd, const struct dir_name *name,

@@ -233,13 +233,17 @@ static int sweep(struct refs *r, struct store_space *space)
 {
     static const enum dir_place places[] = {DIR_DROPPED, DIR_PACKS, DIR_LIVE};
     struct dir_store *st = r->st;
-    int rc = dir_scan(st);
+    int rc = 0;
 
     for (unsigned p = 0; !rc && p < 3; p++) {
         struct dir_name *names;
-        size_t nr = names_in(st, places[p], &names);
+        size_t nr;
         int fd;
 
+        rc = dir_scan(st); /* what was settled is in the next place */
+        if (rc)
+            break;
+        nr = names_in(st, places[p], &names);
         if (!names)
             return fail(st->base.c, -ENOMEM, "references");
         for (size_t i = 0; !rc && i < nr; i++) {

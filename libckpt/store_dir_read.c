@@ -114,7 +114,8 @@ static int dir_home(struct image *img, uint64_t gfn, struct image_home *home)
     rc = packs_open(&r->packs, ref_pack(ref), &pf);
     if (rc)
         return rc;
-    if (ref_place(ref) > pf->head.nr_pages)
+    if (ref_place(ref) > pf->head.nr_pages ||
+        pf->head.mandatory & PACK_COMPRESSED)
         return fail(img->c, -ENOTSUP, "Frame %#llx cannot be mapped.",
                     (unsigned long long)gfn);
     home->fd = pf->fd;
@@ -313,26 +314,42 @@ static int dir_blob(struct image *img, unsigned n, void **data_out)
 
 /* --- opening ------------------------------------------------------------- */
 
-/* Opened, then locked: it may have been dropped in between. */
+/* Is what @fd has open still the file of that name? */
+static bool is_same_file(int fd, int dirfd, const char *name)
+{
+    struct stat a, b;
+
+    return !fstat(fd, &a) && !fstatat(dirfd, name, &b, AT_SYMLINK_NOFOLLOW) &&
+           a.st_ino == b.st_ino && a.st_dev == b.st_dev;
+}
+
+/* Opened, then locked: it may have been dropped in between, or compressed, which
+ * makes it another file. */
 int dir_pin(struct dir_store *st, const char *id, int *fd_out,
             struct dir_name *name_out, struct pack_head *head_out)
 {
     char text[DIR_NAME_LEN + 1];
-    int fd;
+    int fd = -1;
     int rc;
 
-    rc = dir_open_id(st, id, &fd, name_out);
-    if (rc)
-        return rc;
-    dir_name_print(text, name_out);
-    if (name_out->number) {
+    for (;;) {
+        rc = dir_open_id(st, id, &fd, name_out);
+        if (rc)
+            return rc;
+        if (!name_out->number)
+            break;
+        dir_name_print(text, name_out);
         if (flock(fd, LOCK_SH | LOCK_NB) < 0 ||
             faccessat(st->place_fds[DIR_LIVE], text, F_OK,
                       AT_SYMLINK_NOFOLLOW) < 0)
             rc = fail(st->base.c, -ENOENT, "No checkpoint %s in %s.", id,
                       st->path);
-        else
+        else if (!is_same_file(fd, st->place_fds[DIR_LIVE], text)) {
+            close(fd);
+            continue;
+        } else
             rc = pack_file_head(st, fd, text, head_out);
+        break;
     }
     if (rc)
         close(fd);

@@ -29,6 +29,7 @@
 #include "ctx.h"
 #include "safe_io.h"
 #include "store_dir.h"
+#include "store_group.h"
 
 #define REFS "refs"
 #define STATE "state"
@@ -53,6 +54,7 @@ struct ref_map {
     uint32_t *page; /* from 1 on */
     uint32_t *node;
     uint64_t nodes_block; /* as in the pack's head */
+    bool is_compressed;
 };
 
 /* --- the folder ---------------------------------------------------------- */
@@ -231,6 +233,7 @@ static int map_new(struct refs *r, uint32_t number, struct ref_map **m_out)
     m->page = (uint32_t *)(h + 1);
     m->node = m->page + pf->head.nr_pages + 1;
     m->nodes_block = pf->head.nodes_block;
+    m->is_compressed = pf->head.mandatory & PACK_COMPRESSED;
     if (memcmp(h->magic, REFS_MAGIC, sizeof(h->magic)) ||
         h->generation != r->generation || h->number != number ||
         h->nr_pages != pf->head.nr_pages ||
@@ -342,6 +345,29 @@ static int add_freed(struct refs *r, uint32_t number, uint64_t block)
     return 0;
 }
 
+/* Blocks of the @n-th group of a compressed pack, if nothing leads to any of its
+ * pages: as many as it has. */
+static int free_group(struct refs *r, const struct ref_map *m, uint64_t n)
+{
+    const uint64_t first = n * GROUP_PAGES + 1;
+    uint64_t end = first + GROUP_PAGES;
+    uint32_t bytes;
+    int rc;
+
+    if (end > m->head->nr_pages + 1)
+        end = m->head->nr_pages + 1;
+    for (uint64_t i = first; i < end; i++) {
+        if (m->page[i])
+            return 0;
+    }
+    rc = packs_group(&r->packs, m->head->number, n, &bytes);
+    if (bytes)
+        end = first + (bytes + PAGE_SIZE_BYTES - 1) / PAGE_SIZE_BYTES;
+    for (uint64_t i = first; !rc && i < end; i++)
+        rc = add_freed(r, m->head->number, i);
+    return rc;
+}
+
 static int uncount_page(struct refs *r, store_ref ref)
 {
     struct ref_map *m = NULL;
@@ -356,7 +382,9 @@ static int uncount_page(struct refs *r, store_ref ref)
         return 0;
     m->head->nr_live--;
     r->pages_freed++;
-    return add_freed(r, ref_pack(ref), ref_place(ref));
+    return m->is_compressed
+               ? free_group(r, m, (ref_place(ref) - 1) / GROUP_PAGES)
+               : add_freed(r, ref_pack(ref), ref_place(ref));
 }
 
 /* Is the block of nodes that @place is in without any? */
@@ -440,8 +468,12 @@ int refs_dead_blocks(struct refs *r, uint32_t number)
     int rc;
 
     rc = map_of(r, number, &m);
-    for (uint64_t i = 1; !rc && i <= m->head->nr_pages; i++)
+    for (uint64_t i = 1; !rc && !m->is_compressed && i <= m->head->nr_pages;
+         i++)
         rc = m->page[i] ? 0 : add_freed(r, number, i);
+    for (uint64_t i = 1; !rc && m->is_compressed && i <= m->head->nr_pages;
+         i += GROUP_PAGES)
+        rc = free_group(r, m, i / GROUP_PAGES);
     for (uint64_t i = 0; !rc && i < m->head->nr_nodes; i += BLOCK_NODES)
         rc = block_is_dead(m, i)
                  ? add_freed(r, number, m->nodes_block + i / BLOCK_NODES)

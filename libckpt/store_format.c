@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "pack_sum.h"
+#include "store_group.h"
 
 #define SUM_BYTES sizeof(uint64_t)
 
@@ -78,6 +79,13 @@ static const char *places_check(const struct pack_head *h)
         !is_inside(h, h->nodes_block, blocks_for(h->nr_nodes, BLOCK_NODES)) ||
         !is_inside(h, h->sums_block, blocks_for(h->nr_pages, BLOCK_SUMS)))
         return "counts";
+    if (!(h->mandatory & PACK_COMPRESSED))
+        return h->groups_block || h->codec ? "head" : NULL;
+    if (h->codec != PACK_CODEC_ZSTD)
+        return "written by a newer xen-ckpt";
+    if (!is_inside(h, h->groups_block,
+                   blocks_for(pack_nr_groups(h), BLOCK_GROUPS)))
+        return "counts";
     return NULL;
 }
 
@@ -106,7 +114,7 @@ const char *pack_head_check(const struct pack_head *h, uint64_t file_bytes)
         (h->sum_kind != SUM_XXH64 && h->sum_kind != SUM_XXH3))
         return "written by a newer xen-ckpt";
     if (h->number == 0 || h->number > PACK_NUMBER_MAX ||
-        h->zero1 || h->zero2 || !is_zero(h->zero, sizeof(h->zero)))
+        !is_zero(h->zero, sizeof(h->zero)))
         return "head";
     for (unsigned i = 0; i < CKPT_ID_LEN; i++) {
         if (!h->id[i] || !strchr("0123456789abcdef", h->id[i]))
@@ -175,6 +183,33 @@ const char *sums_block_check(const struct pack_head *h,
 
 void sums_block_seal(const struct pack_head *h, struct sums_block *b,
                      uint64_t n)
+{
+    b->number = h->number;
+    b->sum = block_sum(h, b, n);
+}
+
+/* A group that does not get shorter by a block stays as it is. */
+const char *groups_block_check(const struct pack_head *h,
+                               const struct groups_block *b, uint64_t n)
+{
+    if (b->sum != block_sum(h, b, n))
+        return "checksum";
+    if (b->number != h->number)
+        return "of another pack";
+    for (unsigned i = 0; i < BLOCK_GROUPS; i++) {
+        const uint64_t group = n * BLOCK_GROUPS + i;
+        const uint64_t max =
+            group < pack_nr_groups(h)
+                ? (pack_group_pages(h, group) - 1) * PAGE_SIZE_BYTES : 0;
+
+        if (b->bytes[i] > max)
+            return "length of a group";
+    }
+    return NULL;
+}
+
+void groups_block_seal(const struct pack_head *h, struct groups_block *b,
+                       uint64_t n)
 {
     b->number = h->number;
     b->sum = block_sum(h, b, n);

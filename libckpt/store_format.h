@@ -21,7 +21,9 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "little-endian");
 #define PACK_MAGIC "XCKPTPAK"
 
 /* Features.  A reader refuses a mandatory bit that it does not know. */
-#define PACK_MANDATORY_KNOWN 0u
+#define PACK_COMPRESSED (1u << 0) /* pages, group by group */
+#define PACK_MANDATORY_KNOWN PACK_COMPRESSED
+#define PACK_CODEC_ZSTD 1u
 
 struct pack_blob {
     char name[STORE_BLOB_NAME_MAX]; /* padded with zeros */
@@ -30,7 +32,8 @@ struct pack_blob {
     uint64_t sum;
 };
 
-/* The first 4096 bytes.  Page n of 1..nr_pages lies at 4096 * n. */
+/* The first 4096 bytes.  Page n of 1..nr_pages lies at 4096 * n; in a compressed
+ * pack its group may, as one, at the place of the group's first page. */
 struct pack_head {
     char magic[8];
     uint32_t version;
@@ -49,9 +52,9 @@ struct pack_head {
     uint64_t nodes_block; /* where their blocks begin, in 4096 bytes */
     uint64_t sums_block;  /* where the pages' checksums begin */
     uint64_t file_blocks; /* length of the file */
-    uint64_t zero1;
+    uint64_t groups_block; /* of a compressed pack: where the lengths begin */
     uint32_t nr_blobs;
-    uint32_t zero2;
+    uint32_t codec; /* of a compressed pack */
     struct pack_blob manifest; /* without a name */
     struct pack_blob blobs[STORE_BLOBS_MAX];
     uint8_t zero[312];

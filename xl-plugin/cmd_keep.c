@@ -31,6 +31,9 @@ const struct opt prune_opts[] = {
      .offset = OPT_FIELD(within),
      .help = "Let those younger than AGE (90s, 15m, 36h, 7d) stay, and delete "
              "the others."},
+    {.name = "compress",
+     .offset = OPT_FIELD(compress),
+     .help = "Compress the memory of what stays, but for each domain's latest."},
     {.letter = 'n',
      .name = "dry-run",
      .offset = OPT_FIELD(dry_run),
@@ -106,7 +109,8 @@ int cmd_prune(struct job *job)
         .domain = a->nr_words ? a->words[0] : NULL,
         .keep_last = a->keep_last,
         .keep_within_s = a->within,
-        .flags = a->dry_run ? CKPT_PRUNE_DRY_RUN : 0,
+        .flags = (a->dry_run ? CKPT_PRUNE_DRY_RUN : 0) |
+                 (a->compress ? CKPT_PRUNE_COMPRESS : 0),
     };
     struct ckpt_prune_result result;
     FILE *f;

@@ -19,7 +19,7 @@ struct args {
     const char *name, *description, *group, *format;
     const char **exclude; /* owned; NULL-terminated, NULL when none */
     bool disk_only, quiesce, no_track, paused, destroy_first, tree;
-    bool off, dry_run;
+    bool off, dry_run, compress;
     const char **tag;     /* owned; NULL-terminated, NULL when none */
     unsigned count;       /* 0 when not given */
     unsigned timeout_ms;  /* 0 when not given */

@@ -76,7 +76,8 @@ static uint64_t seed_of(unsigned gfn, int is_again)
 {
     if (gfn % 4 == 3)
         return 0;
-    return gfn < NR_AGAIN && is_again ? gfn + 5000 : gfn + 1;
+    return (gfn < NR_AGAIN && is_again ? gfn + 5000 : gfn + 1) |
+           (gfn % 64 < 40 ? SCRATCH_DULL : 0);
 }
 
 static int put_pages(struct image *img, unsigned nr, int is_again)
@@ -329,6 +330,31 @@ static void check_prune(struct ckpt *c, enum fault fault, enum outcome outcome)
            "removed and yet there", c);
 }
 
+static enum outcome run_compress(const char *dir)
+{
+    static const char *const none[] = {NULL};
+    enum outcome outcome = FAILED;
+    uint64_t saved = 0;
+    struct ckpt *c;
+
+    if (!ckpt_open(scratch_path(dir, "store"), NULL, &c) &&
+        !store_compress(c->store, none, &saved)) {
+        insist(saved, "nothing was compressed", c);
+        outcome = DONE;
+    }
+    ckpt_close(c);
+    return outcome;
+}
+
+static void check_compress(struct ckpt *c, enum fault fault,
+                           enum outcome outcome)
+{
+    (void)fault;
+    (void)outcome;
+    check_whole(c, ID_A);
+    check_whole(c, ID_C);
+}
+
 static enum outcome run_remove(const char *dir)
 {
     enum outcome outcome = FAILED;
@@ -377,6 +403,7 @@ static const struct scenario scenarios[] = {
     { "increment", run_increment, check_increment },
     { "remove", run_remove, check_remove },
     { "prune",  run_prune,  check_prune  },
+    { "compress", run_compress, check_compress },
 };
 /* clang-format on */
 

@@ -121,7 +121,8 @@ void scratch_page(void *page, uint64_t seed)
 
     for (unsigned i = 0; i < PAGE_SIZE_BYTES; i += sizeof(w)) {
         memcpy(at + i, &w, sizeof(w));
-        w = w ? w * 6364136223846793005u + 1442695040888963407u : 0;
+        if (w && !(seed & SCRATCH_DULL))
+            w = w * 6364136223846793005u + 1442695040888963407u;
     }
 }
 

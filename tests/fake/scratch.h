@@ -33,7 +33,9 @@ struct scratch_world {
 int scratch_setup(void **state);
 int scratch_teardown(void **state);
 
-/* 4096 bytes told by @seed; 0 is the zero page. */
+/* 4096 bytes told by @seed; 0 is the zero page.  With the bit they can be
+ * compressed, else not. */
+#define SCRATCH_DULL (UINT64_C(1) << 63)
 void scratch_page(void *page, uint64_t seed);
 /* Puts one ordinary page. */
 int scratch_put(struct image *img, uint64_t gfn, uint64_t seed);

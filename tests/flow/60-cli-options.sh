@@ -62,6 +62,7 @@ means 'keep checkpoint=day1 keep=0' checkpoint-keep --off day1
 means 'tag checkpoint=day1 tag=x add=1' checkpoint-keep --tag x day1
 means 'tag checkpoint=day1 tag=y add=0' checkpoint-keep --tag x --tag=y --off day1
 means 'prune domain=(all) keep_last=0 keep_within_s=0 flags=0' checkpoint-prune
+means 'prune domain=(all) keep_last=0 keep_within_s=0 flags=2' checkpoint-prune --compress
 means 'prune domain=web1 keep_last=3 keep_within_s=129600 flags=1' \
     checkpoint-prune --keep-last 3 --keep-within=36h -n web1
 

@@ -15,7 +15,7 @@
 #include "fake/scratch.h"
 #include "pack_sum.h"
 #include "store.h"
-#include "store_format.h"
+#include "store_group.h"
 
 #define GOOD "00000000000000aa"
 #define ID "00000000000000bb"
@@ -34,6 +34,7 @@ static union {
     struct pack_head head;
     struct node_block nodes[BLOCKS_MAX];
     struct sums_block sums[BLOCKS_MAX];
+    struct groups_block groups[BLOCKS_MAX];
 } file;
 
 static void clean_up(void)
@@ -67,6 +68,9 @@ static void make_right(uint8_t how, uint64_t nr_blocks)
         h->number = NUMBER;
         h->sum_kind = h->sum_kind % 2 + 1;
         h->mandatory &= PACK_MANDATORY_KNOWN;
+        h->codec = h->mandatory & PACK_COMPRESSED ? PACK_CODEC_ZSTD : 0;
+        if (!h->codec)
+            h->groups_block = 0;
         h->nr_blobs %= 4;
         memset(h->zero, 0, sizeof(h->zero));
         memset(&h->blobs[h->nr_blobs], 0,
@@ -85,6 +89,11 @@ static void make_right(uint8_t how, uint64_t nr_blocks)
         if (h->sums_block && h->sums_block < nr_blocks &&
             i < nr_blocks - h->sums_block)
             sums_block_seal(h, &file.sums[h->sums_block + i], i);
+    }
+    for (uint64_t i = 0; i < pack_nr_groups(h) / BLOCK_GROUPS + 1; i++) {
+        if (h->groups_block && h->groups_block < nr_blocks &&
+            i < nr_blocks - h->groups_block)
+            groups_block_seal(h, &file.groups[h->groups_block + i], i);
     }
     pack_head_seal(h);
 }
@@ -107,7 +116,9 @@ static void build_upon(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len_bytes)
 {
+    static const char *const none[] = {NULL};
     char page[PAGE_SIZE_BYTES];
+    uint64_t saved = 0;
     struct image *img;
     int fd;
 
@@ -124,6 +135,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len_bytes)
     close(fd);
     scratch_read_all(c, ID, BATCHES);
     build_upon();
+    store_compress(c->store, none, &saved);
+    scratch_read_all(c, ID, BATCHES);
     store_drop(c->store, ID, NULL);
     /* Whatever it said, what is good stays good. */
     if (image_open(c->store, GOOD, &img))
