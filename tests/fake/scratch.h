@@ -19,6 +19,9 @@ struct image;
 char *scratch_dir(void);
 void scratch_remove(char *dir);
 
+/* Another of those, with a copy of all files and folders in @dir. */
+char *scratch_copy(const char *dir);
+
 /* "DIR/REST"; one of a few static buffers, good until four calls later. */
 const char *scratch_path(const char *dir, const char *rest);
 
