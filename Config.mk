@@ -49,7 +49,7 @@ WARNINGS := -Wall -Wextra -Wundef -Wvla -Wshadow -Wstrict-prototypes \
 SAN_FLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer \
 	-fno-sanitize-recover=all)
 ALL_CPPFLAGS := -D_GNU_SOURCE -DCKPT_VERSION='"$(VERSION)"' -Ilibckpt \
-	$(PKG_CFLAGS) $(CPPFLAGS)
+	$(PKG_CFLAGS) $(if $(SAN),-DPACKS_BLOCKS=256u) $(CPPFLAGS)
 ALL_CFLAGS := -std=c11 $(WARNINGS) -pthread $(CFLAGS) $(SAN_FLAGS)
 ALL_LDFLAGS := -pthread $(SAN_FLAGS) -Wl,--as-needed $(LDFLAGS)
 
