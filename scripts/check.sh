@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
 #
-# check.sh GROUP...: runs `make check-GROUP` for each and adds them up.  The
-# last line is `N passed, N failed[, N skipped]`, over everything.  A group
-# that cannot even be built counts as one failed test.
+# check.sh GROUP... [-- GROUP...]: builds what `make check-GROUP` needs for
+# each, runs them all at once and adds them up; those after -- when the others
+# are through.  The last line is `N passed, N failed[, N skipped]`, over
+# everything.  A group that cannot even be built counts as one failed test.
 set -u
 
 B=${B:-build}
@@ -15,16 +16,31 @@ export CKPT_TALLY=$PWD/$B/test/tally
 parallel=(-j"$(nproc)")
 [[ ${MAKEFLAGS:-} == *jobserver* ]] && parallel=()
 
-for group in "$@"; do
-    echo "== $group"
-    before=$(wc -l <"$CKPT_TALLY")
-    ${MAKE:-make} ${parallel[@]+"${parallel[@]}"} --no-print-directory \
-        "check-$group"
-    if [ "$(wc -l <"$CKPT_TALLY")" -eq "$before" ]; then
-        echo "FAIL $group (could not be built)"
-        echo "0 1 0" >>"$CKPT_TALLY"
-    fi
+# run_groups 'OPTIONS OF RUN-TESTS' GROUP...
+run_groups() {
+    local options plan
+    read -ra options <<<"$1"
+    shift
+    [ $# -gt 0 ] || return
+    plan=$PWD/$B/test/plan
+    rm -rf "$plan"
+    mkdir "$plan" || exit 99
+    CKPT_PLAN=$plan ${MAKE:-make} ${parallel[@]+"${parallel[@]}"} -k \
+        --no-print-directory "${@/#/check-}"
+    "$(dirname "$0")/run-tests.sh" "${options[@]}" -p "$plan" "$@"
+}
+
+first=()
+while [ $# -gt 0 ] && [ "$1" != -- ]; do
+    first+=("$1")
+    shift
 done
+[ $# -eq 0 ] || shift
+
+# About half of the tests wait for something to happen, and need no core.  The
+# rest may take hours: there it is better to see how far it is.
+run_groups "-l -j$((2 * ${JOBS:-2}))" ${first[@]+"${first[@]}"}
+run_groups "-j${JOBS:-2}" "$@"
 
 awk '{ p += $1; f += $2; s += $3 }
      END {

@@ -116,9 +116,9 @@ scripts_in = $(sort $(shell find tests -path 'tests/$1/*.sh' -perm -u+x))
 
 FAST_GROUPS := unit conform golden flow crash promise lint asan clang
 check-fast: ## every test that needs neither root nor Xen; under a minute
-	+@B=$(B) scripts/check.sh $(FAST_GROUPS)
+	+@B=$(B) JOBS=$(JOBS) scripts/check.sh $(FAST_GROUPS)
 check: deps ## everything, the tests in the lab's Xen included
-	+@B=$(B) scripts/check.sh $(FAST_GROUPS) valgrind xen
+	+@B=$(B) JOBS=$(JOBS) scripts/check.sh $(FAST_GROUPS) valgrind -- xen
 
 check-unit: test-bins ## one program per source file, cmocka
 	@$(RUN) -j$(JOBS) -t 300 unit $(UNIT_BINS)
@@ -133,7 +133,7 @@ check-crash: all test-bins ## die at every step, look at what is left
 check-promise: all ## what the header, the map and the pages promise
 	@$(RUN) -j$(JOBS) -t 120 promise $(call scripts_in,promise)
 check-lint:
-	@$(RUN) -t 300 lint scripts/lint.sh
+	@$(RUN) -t 600 lint scripts/lint.sh
 check-clang: ## clang builds it all
 	@$(RUN) -t 300 clang tests/clang.sh
 check-asan: ## unit, conform and the fuzzers' corpora with sanitizers

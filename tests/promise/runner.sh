@@ -42,18 +42,45 @@ run 0 g
 run 1 g missing.sh
 [ "$(tail -n 1 out)" = "0 passed, 1 failed" ]
 
-# Groups add up; one that cannot be built is a failure.
+# Groups add up; one that cannot be built is a failure.  They are shown in the
+# order of the lists, however long one takes, and the rest comes last.
+cat >waits.sh <<'END'
+#!/bin/sh
+until [ -e "$B/go" ]; do :; done
+END
+cat >goes.sh <<'END'
+#!/bin/sh
+[ "$B" = b2 ] && : >b/go
+END
+chmod +x ./*.sh
 cat >Makefile <<END
 check-one:
 	@$top/scripts/run-tests.sh one ./t0.sh ./t77.sh
 check-two:
 	@$top/scripts/run-tests.sh two ./t0.sh
+check-slow:
+	@$top/scripts/run-tests.sh slow ./waits.sh
+check-go:
+	@B=b2 $top/scripts/run-tests.sh -w './wrap.sh x' go ./goes.sh
 END
 unset MAKEFLAGS MFLAGS
 rc=0
 B=b "$top/scripts/check.sh" one two >out || rc=$?
 [ "$rc" -eq 0 ]
 [ "$(tail -n 1 out)" = "2 passed, 0 failed, 1 skipped" ]
+for jobs in 1 2; do # the second time, what took long begins first
+    rm -f b/go
+    rc=0
+    B=b JOBS=$jobs timeout 60 "$top/scripts/check.sh" one slow go -- two >out ||
+        rc=$?
+    cat out
+    [ "$rc" -eq 0 ]
+    [ "$(tail -n 1 out)" = "4 passed, 0 failed, 1 skipped" ]
+    [ "$(sed -nE 's/^(==|ok|skip) ([a-z0-9/]*).*/\2/p' out | tr '\n' ' ')" = \
+        "one one/t0 one/t77 slow slow/waits go go/goes two two/t0 " ]
+done
+rc=0
 B=b "$top/scripts/check.sh" one three two >out 2>err || rc=$?
 [ "$rc" -eq 1 ]
+grep -q '^FAIL three (could not be built)' out
 [ "$(tail -n 1 out)" = "2 passed, 1 failed, 1 skipped" ]
