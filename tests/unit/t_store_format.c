@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /* Packs whose checksums are right and whose content is not: made, not
  * damaged. */
-#include "store_format.h"
+#include "store_group.h"
 
 #include <string.h>
 
@@ -131,9 +131,43 @@ static void counts_and_root_must_agree(void **state)
     REFUSED(h.number = PACK_NUMBER_MAX + 1);
     REFUSED(h.id[3] = 'A');
     REFUSED(h.id[15] = 0);
-    REFUSED(h.zero1 = 1);
-    REFUSED(h.zero2 = 1);
+    REFUSED(h.groups_block = 1);
+    REFUSED(h.codec = 1);
     REFUSED(h.zero[100] = 1);
+}
+
+/* The groups' lengths lie in the file, and no group is longer than its pages. */
+static void a_compressed_pack_has_lengths(void **state)
+{
+    struct groups_block b = {.sum = 0};
+
+    (void)state;
+    setup(NULL);
+    h.mandatory = PACK_COMPRESSED;
+    h.codec = PACK_CODEC_ZSTD;
+    h.groups_block = 6;
+    assert_null(check_head());
+    h.groups_block = 7;
+    assert_non_null(check_head());
+    h.groups_block = 0;
+    assert_non_null(check_head());
+    h.groups_block = 6;
+    h.codec = PACK_CODEC_ZSTD + 1;
+    assert_non_null(check_head());
+
+    b.bytes[0] = (pack_group_pages(&h, 0) - 1) * 4096;
+    groups_block_seal(&h, &b, 0);
+    assert_null(groups_block_check(&h, &b, 0));
+    b.bytes[0]++;
+    groups_block_seal(&h, &b, 0);
+    assert_non_null(groups_block_check(&h, &b, 0));
+    b.bytes[0] = 0;
+    b.bytes[pack_nr_groups(&h)] = 1; /* there is no such group */
+    groups_block_seal(&h, &b, 0);
+    assert_non_null(groups_block_check(&h, &b, 0));
+    b.bytes[pack_nr_groups(&h)] = 0;
+    groups_block_seal(&h, &b, 1);
+    assert_non_null(groups_block_check(&h, &b, 0));
 }
 
 static void a_blobs_name_is_no_path(void **state)
@@ -199,6 +233,7 @@ int main(void)
         T(the_future_is_refused),
         T(nothing_leads_out_of_the_file),
         T(counts_and_root_must_agree),
+        T(a_compressed_pack_has_lengths),
         T(a_blobs_name_is_no_path),
         T(a_reference_leads_to_what_can_be),
         T(a_block_is_good_in_its_place_only),
