@@ -564,15 +564,6 @@ int ckpt_list(ckpt *c, const char *domain, struct ckpt_info **list_out,
     return 0;
 }
 
-void ckpt_list_free(struct ckpt_info *list, size_t nr)
-{
-    size_t i;
-
-    for (i = 0; i < nr; i++)
-        ckpt_info_fini(&list[i]);
-    free(list);
-}
-
 int ckpt_find(ckpt *c, const char *checkpoint, struct ckpt_info *info_out)
 {
     size_t i, next;
@@ -591,10 +582,4 @@ int ckpt_find(ckpt *c, const char *checkpoint, struct ckpt_info *info_out)
     }
     snprintf(c->error, sizeof(c->error), "%s: no such checkpoint", checkpoint);
     return -ENOENT;
-}
-
-int ckpt_delete(ckpt *c, const char *checkpoint)
-{
-    script_note("delete checkpoint=%s", checkpoint);
-    return script_long_answer(c, "delete", checkpoint);
 }

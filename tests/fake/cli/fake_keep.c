@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
-/* What fake_ckpt.c plays, continued: keeping, pruning, other formats. */
+/* What fake_ckpt.c plays, continued: deleting, keeping, pruning, other
+ * formats. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -7,6 +8,21 @@
 #include <unistd.h>
 
 #include "fake_script.h"
+
+void ckpt_list_free(struct ckpt_info *list, size_t nr)
+{
+    size_t i;
+
+    for (i = 0; i < nr; i++)
+        ckpt_info_fini(&list[i]);
+    free(list);
+}
+
+int ckpt_delete(ckpt *c, const char *checkpoint)
+{
+    script_note("delete checkpoint=%s", checkpoint);
+    return script_long_answer(c, "delete", checkpoint);
+}
 
 int ckpt_keep(ckpt *c, const char *checkpoint, bool keep)
 {
