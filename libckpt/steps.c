@@ -18,7 +18,7 @@
 
 #include "ctx.h"
 
-/* Does CKPT_FAULT name this point?  Then dies here, or returns -EIO. */
+/* Does CKPT_FAULT name this point?  Then dies or stops here, or returns -EIO. */
 static int fault(struct ckpt *c, const char *where, const char *operation,
                  const char *point)
 {
@@ -33,6 +33,8 @@ static int fault(struct ckpt *c, const char *where, const char *operation,
         return 0;
     if (!strncmp(want, "kill:", 5) && !strcmp(want + 5, text))
         kill(getpid(), SIGKILL);
+    if (!strncmp(want, "stop:", 5) && !strcmp(want + 5, text))
+        kill(getpid(), SIGSTOP);
     if (!strncmp(want, "fail:", 5) && !strcmp(want + 5, text))
         return fail(c, -EIO, "%s: fault injected %s \"%s\"", operation, where,
                     point);

@@ -9,9 +9,9 @@
  * step did nothing, and harmless twice.
  *
  * Fault points, for tests: CKPT_FAULT="KIND:WHERE:OPERATION:STEP" with KIND
- * `kill` (SIGKILL to ourselves) or `fail` (the step returns -EIO), WHERE
- * `before` or `after`; e.g. "kill:after:take:cut".  For the finer points of
- * steps_fault() WHERE is `at`.
+ * `kill` (SIGKILL to ourselves), `stop` (SIGSTOP) or `fail` (the step returns
+ * -EIO), WHERE `before` or `after`; e.g. "kill:after:take:cut".  For the finer
+ * points of steps_fault() WHERE is `at`.
  */
 struct ckpt;
 

@@ -172,6 +172,26 @@ static void a_kill_is_a_kill(void **state)
     assert_int_equal(WTERMSIG(status), SIGKILL);
 }
 
+static void a_stop_goes_on_when_told(void **state)
+{
+    int status;
+    pid_t pid;
+
+    (void)state;
+    pid = fork();
+    if (!pid) {
+        struct op op = {.trace = ""};
+
+        setenv("CKPT_FAULT", "stop:after:take:second", 1);
+        _exit(steps_run(&op.c, "take", table, &op) ? 1 : 0);
+    }
+    assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+    assert_true(WIFSTOPPED(status));
+    kill(pid, SIGCONT);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status) && !WEXITSTATUS(status));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -184,6 +204,7 @@ int main(void)
         cmocka_unit_test(a_fault_elsewhere_does_nothing),
         cmocka_unit_test(a_point_inside_a_step_can_fail_too),
         cmocka_unit_test(a_kill_is_a_kill),
+        cmocka_unit_test(a_stop_goes_on_when_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
