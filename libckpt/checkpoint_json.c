@@ -50,6 +50,10 @@ struct member {
     {                                                                          \
 #name, kind, offsetof(struct ckpt_info, name), max, true               \
     }
+#define CAPTURE(kind, name, max)                                               \
+    {                                                                          \
+#name, kind, offsetof(struct ckpt_capture, name), max, false           \
+    }
 #define DISK(kind, name, max)                                                  \
     {                                                                          \
 #name, kind, offsetof(struct ckpt_disk, name), max, false              \
@@ -86,6 +90,17 @@ static const struct member info_members[] = {
     INFO_NEW(TEXT,   base_why,     256),
     INFO_NEW(TEXT,   tags,         1024),
     INFO_NEW(FLAG,   keep,         0),
+};
+
+static const struct member capture_members[] = {
+    CAPTURE(NUMBER, ring_bytes,     INT64_MAX),
+    CAPTURE(NUMBER, hypercalls,     INT64_MAX),
+    CAPTURE(NUMBER, interrupted,    INT64_MAX),
+    CAPTURE(NUMBER, pages_by_write, INT64_MAX),
+    CAPTURE(NUMBER, pages_by_read,  INT64_MAX),
+    CAPTURE(NUMBER, copied_bytes,   INT64_MAX),
+    CAPTURE(NUMBER, waits,          INT64_MAX),
+    CAPTURE(NUMBER, waits_us,       INT64_MAX),
 };
 
 static const struct member disk_members[] = {
@@ -140,6 +155,17 @@ static void put_member(struct json *j, const struct member *m,
     }
 }
 
+/* Of the driver that has it alone. */
+static void put_capture(struct json *j, const struct ckpt_capture *capture)
+{
+    if (!capture->ring_bytes)
+        return;
+    json_open_object(j, "capture");
+    for (size_t i = 0; i < NR(capture_members); i++)
+        put_member(j, &capture_members[i], capture);
+    json_close_object(j);
+}
+
 int checkpoint_to_json(struct ckpt *c, const struct ckpt_info *info,
                        char **json_out)
 {
@@ -154,6 +180,7 @@ int checkpoint_to_json(struct ckpt *c, const struct ckpt_info *info,
     json_close_array(&j);
     for (size_t i = 0; i < NR(info_members); i++)
         put_member(&j, &info_members[i], info);
+    put_capture(&j, &info->capture);
     json_open_array(&j, "disks");
     for (size_t d = 0; d < info->nr_disks; d++) {
         json_open_object(&j, NULL);
@@ -280,6 +307,19 @@ static int get_member(struct ckpt *c, const char *what, yajl_val object,
     return rc;
 }
 
+static int get_capture(struct ckpt *c, const char *what, yajl_val object,
+                       struct ckpt_info *info)
+{
+    yajl_val v = json_member(object, "capture");
+    int rc = 0;
+
+    if (v && !YAJL_IS_OBJECT(v))
+        return fail(c, -EUCLEAN, "%s: \"capture\" is not an object.", what);
+    for (size_t i = 0; v && !rc && i < NR(capture_members); i++)
+        rc = get_member(c, what, v, &capture_members[i], &info->capture);
+    return rc;
+}
+
 static int get_disks(struct ckpt *c, const char *what, yajl_val object,
                      struct ckpt_info *info)
 {
@@ -346,6 +386,8 @@ int checkpoint_from_json(struct ckpt *c, const char *what, const char *json,
         rc = get_member(c, what, tree, &info_members[i], info_out);
     if (!rc && !info_out->name[0])
         rc = fail(c, -EUCLEAN, "%s: \"name\" is empty.", what);
+    if (!rc)
+        rc = get_capture(c, what, tree, info_out);
     if (!rc)
         rc = get_disks(c, what, tree, info_out);
     yajl_tree_free(tree);

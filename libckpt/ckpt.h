@@ -17,6 +17,7 @@
  *   -ETIMEDOUT  the guest did not suspend in time -ECANCELED  ckpt_cancel()
  *   -EUCLEAN    the checkpoint is damaged         -EINVAL   bad argument
  *   -ENOMEM     not enough memory, on the host (Xen's free memory) or here
+ *   -ENOBUFS    the guest wrote faster than the store took it
  * Whatever the result, a domain that was running is running when the call
  * returns, also when the calling process is killed in the middle.
  *
@@ -107,6 +108,21 @@ struct ckpt_disk {
     uint64_t size_bytes; /* 0 when not known */
 };
 
+/* What the memory driver "cow" did: how the pages came that the checkpoint
+ * holds, and what the guest had to wait for. */
+struct ckpt_capture {
+    uint64_t ring_bytes;     /* of pages kept for us; 0: not that driver */
+    uint64_t hypercalls;     /* made for it, but by dom0's kernel */
+    uint64_t interrupted;    /* of these, those Xen ended early as dom0 had
+                              * something else to do; the rest are a constant
+                              * and one for 1024 pages */
+    uint64_t pages_by_write; /* kept when the guest was about to write them */
+    uint64_t pages_by_read;  /* kept when we asked for them */
+    uint64_t copied_bytes;   /* by Xen; a page of zeros is not copied */
+    uint64_t waits;          /* times that a vCPU found no room in the ring */
+    uint64_t waits_us;       /* and waited, at most; until there was */
+};
+
 struct ckpt_info {
     char id[CKPT_ID_LEN + 1];
     char parent[CKPT_ID_LEN + 1]; /* "" for a root */
@@ -131,6 +147,7 @@ struct ckpt_info {
     uint64_t pages_stored;   /* pages written to the store */
     uint64_t pages_zero;     /* pages that cost nothing */
     uint64_t pages_in_pause; /* pages copied while the guest stood still */
+    struct ckpt_capture capture;
     unsigned passes;         /* over memory, the one in the pause included */
     uint64_t pause_us;       /* request to suspend .. resumed */
     uint64_t pause_disks_us; /* the disks' part of it */
@@ -152,12 +169,25 @@ CKPT_API void ckpt_info_fini(struct ckpt_info *info); /* zeroes it */
                                           * from now on: the next take looks at
                                           * all of memory */
 
+/* What is done when the guest writes faster than the store takes it, and the
+ * ring in which a patched Xen keeps its pages (memory driver "cow") is full. */
+enum ckpt_when_full {
+    CKPT_WHEN_FULL_DEFAULT, /* WAIT */
+    CKPT_WHEN_FULL_WAIT,    /* the guest does; -ENOBUFS when the store takes
+                             * nothing for two seconds */
+    CKPT_WHEN_FULL_GIVE_UP, /* -ENOBUFS, at once */
+};
+#define CKPT_RING_MIB_MAX 1024
+
 struct ckpt_take_opts {
     const char *name; /* NULL: made from the time, "20261121-004510" */
     const char *description;          /* NULL: none */
     const char *const *exclude_disks; /* vdevs, NULL-terminated; or NULL */
     unsigned flags;                   /* CKPT_TAKE_* */
     unsigned suspend_timeout_ms;      /* 0: 30000 */
+    unsigned ring_mib; /* 0: a 32nd of the guest's memory, from 32 to 256; less
+                        * if Xen has no more free */
+    enum ckpt_when_full when_full;
     /* Both or neither.  @freeze is called just before the guest is asked to
      * stand still: 0, its filesystems are frozen; else the take goes on
      * without.  @thaw is called after each freeze, failed ones too: 0 when the

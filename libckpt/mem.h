@@ -49,12 +49,15 @@ struct mem {
     struct image *img;
     const char *id;            /* of the checkpoint that is made */
     const char *head;          /* of the one before it; "" */
+    unsigned ring_mib;         /* wanted; 0: the driver's choice */
+    bool give_up;              /* rather than that the guest waits */
     struct machine machine;    /* filled by arm and cut; owned by take */
     char why[256];             /* why not a better driver; "" */
     char base[CKPT_ID_LEN + 1]; /* set by mem_build_on() */
     char base_why[256];        /* "" or why not, for the manifest */
     unsigned passes;
     uint64_t pages_in_pause;
+    struct ckpt_capture capture; /* all 0, or filled by drain */
     void *priv;                /* the driver's */
 };
 

@@ -28,16 +28,19 @@
 #include "xen_dom.h"
 #include "xen_machine.h"
 
-/* So much of the guest's pages, within these and what Xen has free: we empty
- * the ring faster than a guest can take its first writes, so it is there for
- * the moments in which we do something else.  The least is what Xen asks of a
- * ring, 1024 + 64 a vCPU, four times. */
+/* Unless another size is asked for, so much of the guest's pages, within these
+ * and what Xen has free: we empty the ring faster than a guest can take its
+ * first writes, so it is there for the moments in which we do something else.
+ * The least is what Xen asks of a ring, 1024 + 64 a vCPU, four times. */
 #define SLOTS_SHARE 32u
 #define SLOTS_WANTED (1u << 13)
 #define SLOTS_MAX (1u << 16)
 #define SLOTS_MIN(vcpus) (4u * (1024u + 64u * (vcpus)))
-/* How long a guest waits for room while nothing is stored at all. */
+#define SLOTS_PER_MIB ((1u << 20) / PAGE_SIZE_BYTES)
+/* How long a guest waits for room while nothing is stored at all: when it shall
+ * not wait, until Xen's timer goes off, whatever we are at. */
 #define STALL_MS 2000u
+#define GIVE_UP_MS 1u
 
 struct cow {
     struct xen_cow *xen;
@@ -57,21 +60,45 @@ static int cow_probe(struct xen *x, const struct xen_dom *dom, char *why)
     return xen_cow_probe(x, dom->domid, why);
 }
 
+static struct xen_cow_policy policy_of(const struct mem *m)
+{
+    return (struct xen_cow_policy){
+        .ring_mib = m->ring_mib,
+        .stall_ms = m->give_up ? GIVE_UP_MS : STALL_MS,
+        .give_up = m->give_up,
+    };
+}
+
+static int check_ring(struct mem *m)
+{
+    const uint32_t min = SLOTS_MIN(m->dom->nr_vcpus);
+
+    if (!m->ring_mib || m->ring_mib * SLOTS_PER_MIB >= min)
+        return 0;
+    return fail(m->c, -EINVAL,
+                "domain \"%s\": a ring of %u MiB is too small for %u vCPUs; "
+                "at least %u.",
+                m->dom->name, m->ring_mib, m->dom->nr_vcpus,
+                (min + SLOTS_PER_MIB - 1) / SLOTS_PER_MIB);
+}
+
 /* A ring as large as wanted, or as large as Xen has memory for. */
 static int attach(struct mem *m, uint32_t nr_slots)
 {
+    const struct xen_cow_policy policy = policy_of(m);
+    const uint32_t asked = m->ring_mib * SLOTS_PER_MIB;
     uint32_t min = SLOTS_MIN(m->dom->nr_vcpus);
     struct cow *w = m->priv;
     int rc;
 
-    if (nr_slots < SLOTS_WANTED)
-        nr_slots = SLOTS_WANTED;
-    if (nr_slots > SLOTS_MAX)
-        nr_slots = SLOTS_MAX;
+    if (nr_slots < (asked ? asked : SLOTS_WANTED))
+        nr_slots = asked ? asked : SLOTS_WANTED;
+    if (nr_slots > SLOTS_MAX && nr_slots > asked)
+        nr_slots = SLOTS_MAX > asked ? SLOTS_MAX : asked;
     if (nr_slots < min)
         nr_slots = min;
     for (;;) {
-        rc = xen_cow_attach(m->x, m->dom->domid, nr_slots, STALL_MS, &w->xen);
+        rc = xen_cow_attach(m->x, m->dom->domid, nr_slots, &policy, &w->xen);
         if (rc != -ENOMEM || nr_slots / 2 < min)
             break;
         nr_slots /= 2;
@@ -83,17 +110,18 @@ static int attach(struct mem *m, uint32_t nr_slots)
 /* What the last take left, for an image that begins as that one's. */
 static int resume(struct mem *m)
 {
+    const struct xen_cow_policy policy = policy_of(m);
     struct cow *w = m->priv;
+    char why[256];
     int rc;
 
     if (!m->head[0])
         return 0;
-    rc = xen_cow_find(m->x, m->dom->domid, m->head, &w->xen);
+    rc = xen_cow_find(m->x, m->dom->domid, m->head, &policy, why, &w->xen);
     if (rc)
         return rc;
     if (!w->xen) {
-        mem_build_on_none(m, "what was written since the last checkpoint was "
-                             "not noted");
+        mem_build_on_none(m, why);
         return 0;
     }
     rc = mem_build_on(m, m->head);
@@ -108,6 +136,9 @@ static int cow_arm(struct mem *m)
     struct cow *w;
     int rc;
 
+    rc = check_ring(m);
+    if (rc)
+        return rc;
     w = calloc(1, sizeof(*w));
     if (!w)
         return fail(m->c, -ENOMEM, "memory capture");
@@ -118,11 +149,12 @@ static int cow_arm(struct mem *m)
     if (!rc)
         rc = resume(m);
     if (!rc && !w->xen)
-        rc = attach(m, (uint32_t)(nr_pages / SLOTS_SHARE));
+        rc = attach(m, m->ring_mib ? 0 : (uint32_t)(nr_pages / SLOTS_SHARE));
     if (!rc)
         rc = xen_cow_prepare(w->xen, &nr_listed);
     if (!rc && nr_listed > xen_cow_nr_slots(w->xen) / 2 && !w->since_last) {
-        /* A device model or a backend maps much of it. */
+        /* A device model or a backend maps much of it: they are copied at the
+         * cut, and there must be room for what comes then. */
         rc = xen_cow_detach(w->xen);
         w->xen = NULL;
         if (!rc)
@@ -180,7 +212,7 @@ static int put_records(struct mem *m)
         seq = w->seq;
         rc = check_cancel(m->c);
         if (!rc)
-            rc = xen_cow_records(w->xen, &w->seq, &w->batch);
+            rc = xen_cow_records(w->xen, m->dom->name, &w->seq, &w->batch);
         if (!rc && w->batch.nr)
             rc = image_put(m->img, &w->batch);
         if (rc)
@@ -193,18 +225,36 @@ static int put_records(struct mem *m)
     return 0;
 }
 
-static void say_stats(struct mem *m)
+static void report(struct mem *m)
 {
+    struct ckpt_capture *r = &m->capture;
     struct xen_cow_stats stats;
     struct cow *w = m->priv;
 
     xen_cow_stats(w->xen, &stats);
+    *r = (struct ckpt_capture){
+        .ring_bytes =
+            (uint64_t)xen_cow_nr_slots(w->xen) * PAGE_SIZE_BYTES,
+        .hypercalls = stats.hypercalls,
+        .interrupted = stats.interrupted,
+        .pages_by_write = stats.by_write,
+        .pages_by_read = stats.by_read,
+        .copied_bytes = stats.copies * PAGE_SIZE_BYTES,
+        .waits = stats.stalls,
+        .waits_us = stats.stalls_us,
+    };
     say(m->c,
-        "%llu pages, %llu of them copied in the pause, which Xen had for %llu "
-        "us; %llu were written since; the guest waited for room %llu times",
+        "%llu pages, %llu of them kept in the pause, which Xen had for %llu "
+        "us; %llu kept before they were written, %llu asked for; %llu copied; "
+        "%llu hypercalls, %llu interrupted; the guest waited for room %llu times, "
+        "%llu us at most",
         (unsigned long long)w->nr_put, (unsigned long long)stats.eager,
-        (unsigned long long)stats.paused_us, (unsigned long long)stats.written,
-        (unsigned long long)stats.stalls);
+        (unsigned long long)stats.paused_us,
+        (unsigned long long)stats.by_write, (unsigned long long)stats.by_read,
+        (unsigned long long)stats.copies,
+        (unsigned long long)stats.hypercalls,
+        (unsigned long long)stats.interrupted,
+        (unsigned long long)stats.stalls, (unsigned long long)stats.stalls_us);
 }
 
 static int cow_drain(struct mem *m)
@@ -222,7 +272,7 @@ static int cow_drain(struct mem *m)
         rc = put_records(m);
     if (rc)
         return rc;
-    say_stats(m);
+    report(m);
     return 0;
 }
 

@@ -76,6 +76,25 @@ static int name_it(struct take *t)
     return rc;
 }
 
+static int check_opts(const struct take *t)
+{
+    if (t->opts->flags & CKPT_TAKE_QUIESCE && !t->opts->freeze)
+        return fail(t->c, -ENOTSUP,
+                    "nobody is here who can have the guest freeze its "
+                    "filesystems: that is done by ckptd, which does not run.");
+    if (t->opts->ring_mib > CKPT_RING_MIB_MAX)
+        return fail(t->c, -EINVAL,
+                    "a ring of %u MiB is larger than Xen makes one: %u at "
+                    "most.",
+                    t->opts->ring_mib, CKPT_RING_MIB_MAX);
+    if ((unsigned)t->opts->when_full > CKPT_WHEN_FULL_GIVE_UP)
+        return fail(t->c, -EINVAL,
+                    "when the ring is full the guest waits or the checkpoint "
+                    "is given up; there is no %u.",
+                    (unsigned)t->opts->when_full);
+    return 0;
+}
+
 /* --- the steps ------------------------------------------------------------ */
 
 int take_find(void *arg)
@@ -84,11 +103,9 @@ int take_find(void *arg)
     struct ckpt_info *info = &t->info;
     int rc;
 
-    if (t->opts->flags & CKPT_TAKE_QUIESCE && !t->opts->freeze)
-        return fail(t->c, -ENOTSUP,
-                    "nobody is here who can have the guest freeze its "
-                    "filesystems: that is done by ckptd, which does not run.");
-    rc = op_open(&t->op, t->c, t->domain);
+    rc = check_opts(t);
+    if (!rc)
+        rc = op_open(&t->op, t->c, t->domain);
     if (!rc)
         rc = name_it(t);
     if (!rc)
@@ -162,6 +179,8 @@ int take_mem_arm(void *arg)
     m->img = t->img;
     m->id = t->info.id;
     m->head = t->info.parent;
+    m->ring_mib = t->opts->ring_mib;
+    m->give_up = t->opts->when_full == CKPT_WHEN_FULL_GIVE_UP;
     return mem_arm(m);
 }
 
@@ -375,6 +394,7 @@ int take_mem_drain(void *arg)
             return rc;
         info->passes = t->mem.passes;
         info->pages_in_pause = t->mem.pages_in_pause;
+        info->capture = t->mem.capture;
     }
     rc = image_put_blob(t->img, CONFIG_BLOB, t->op.config,
                         strlen(t->op.config) + 1);

@@ -37,6 +37,7 @@ struct xen_ckpt_ring {
 #define XEN_CKPT_XEN_PAGE (UINT64_C(1) << 63) /* Xen shares it */
 #define XEN_CKPT_ABSENT (UINT64_C(1) << 62)   /* gone, in an increment */
 #define XEN_CKPT_ZERO (UINT64_C(1) << 61)     /* and not in the slot */
+#define XEN_CKPT_FLAGS (XEN_CKPT_XEN_PAGE | XEN_CKPT_ABSENT | XEN_CKPT_ZERO)
 
 #define XEN_CKPT_LOST_FULL 1u
 #define XEN_CKPT_LOST_STALL 2u

@@ -9,6 +9,7 @@
  */
 #include "xen_cow.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -20,6 +21,7 @@
 #include <xenevtchn.h> /* needs xenctrl.h before it */
 
 #define POOL_SLACK (1u << 20)
+#define SLOTS_PER_MIB 256u
 
 struct xen_cow {
     struct xen *x; /* borrowed */
@@ -31,6 +33,11 @@ struct xen_cow {
     const char *slots;
     xenevtchn_handle *evtchn;
     xenevtchn_port_or_error_t port; /* ours, or -1 */
+    struct xen_cow_policy policy;
+    uint64_t nr_read, nr_copies; /* records */
+    uint64_t nr_interrupted;
+    uint64_t room_us; /* when it was last seen that nobody waits */
+    uint64_t stalls_us;
 };
 
 /* -errno, with nothing said.  Longer operations are preempted inside. */
@@ -51,6 +58,12 @@ static int domctl(xc_interface *xch, uint32_t domid, struct xen_ckpt_op *op)
     return 0;
 }
 
+static int call(struct xen *x, uint32_t domid, struct xen_ckpt_op *op)
+{
+    x->nr_cow_calls++;
+    return domctl(x->xch, domid, op);
+}
+
 int xen_cow_end(xc_interface *xch, uint32_t domid)
 {
     struct xen_ckpt_op op = { .op = XEN_CKPT_OP_DETACH };
@@ -65,7 +78,7 @@ int xen_cow_probe(struct xen *x, uint32_t domid, char *why)
 {
     struct xen_ckpt_op op = { .op = XEN_CKPT_OP_QUERY };
 
-    switch (domctl(x->xch, domid, &op)) {
+    switch (call(x, domid, &op)) {
     case 0:
         return 0;
     case -EOPNOTSUPP:
@@ -111,6 +124,7 @@ static int map_ring(struct xen_cow *cow)
 
 static int bind_port(struct xen_cow *cow)
 {
+    cow->x->nr_cow_calls++;
     cow->evtchn = xenevtchn_open(NULL, 0);
     if (cow->evtchn)
         cow->port = xenevtchn_bind_interdomain(cow->evtchn, cow->domid,
@@ -129,6 +143,7 @@ static int grow_pool(struct xen *x, uint32_t domid)
     xc_domaininfo_t info;
     uint64_t size;
 
+    x->nr_cow_calls += 3;
     if (xc_domain_getinfolist(x->xch, domid, 1, &info) != 1 ||
         info.domain != domid ||
         xc_get_paging_mempool_size(x->xch, domid, &size))
@@ -143,17 +158,17 @@ static int attach(struct xen *x, uint32_t domid, struct xen_ckpt_op *op)
     const struct xen_ckpt_op ask = *op;
     int rc;
 
-    rc = domctl(x->xch, domid, op);
+    rc = call(x, domid, op);
     if (rc == -EEXIST) {
         /* Of a process that died: we hold the domain's lock. */
         *op = (struct xen_ckpt_op){ .op = XEN_CKPT_OP_DETACH };
-        rc = domctl(x->xch, domid, op);
+        rc = call(x, domid, op);
         *op = ask;
-        rc = rc ? rc : domctl(x->xch, domid, op);
+        rc = rc ? rc : call(x, domid, op);
     }
     if (rc == -ENOSPC && !grow_pool(x, domid)) {
         *op = ask;
-        rc = domctl(x->xch, domid, op);
+        rc = call(x, domid, op);
     }
     return rc;
 }
@@ -181,7 +196,8 @@ static int attach_failed(struct xen *x, uint32_t domid, int rc, uint32_t slots)
     }
 }
 
-static struct xen_cow *new_cow(struct xen *x, uint32_t domid)
+static struct xen_cow *new_cow(struct xen *x, uint32_t domid,
+                               const struct xen_cow_policy *policy)
 {
     struct xen_cow *cow = calloc(1, sizeof(*cow));
 
@@ -191,6 +207,7 @@ static struct xen_cow *new_cow(struct xen *x, uint32_t domid)
     }
     cow->x = x;
     cow->domid = domid;
+    cow->policy = *policy;
     cow->port = -1;
     return cow;
 }
@@ -214,20 +231,27 @@ static uint64_t cookie_of(const char *id)
     return strtoull(id, NULL, 16);
 }
 
+/* And how its ring was made.  Rings of before have 0, which is no policy. */
+static uint64_t cookie_of_policy(const struct xen_cow_policy *p)
+{
+    return (uint64_t)p->ring_mib << 32 | p->stall_ms;
+}
+
 int xen_cow_attach(struct xen *x, uint32_t domid, uint32_t nr_slots,
-                   uint32_t stall_ms, struct xen_cow **cow_out)
+                   const struct xen_cow_policy *policy,
+                   struct xen_cow **cow_out)
 {
     struct xen_cow *cow;
     int rc;
 
     *cow_out = NULL;
-    cow = new_cow(x, domid);
+    cow = new_cow(x, domid, policy);
     if (!cow)
         return -ENOMEM;
     cow->info = (struct xen_ckpt_op){
         .op = XEN_CKPT_OP_ATTACH,
         .nr_slots = nr_slots,
-        .stall_ms = stall_ms,
+        .stall_ms = policy->stall_ms,
     };
     rc = attach(x, domid, &cow->info);
     if (rc) {
@@ -240,7 +264,19 @@ int xen_cow_attach(struct xen *x, uint32_t domid, uint32_t nr_slots,
     return rc;
 }
 
+static bool is_as_wanted(const struct xen_ckpt_op *op,
+                         const struct xen_cow_policy *want)
+{
+    const struct xen_cow_policy is = {
+        .ring_mib = want->ring_mib ? (uint32_t)(op->cookie[1] >> 32) : 0,
+        .stall_ms = (uint32_t)op->cookie[1],
+    };
+
+    return cookie_of_policy(&is) == cookie_of_policy(want);
+}
+
 int xen_cow_find(struct xen *x, uint32_t domid, const char *id,
+                 const struct xen_cow_policy *policy, char *why,
                  struct xen_cow **cow_out)
 {
     struct xen_ckpt_op op = { .op = XEN_CKPT_OP_QUERY };
@@ -249,18 +285,28 @@ int xen_cow_find(struct xen *x, uint32_t domid, const char *id,
     int rc;
 
     *cow_out = NULL;
-    rc = domctl(x->xch, domid, &op);
-    if (!rc && op.nr_frames)
+    snprintf(why, 256, "what was written since the last checkpoint was not "
+                       "noted");
+    rc = call(x, domid, &op);
+    if (!rc && op.nr_frames) {
+        x->nr_cow_calls++;
         rc = xen_nr_gfns(x, domid, &nr_gfns);
+    }
     if (rc || !op.nr_frames)
         return 0; /* what attach will say counts */
-    if (op.cookie[0] != cookie_of(id) || nr_gfns > op.nr_gfns) {
+    if (op.cookie[0] != cookie_of(id) || nr_gfns > op.nr_gfns ||
+        !is_as_wanted(&op, policy)) {
+        if (op.cookie[0] == cookie_of(id) && nr_gfns <= op.nr_gfns)
+            snprintf(why, 256, "the ring of the last checkpoint was of another "
+                               "size, or for another --when-full");
+        x->nr_cow_calls++;
         xen_cow_end(x->xch, domid);
         return 0;
     }
-    cow = new_cow(x, domid);
+    cow = new_cow(x, domid, policy);
     if (!cow)
         return -ENOMEM;
+    cow->policy.ring_mib = (uint32_t)(op.cookie[1] >> 32);
     cow->info = op;
     rc = open_cow(cow);
     if (!rc)
@@ -273,7 +319,7 @@ int xen_cow_prepare(struct xen_cow *cow, uint32_t *listed_out)
     struct xen_ckpt_op op = { .op = XEN_CKPT_OP_PREPARE };
     int rc;
 
-    rc = domctl(cow->x->xch, cow->domid, &op);
+    rc = call(cow->x, cow->domid, &op);
     if (rc)
         return fail(cow->x->c, rc, "domain %u: preparing its capture",
                     cow->domid);
@@ -286,11 +332,12 @@ int xen_cow_begin(struct xen_cow *cow, const char *id, bool since_last)
     struct xen_ckpt_op op = {
         .op = XEN_CKPT_OP_BEGIN,
         .flags = since_last ? XEN_CKPT_INCREMENTAL : 0,
-        .cookie = { cookie_of(id), 0 },
+        .cookie = { cookie_of(id), cookie_of_policy(&cow->policy) },
     };
     int rc;
 
-    rc = domctl(cow->x->xch, cow->domid, &op);
+    cow->room_us = now_us();
+    rc = call(cow->x, cow->domid, &op);
     if (rc == -EILSEQ)
         rc = -EAGAIN;
     return !rc || rc == -EAGAIN
@@ -318,6 +365,7 @@ int xen_cow_detach(struct xen_cow *cow)
 
     if (!cow)
         return 0;
+    cow->x->nr_cow_calls++;
     rc = xen_cow_end(cow->x->xch, cow->domid) ? -errno : 0;
     unmap(cow);
     if (rc && rc != -ESRCH) /* the domain is gone, and its ring with it */
@@ -328,6 +376,25 @@ int xen_cow_detach(struct xen_cow *cow)
     return rc;
 }
 
+static uint64_t produced(const struct xen_cow *cow)
+{
+    return __atomic_load_n(&cow->ring->prod, __ATOMIC_ACQUIRE);
+}
+
+/* Of the records from @seq on those of frames in [@from, @to). */
+static uint64_t count_between(const struct xen_cow *cow, uint64_t seq,
+                              uint64_t from, uint64_t to)
+{
+    const uint64_t prod = produced(cow);
+    uint64_t nr = 0, gfn;
+
+    for (; seq < prod; seq++) {
+        gfn = cow->desc[seq % cow->info.nr_slots] & ~XEN_CKPT_FLAGS;
+        nr += gfn >= from && gfn < to;
+    }
+    return nr;
+}
+
 int xen_cow_copy(struct xen_cow *cow, uint64_t *gfn, uint32_t nr_pages)
 {
     struct xen_ckpt_op op = {
@@ -335,12 +402,18 @@ int xen_cow_copy(struct xen_cow *cow, uint64_t *gfn, uint32_t nr_pages)
         .nr_pages = nr_pages,
         .gfn = *gfn,
     };
+    uint64_t seq, nr;
     int rc;
 
-    rc = domctl(cow->x->xch, cow->domid, &op);
+    seq = produced(cow);
+    rc = call(cow->x, cow->domid, &op);
     if (rc)
         return fail(cow->x->c, rc, "domain %u: reading its memory",
                     cow->domid);
+    /* One that the guest wrote meanwhile, right here, may be among them. */
+    nr = count_between(cow, seq, *gfn, op.gfn);
+    cow->nr_read += nr;
+    cow->nr_interrupted += nr < nr_pages && op.gfn < cow->info.nr_gfns;
     *gfn = op.gfn;
     return 0;
 }
@@ -355,39 +428,66 @@ uint32_t xen_cow_nr_slots(const struct xen_cow *cow)
     return cow->info.nr_slots;
 }
 
-static int lost(const struct xen_cow *cow, uint32_t why)
+static int no_room(const struct xen_cow *cow, const char *domain)
 {
-    static const char *const words[] = {
-        [XEN_CKPT_LOST_FULL] = "the ring was full: a larger one is needed",
-        [XEN_CKPT_LOST_STALL] = "the guest waited too long for room: the "
-                                "store is too slow for its writes",
-        [XEN_CKPT_LOST_PAGE] = "a page vanished, which must not happen",
-    };
+    const unsigned ring_mib = cow->info.nr_slots / SLOTS_PER_MIB;
 
-    return fail(cow->x->c, -EIO,
-                "domain %u: the capture was given up, because %s. The guest "
-                "runs on.",
-                cow->domid,
-                why < sizeof(words) / sizeof(words[0]) && words[why]
-                    ? words[why]
-                    : "of a reason of Xen's");
+    if (cow->policy.give_up)
+        return fail(cow->x->c, -ENOBUFS,
+                    "domain \"%s\": it wrote faster than the store took it, and "
+                    "the ring of %u MiB is full. The checkpoint is given up, "
+                    "as --when-full=give-up asks for, and the guest runs on; a "
+                    "larger --ring, a faster store or --when-full=wait helps.",
+                    domain, ring_mib);
+    return fail(cow->x->c, -ENOBUFS,
+                "domain \"%s\": it waited %u s for room in the ring of %u MiB, "
+                "and the store took nothing. The checkpoint is given up, and "
+                "the guest runs on; a larger --ring or a faster store helps.",
+                domain, cow->policy.stall_ms / 1000, ring_mib);
 }
 
-int xen_cow_records(struct xen_cow *cow, uint64_t *seq, struct page_batch *b)
+static int lost(const struct xen_cow *cow, const char *domain, uint32_t why)
 {
-    uint64_t prod = __atomic_load_n(&cow->ring->prod, __ATOMIC_ACQUIRE);
+    switch (why) {
+    case XEN_CKPT_LOST_STALL:
+        return no_room(cow, domain);
+    case XEN_CKPT_LOST_FULL:
+        return fail(cow->x->c, -ENOBUFS,
+                    "domain \"%s\": others than the guest, who cannot be made "
+                    "to wait, wrote its memory, and the ring of %u MiB is "
+                    "full. The checkpoint is given up, and the guest runs on; "
+                    "a larger --ring helps.",
+                    domain, cow->info.nr_slots / SLOTS_PER_MIB);
+    default:
+        return fail(cow->x->c, -EIO,
+                    "domain \"%s\": the capture was given up, because %s. The "
+                    "guest runs on.",
+                    domain,
+                    why == XEN_CKPT_LOST_PAGE
+                        ? "a page vanished, which must not happen"
+                        : "of a reason of Xen's");
+    }
+}
+
+int xen_cow_records(struct xen_cow *cow, const char *domain, uint64_t *seq,
+                    struct page_batch *b)
+{
+    uint64_t prod = produced(cow);
     uint32_t why = __atomic_load_n(&cow->ring->lost, __ATOMIC_ACQUIRE);
     uint64_t slot, desc;
 
     b->nr = 0;
     if (why)
-        return lost(cow, why);
+        return lost(cow, domain, why);
+    if (cow->policy.give_up && cow->ring->stalls)
+        return no_room(cow, domain);
     for (; *seq < prod && b->nr < PAGE_BATCH; ++*seq) {
         slot = *seq % cow->info.nr_slots;
         desc = cow->desc[slot];
+        cow->nr_copies += !(desc & (XEN_CKPT_ABSENT | XEN_CKPT_ZERO));
         if (desc & XEN_CKPT_XEN_PAGE)
             continue;
-        b->gfn[b->nr] = desc & ~(XEN_CKPT_ABSENT | XEN_CKPT_ZERO);
+        b->gfn[b->nr] = desc & ~XEN_CKPT_FLAGS;
         b->type[b->nr] =
             desc & XEN_CKPT_ABSENT ? PAGE_TYPE_ABSENT : PAGE_TYPE_NORMAL;
         b->data[b->nr++] = desc & (XEN_CKPT_ABSENT | XEN_CKPT_ZERO)
@@ -399,20 +499,32 @@ int xen_cow_records(struct xen_cow *cow, uint64_t *seq, struct page_batch *b)
 
 void xen_cow_consume(struct xen_cow *cow, uint64_t seq)
 {
+    const uint64_t now = now_us();
+
     __atomic_store_n(&cow->ring->cons, seq, __ATOMIC_SEQ_CST);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    if (__atomic_load_n(&cow->ring->stalled, __ATOMIC_SEQ_CST))
+    if (__atomic_load_n(&cow->ring->stalled, __ATOMIC_SEQ_CST)) {
+        /* Who waits goes on by this and by nothing else. */
+        cow->x->nr_cow_calls++;
+        cow->stalls_us += now - cow->room_us;
         xenevtchn_notify(cow->evtchn, (evtchn_port_t)cow->port);
+    }
+    cow->room_us = now;
 }
 
-void xen_cow_stats(struct xen_cow *cow, struct xen_cow_stats *stats_out)
+void xen_cow_stats(const struct xen_cow *cow, struct xen_cow_stats *stats_out)
 {
-    struct xen_ckpt_op op = { .op = XEN_CKPT_OP_QUERY };
+    const uint64_t eager = cow->ring->eager;
 
     *stats_out = (struct xen_cow_stats){
-        .eager = cow->ring->eager,
+        .eager = eager,
+        .by_write = produced(cow) - eager - cow->nr_read,
+        .by_read = cow->nr_read,
+        .copies = cow->nr_copies,
         .stalls = cow->ring->stalls,
+        .stalls_us = cow->stalls_us,
         .paused_us = cow->ring->paused_ns / 1000,
-        .written = domctl(cow->x->xch, cow->domid, &op) ? 0 : op.nr_written,
+        .hypercalls = cow->x->nr_cow_calls,
+        .interrupted = cow->nr_interrupted,
     };
 }

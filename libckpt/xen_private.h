@@ -36,6 +36,7 @@ struct xen {
     xenforeignmemory_handle *fmem;
     libxl_ctx *ctx;
     char version[32];
+    uint64_t nr_cow_calls; /* hypercalls made by xen_cow.c */
 };
 
 /* The Xen libraries' last complaint as ": words", or "". */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /* xl checkpoint: one call, and two lines that hide nothing: how long the
  * guest stood still, and why it was not shorter. */
+#include <xentoollog.h>
+
 #include "job.h"
 
 #include "daemon.h"
@@ -42,6 +44,18 @@ const struct opt checkpoint_opts[] = {
     {.name = "no-track",
      .offset = OPT_FIELD(no_track),
      .help = "Do not have Xen note what is written until the next checkpoint."},
+    {.name = "ring",
+     .value = "MIB",
+     .kind = OPT_RING,
+     .offset = OPT_FIELD(ring_mib),
+     .help = "Memory for pages that the guest writes before they are stored, "
+             "on a patched Xen (default a 32nd of the guest's, 32 to 256)."},
+    {.name = "when-full",
+     .value = "ACTION",
+     .kind = OPT_WHEN_FULL,
+     .offset = OPT_FIELD(when_full),
+     .help = "When that is full: wait (the default; the guest does) or give-up "
+             "(the checkpoint fails)."},
     {.name = "timeout",
      .value = "SECONDS",
      .kind = OPT_SECONDS,
@@ -61,6 +75,17 @@ static void print_pause(FILE *f, const struct ckpt_info *info)
     if (info->nr_disks)
         fprintf(f, " (disks %s)", print_ms(b, info->pause_disks_us));
     fprintf(f, ", %s\n", ckpt_consistency_name(info->consistency));
+}
+
+static void print_waits(FILE *f, const struct ckpt_capture *c)
+{
+    char a[PRINT_LEN], b[PRINT_LEN];
+
+    fprintf(f,
+            "  the guest waited %llu %s for room in the ring of %s, %s at "
+            "most\n",
+            (unsigned long long)c->waits, c->waits == 1 ? "time" : "times",
+            print_size(a, c->ring_bytes), print_ms(b, c->waits_us));
 }
 
 static void print_storage(FILE *f, const struct ckpt_info *info)
@@ -87,6 +112,27 @@ static void print_storage(FILE *f, const struct ckpt_info *info)
             print_duration(b, info->durable_us));
 }
 
+/* With -v, also when ckptd did the work. */
+static void log_capture(struct job *job, const struct ckpt_info *info)
+{
+    const struct ckpt_capture *c = &info->capture;
+
+    if (!c->ring_bytes)
+        return;
+    xtl_log(job->log, XTL_INFO, -1, "ckpt",
+            "%llu pages kept in the pause, %llu on write, %llu on request, "
+            "%llu bytes copied; %llu hypercalls, %llu of them interrupted; "
+            "%llu waits for room in the ring of %llu MiB, %llu us at most",
+            (unsigned long long)info->pages_in_pause,
+            (unsigned long long)c->pages_by_write,
+            (unsigned long long)c->pages_by_read,
+            (unsigned long long)c->copied_bytes,
+            (unsigned long long)c->hypercalls,
+            (unsigned long long)c->interrupted, (unsigned long long)c->waits,
+            (unsigned long long)c->ring_bytes >> 20,
+            (unsigned long long)c->waits_us);
+}
+
 static void print_all(struct job *job, struct ckpt_info *list, size_t nr)
 {
     FILE *f = job_output(job);
@@ -94,11 +140,14 @@ static void print_all(struct job *job, struct ckpt_info *list, size_t nr)
     if (!f && job->args.group)
         json_open_array(job->json, "checkpoints");
     for (size_t i = 0; i < nr; i++) {
+        log_capture(job, &list[i]);
         if (f && job->args.quiet) {
             fprintf(f, "%s\n", list[i].id);
         } else if (f) {
             print_pause(f, &list[i]);
             print_storage(f, &list[i]);
+            if (list[i].capture.waits)
+                print_waits(f, &list[i].capture);
         } else {
             json_checkpoint(job->json, job->args.group ? NULL : "checkpoint",
                             &list[i]);
@@ -121,6 +170,8 @@ int cmd_checkpoint(struct job *job)
                  (a->paused ? CKPT_TAKE_LEAVE_PAUSED : 0) |
                  (a->no_track ? CKPT_TAKE_NO_TRACK : 0),
         .suspend_timeout_ms = a->timeout_ms,
+        .ring_mib = a->ring_mib,
+        .when_full = (enum ckpt_when_full)a->when_full,
     };
     struct ckpt_info list[CKPT_GROUP_MAX] = {{.parent = ""}};
     int rc;

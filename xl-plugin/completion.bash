@@ -56,7 +56,7 @@ _xl_ckpt_takes_value()
 {
     case $1 in
     --store | --name | --group | --description | --exclude-disk | --timeout | \
-        --count | --keep-last | --keep-within | --sample | --tag | --format) ;;
+        --ring | --when-full | --count | --keep-last | --keep-within | --sample | --tag | --format) ;;
     -n) [[ $command != checkpoint-prune ]] ;;
     *) return 1 ;;
     esac
@@ -95,6 +95,10 @@ _xl_ckpt_checkpoints()
 _xl_ckpt_ours()
 {
     compopt +o default 2>/dev/null # no file names in place of domains
+    if [[ $prev == --when-full || $prev$before == =--when-full ]]; then
+        _xl_ckpt_offer "$cur" < <(printf 'wait\ngive-up\n')
+        return
+    fi
     [[ $prev != '=' ]] && ! _xl_ckpt_takes_value "$prev" || return
     case $command:${#args[@]}:$cur in
     *:*:-*)
@@ -127,6 +131,7 @@ _xl_ckpt_ours()
 _xl_ckpt()
 {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+    local before=${COMP_WORDS[COMP_CWORD > 1 ? COMP_CWORD - 2 : 0]}
     local command='' args=() store=()
 
     COMPREPLY=()

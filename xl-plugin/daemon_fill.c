@@ -90,6 +90,21 @@ static int fill_disk(yajl_val v, struct ckpt_disk *d)
     return rc;
 }
 
+/* It is null when the driver has none. */
+static void fill_capture(yajl_val v, struct ckpt_capture *capture)
+{
+    *capture = (struct ckpt_capture){
+        .ring_bytes = fill_number(v, "ring_bytes"),
+        .hypercalls = fill_number(v, "hypercalls"),
+        .interrupted = fill_number(v, "interrupted"),
+        .pages_by_write = fill_number(v, "pages_by_write"),
+        .pages_by_read = fill_number(v, "pages_by_read"),
+        .copied_bytes = fill_number(v, "copied_bytes"),
+        .waits = fill_number(v, "waits"),
+        .waits_us = fill_number(v, "waits_us"),
+    };
+}
+
 static int fill_disks(yajl_val v, struct ckpt_info *info)
 {
     int rc = 0;
@@ -138,6 +153,7 @@ int fill_info(yajl_val object, struct ckpt_info *info)
     memset(info, 0, sizeof(*info));
     for (size_t i = 0; !rc && i < sizeof(fields) / sizeof(fields[0]); i++)
         rc = fill_field(object, &fields[i], (char *)info + fields[i].offset);
+    fill_capture(fill_member(object, "capture"), &info->capture);
     copy(info->base, sizeof(info->base), fill_text(object, "base"));
     copy(info->id, sizeof(info->id), fill_text(object, "id"));
     copy(info->parent, sizeof(info->parent), fill_text(object, "parent"));

@@ -25,6 +25,7 @@ static const struct row rows[] = {
     { ENOTSUP,   { 5, "not-supported", "this domain or disk cannot do it" } },
     { ENOSPC,    { 6, "no-space",      "the store or a disk pool is full" } },
     { ENOMEM,    { 6, "no-memory",     "not enough memory" } },
+    { ENOBUFS,   { 6, "ring-full",     "the guest outran the store" } },
     { ETIMEDOUT, { 7, "timed-out",     "the guest did not suspend in time" } },
     { EUCLEAN,   { 8, "damaged",       "the checkpoint is damaged" } },
     { ECANCELED, { 9, "cancelled",     "stopped by a signal" } },

@@ -44,6 +44,24 @@ static void put_disk(struct json *j, const struct ckpt_disk *disk)
     json_close_object(j);
 }
 
+static void put_capture(struct json *j, const struct ckpt_capture *capture)
+{
+    if (!capture->ring_bytes) {
+        json_text(j, "capture", NULL);
+        return;
+    }
+    json_open_object(j, "capture");
+    json_number(j, "ring_bytes", capture->ring_bytes);
+    json_number(j, "hypercalls", capture->hypercalls);
+    json_number(j, "interrupted", capture->interrupted);
+    json_number(j, "pages_by_write", capture->pages_by_write);
+    json_number(j, "pages_by_read", capture->pages_by_read);
+    json_number(j, "copied_bytes", capture->copied_bytes);
+    json_number(j, "waits", capture->waits);
+    json_number(j, "waits_us", capture->waits_us);
+    json_close_object(j);
+}
+
 void json_checkpoint(struct json *j, const char *key,
                      const struct ckpt_info *info)
 {
@@ -75,6 +93,7 @@ void json_checkpoint(struct json *j, const char *key,
     json_number(j, "pages_zero", info->pages_zero);
     json_number(j, "pages_in_pause", info->pages_in_pause);
     json_number(j, "passes", info->passes);
+    put_capture(j, &info->capture);
     json_number(j, "pause_us", info->pause_us);
     json_number(j, "pause_disks_us", info->pause_disks_us);
     json_number(j, "still_us", info->still_us);

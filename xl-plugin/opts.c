@@ -196,6 +196,19 @@ static int store_value(const struct opt *o, const char *value,
                          o->name, value);
         *(unsigned *)field = (unsigned)v;
         return 0;
+    case OPT_RING:
+        if (number(value, &end, CKPT_RING_MIB_MAX, &v) < 0 || *end || !v)
+            return blame(why, "--%s takes MiB from 1 to %u, not '%s'", o->name,
+                         CKPT_RING_MIB_MAX, value);
+        *(unsigned *)field = (unsigned)v;
+        return 0;
+    case OPT_WHEN_FULL:
+        *(unsigned *)field = strcmp(value, "wait") ? CKPT_WHEN_FULL_GIVE_UP
+                                                   : CKPT_WHEN_FULL_WAIT;
+        if (strcmp(value, "wait") && strcmp(value, "give-up"))
+            return blame(why, "--%s is wait or give-up, not '%s'", o->name,
+                         value);
+        return 0;
     case OPT_AGE:
         if (age(value, field) < 0)
             return blame(why, "--%s takes an age such as 90s, 15m, 36h or 7d, "

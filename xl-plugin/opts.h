@@ -23,6 +23,8 @@ struct args {
     const char **tag;     /* owned; NULL-terminated, NULL when none */
     unsigned count;       /* 0 when not given */
     unsigned timeout_ms;  /* 0 when not given */
+    unsigned ring_mib;    /* 0 when not given */
+    unsigned when_full;   /* enum ckpt_when_full */
     unsigned keep_last;   /* 0 when not given */
     unsigned long within; /* seconds; 0 when not given */
     unsigned sample;      /* percent; 0 when not given */
@@ -39,6 +41,8 @@ enum opt_kind {
     OPT_FORKS,   /* unsigned, 1 to CKPT_FORK_MAX */
     OPT_NUMBER,  /* unsigned, 1 to a million */
     OPT_PERCENT, /* unsigned, 1 to 100 */
+    OPT_RING,    /* unsigned MiB, 1 to CKPT_RING_MIB_MAX */
+    OPT_WHEN_FULL, /* unsigned, from "wait" and "give-up" */
     OPT_AGE,     /* unsigned long seconds, from "90s", "15m", "36h", "7d" */
     OPT_SECONDS, /* unsigned milliseconds, from "30" or "2.5" */
 };

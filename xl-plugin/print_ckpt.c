@@ -153,6 +153,22 @@ static void field(FILE *f, const char *label, const char *value)
     putc('\n', f);
 }
 
+static void print_capture(FILE *f, const struct ckpt_capture *c)
+{
+    char a[PRINT_LEN], b[PRINT_LEN];
+
+    fprintf(f,
+            "%-15s%" PRIu64 " pages kept on write, %" PRIu64
+            " on request, %" PRIu64 " hypercalls\n",
+            "Capture:", c->pages_by_write, c->pages_by_read, c->hypercalls);
+    fprintf(f, "%-15s%s", "Ring:", print_size(a, c->ring_bytes));
+    if (c->waits)
+        fprintf(f, ", the guest waited for room %" PRIu64 " %s, %s at most",
+                c->waits, c->waits == 1 ? "time" : "times",
+                print_ms(b, c->waits_us));
+    putc('\n', f);
+}
+
 static void print_memory(FILE *f, const struct ckpt_info *info)
 {
     char s[PRINT_LEN];
@@ -175,6 +191,8 @@ static void print_memory(FILE *f, const struct ckpt_info *info)
             "Pages:", info->pages_stored, info->pages_zero,
             info->pages_in_pause, info->passes,
             info->passes == 1 ? "pass" : "passes");
+    if (info->capture.ring_bytes)
+        print_capture(f, &info->capture);
 }
 
 void print_checkpoint(FILE *f, const struct ckpt_info *info)

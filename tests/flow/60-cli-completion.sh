@@ -56,6 +56,9 @@ all_offers() {
     offers '' xl checkpoint -n ''
     offers '' xl checkpoint --description ''
     offers '' xl checkpoint --exclude-disk = xv
+    offers 'wait|give-up' xl checkpoint --when-full ''
+    offers 'give-up' xl checkpoint --when-full = g
+    offers '' xl checkpoint --ring ''
     offers 'web1|web2|db' xl rollback ''
     offers "$("$bin/xl-ckpt" --complete options rollback)" xl rollback -
     offers '--destroy-first' xl rollback web1 --d

@@ -83,6 +83,14 @@ json "$tmp/out" '"\n".join(set(list(d["checkpoint"]) +
 diff -u "$tmp/header" "$tmp/fields" ||
     fail "ckpt.h (-) and the JSON (+) have other fields"
 
+# so for what is within
+sed -n '/^struct ckpt_capture {/,/^};/p' libckpt/ckpt.h |
+    sed -nE 's/^    uint64_t ([a-z_]+);.*/\1/p' | while read -r field; do
+    grep -q "C<$field>" "$man/xl-checkpoint-show.1.pod" ||
+        fail "xl-checkpoint-show(1) does not tell of $field"
+    grep -q "\"$field\"" xl-plugin/json_ckpt.c || fail "no $field in the JSON"
+done || exit
+
 # every driver, every level of consistency
 {
     sed -nE 's/^ *\.name = "([a-z]+)".*/\1/p' libckpt/mem_*.c libckpt/disk_*.c

@@ -36,6 +36,10 @@ timeout_ms=0" checkpoint --exclude-disk xvdb web1 --disk-only \
 means "$take $none flags=0 timeout_ms=90000" checkpoint --timeout 90 web1
 means "$take $none flags=0 timeout_ms=2500" checkpoint --timeout 2.5 web1
 means "$take $none flags=0 timeout_ms=125" checkpoint --timeout=0.125 web1
+means "$take $none flags=0 timeout_ms=0 ring_mib=1024" \
+    checkpoint --ring 1024 --when-full wait web1
+means "$take $none flags=0 timeout_ms=0 give-up" \
+    checkpoint web1 --when-full=give-up
 means 'group name=trio count=3' checkpoint --group trio web1 db 7
 means "take domain=7 $none flags=1 timeout_ms=0" \
     checkpoint --group trio --disk-only web1 db 7
@@ -106,6 +110,13 @@ refused 'unknown option --count' checkpoint --count 2 web1
 for seconds in 0 0.0 -1 1e3 ' 5' 5s '' . .5 5. 1.2345 99999999999 4294967; do
     refused '--timeout takes seconds above 0' checkpoint \
         --timeout "$seconds" web1
+done
+for mib in 0 -1 1025 64M 1.5 '' 99999999999999999999; do
+    refused '--ring takes MiB from 1 to 1024' checkpoint --ring "$mib" web1
+done
+for action in '' Wait give-u 'give-up ' no; do
+    refused '--when-full is wait or give-up' checkpoint \
+        --when-full "$action" web1
 done
 for count in 0 -1 257 99999999999999999999 2x '' +2; do
     refused '--count takes a number from 1 to 256' fork --count "$count" web1

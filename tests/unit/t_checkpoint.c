@@ -107,6 +107,16 @@ static void fill_all(struct ckpt_info *info)
     info->pages_stored = 3;
     info->pages_zero = 4;
     info->pages_in_pause = 5;
+    info->capture = (struct ckpt_capture){
+        .ring_bytes = 11,
+        .hypercalls = 12,
+        .interrupted = 17,
+        .pages_by_write = 13,
+        .pages_by_read = 14,
+        .copied_bytes = 15,
+        .waits = 16,
+        .waits_us = INT64_MAX,
+    };
     info->passes = UINT32_MAX;
     info->pause_us = 7;
     info->pause_disks_us = 8;
@@ -145,6 +155,7 @@ static void a_manifest_holds_all_that_is_known(void **state)
     assert_int_equal(b.created_unix_us, -7);
     assert_int_equal(b.consistency, CKPT_CONSISTENCY_GUEST_SUSPENDED);
     assert_true(b.has_memory);
+    assert_memory_equal(&b.capture, &a.capture, sizeof(a.capture));
     assert_int_equal(b.nr_disks, 2);
     assert_null(b.disks[0].why_none);
     assert_null(b.disks[1].snapshot);
@@ -219,6 +230,9 @@ static void a_manifest_is_read_strictly(void **state)
         { "\"has_memory\": true", "\"has_memory\": 1", "has_memory"   },
         { "\"vdev\": \"xvda\",", "",                   "vdev"         },
         { "\"snapshot\": \"vg/web-ckpt\"", "\"snapshot\": null", "snapshot" },
+        { "\"waits\": 16,",    "",                      "waits"        },
+        { "\"waits\": 16",     "\"waits\": -1",         "waits"        },
+        { "\"capture\": {",    "\"capture\": 7, \"x\": {", "capture"  },
         { "\"disks\": [",     "\"disks\": [7,",        "vdev"         },
         { "\"disks\"",        "\"discs\"",             "disks"        },
     };

@@ -389,6 +389,8 @@ static int run_row(const struct row *row, const char *domain)
 
 /* --- the rest ------------------------------------------------------------- */
 
+static const struct xen_cow_policy policy = {.stall_ms = 1000};
+
 static int cycle(const char *domain, unsigned long nr)
 {
     struct xen_cow *cow;
@@ -397,7 +399,7 @@ static int cycle(const char *domain, unsigned long nr)
 
     shot_open(&s, domain);
     while (nr--) {
-        need(xen_cow_attach(s.x, s.dom.domid, 8192, 1000, &cow), "attach");
+        need(xen_cow_attach(s.x, s.dom.domid, 8192, &policy, &cow), "attach");
         need(xen_cow_prepare(cow, &listed), "prepare");
         if (nr % 2)
             need(xen_cow_begin(cow, "0", false), "begin");
@@ -419,19 +421,19 @@ static int stall(const char *domain)
 
     shot_open(&s, domain);
     need(xen_cow_attach(s.x, s.dom.domid,
-                        4 * (1024 + 64 * s.dom.nr_vcpus), 500, &cow),
+                        4 * (1024 + 64 * s.dom.nr_vcpus), &policy, &cow),
          "attach");
     need(xen_cow_prepare(cow, &listed), "prepare");
     need(xen_cow_begin(cow, "0", false), "begin");
     end = now_us() + 120000000;
     do {
         seq = 0;
-        rc = xen_cow_records(cow, &seq, b);
+        rc = xen_cow_records(cow, domain, &seq, b);
         usleep(50000); /* lint: sleep ok: that nobody saves is the test */
     } while (!rc && now_us() < end);
     xen_cow_stats(cow, &stats);
     printf("%s after %llu first writes, %llu waits: %s\n",
-           rc ? "OK" : "FAIL", (unsigned long long)stats.written,
+           rc ? "OK" : "FAIL", (unsigned long long)stats.by_write,
            (unsigned long long)stats.stalls, c.error);
     need(xen_cow_detach(cow), "detach");
     return rc ? 0 : 1;
@@ -444,7 +446,7 @@ static int die_armed(const char *domain)
     uint32_t listed;
 
     shot_open(&s, domain);
-    need(xen_cow_attach(s.x, s.dom.domid, 8192, 500, &cow), "attach");
+    need(xen_cow_attach(s.x, s.dom.domid, 8192, &policy, &cow), "attach");
     need(xen_cow_prepare(cow, &listed), "prepare");
     need(xen_cow_begin(cow, "0", false), "begin");
     fflush(NULL);

@@ -297,6 +297,10 @@ static const struct field {
     FIELD(consistency, UNSIGNED), FIELD(memory_bytes, U64),
     FIELD(stored_bytes, U64), FIELD(pages_stored, U64),
     FIELD(pages_zero, U64), FIELD(pages_in_pause, U64),
+    FIELD(capture.ring_bytes, U64), FIELD(capture.hypercalls, U64),
+    FIELD(capture.pages_by_write, U64), FIELD(capture.pages_by_read, U64),
+    FIELD(capture.copied_bytes, U64), FIELD(capture.waits, U64),
+    FIELD(capture.waits_us, U64), FIELD(capture.interrupted, U64),
     FIELD(passes, UNSIGNED), FIELD(pause_us, U64),
     FIELD(pause_disks_us, U64), FIELD(still_us, U64),
     FIELD(durable_us, U64),
@@ -449,18 +453,21 @@ int ckpt_take(ckpt *c, const char *domain, const struct ckpt_take_opts *opts,
               struct ckpt_info *info_out)
 {
     const char *const *e = opts->exclude_disks;
-    char excluded[256] = "";
+    char excluded[256] = "", ring[32] = "";
     int rc, frozen, held = -ENOTSUP;
     size_t i;
 
     for (; e && *e; e++)
         snprintf(excluded + strlen(excluded),
                  sizeof(excluded) - strlen(excluded), "%s,", *e);
+    if (opts->ring_mib)
+        snprintf(ring, sizeof(ring), " ring_mib=%u", opts->ring_mib);
     script_note("take domain=%s name=%s description=%s exclude=%s flags=%x "
-         "timeout_ms=%u",
+         "timeout_ms=%u%s%s",
          domain, opts->name ? opts->name : "(none)",
          opts->description ? opts->description : "(none)", excluded,
-         opts->flags, opts->suspend_timeout_ms);
+         opts->flags, opts->suspend_timeout_ms, ring,
+         opts->when_full == CKPT_WHEN_FULL_GIVE_UP ? " give-up" : "");
     if (was_taken(opts->name)) {
         snprintf(c->error, sizeof(c->error), "%s: the name is taken",
                  opts->name);
