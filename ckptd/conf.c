@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ckpt.h"
+
 #ifndef CKPTD_JOB
 #define CKPTD_JOB "/usr/local/libexec/xen-ckpt/bin/ckptd-job"
 #endif
@@ -29,6 +31,8 @@ enum kind {
     SECONDS,  /* uint64_t, suffixes s m h d w */
     MILLIS,   /* uint32_t, written in seconds */
     REQUESTS, /* uint32_t of GUEST_* */
+    MIB,      /* uint32_t up to max, written as BYTES */
+    GIVE_UP,  /* uint32_t, "wait" or "give-up" */
 };
 
 struct key {
@@ -83,6 +87,8 @@ static const struct key policy_keys[] = {
     {"schedule", SECONDS, 366 * 86400, offsetof(struct policy, schedule_s)},
     RULE(keep_count, COUNT, 1000000),
     {"keep_age", SECONDS, UINT32_MAX, offsetof(struct policy, keep_age_s)},
+    {"ring", MIB, CKPT_RING_MIB_MAX, offsetof(struct policy, ring_mib)},
+    {"when_full", GIVE_UP, 0, offsetof(struct policy, give_up)},
 };
 #define NR(array) (sizeof(array) / sizeof((array)[0]))
 _Static_assert(NR(own_keys) <= 32 && NR(policy_keys) <= 32, "bits of seen");
@@ -194,6 +200,29 @@ static const char *parse_bytes(const char *value, uint64_t *out)
     return parse_number(value, "KMGT", factors, INT64_MAX, out);
 }
 
+static const char *parse_mib(const char *value, uint32_t max, uint32_t *out)
+{
+    uint64_t bytes;
+    const char *wrong = parse_bytes(value, &bytes);
+
+    if (wrong)
+        return wrong;
+    if (bytes % (1u << 20))
+        return "is not in whole MiB: write 64M";
+    if (bytes >> 20 > max)
+        return "is too large";
+    *out = (uint32_t)(bytes >> 20);
+    return NULL;
+}
+
+static const char *parse_give_up(const char *value, uint32_t *out)
+{
+    if (strcmp(value, "wait") && strcmp(value, "give-up"))
+        return "is neither wait nor give-up";
+    *out = !strcmp(value, "give-up");
+    return NULL;
+}
+
 static const char *parse_seconds(const char *value, uint64_t max, uint64_t *out)
 {
     static const uint64_t factors[] = {1, 60, 3600, 86400, 7 * 86400};
@@ -275,6 +304,10 @@ static const char *set_value(const struct key *key, void *base,
         if (!wrong)
             *(uint32_t *)(void *)field = (uint32_t)n * 1000u;
         return wrong;
+    case MIB:
+        return parse_mib(value, key->max, (uint32_t *)(void *)field);
+    case GIVE_UP:
+        return parse_give_up(value, (uint32_t *)(void *)field);
     case REQUESTS:
         return parse_requests(value, (uint32_t *)(void *)field);
     }

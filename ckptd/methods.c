@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ckpt.h"
 #include "json.h"
 #include "json_line.h"
 #include "rpc.h"
@@ -56,6 +57,12 @@ static int submit(struct client *cl, struct request *rq, struct wire *m)
 #define TEXT(key, needed, field)                                               \
     param_text(rq, key, needed, t->field, sizeof(t->field))
 
+static const struct choice when_full[] = {
+    {"wait", TASK_WAIT},
+    {"give-up", TASK_GIVE_UP},
+    {NULL, 0},
+};
+
 static int run_take(struct client *cl, struct request *rq)
 {
     struct wire m = {.type = WIRE_SUBMIT};
@@ -72,7 +79,9 @@ static int run_take(struct client *cl, struct request *rq)
         (rc = param_flag(rq, "quiesce", TASK_QUIESCE, &t->flags)) ||
         (rc = param_flag(rq, "no_track", TASK_NO_TRACK, &t->flags)) ||
         (rc = param_u32(rq, "quiesce_timeout_ms", 600000, &t->quiesce_ms)) ||
-        (rc = param_u32(rq, "timeout_ms", 3600000, &t->timeout_ms)))
+        (rc = param_u32(rq, "timeout_ms", 3600000, &t->timeout_ms)) ||
+        (rc = param_u32(rq, "ring_mib", CKPT_RING_MIB_MAX, &t->ring_mib)) ||
+        (rc = param_choice(rq, "when_full", when_full, &t->flags)))
         return rc;
     if (t->flags & TASK_QUIESCE && !t->quiesce_ms)
         t->quiesce_ms = 10000;
@@ -324,7 +333,7 @@ static const struct method methods[] = {
     { "checkpoint.take", RIGHT_OPERATE, run_take,
       PARAMS("domain", "name", "description", "exclude_disks", "disk_only",
              "paused", "quiesce", "quiesce_timeout_ms", "no_track",
-             "timeout_ms", "key", "wait", NULL) },
+             "timeout_ms", "ring_mib", "when_full", "key", "wait", NULL) },
     { "checkpoint.rollback", RIGHT_OPERATE, run_rollback,
       PARAMS("domain", "checkpoint", "paused", "destroy_first", "key",
              "wait", NULL) },

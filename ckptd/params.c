@@ -82,6 +82,21 @@ int param_flag(struct request *rq, const char *key, uint32_t bit,
     return rc;
 }
 
+int param_choice(struct request *rq, const char *key,
+                 const struct choice *choices, uint32_t *flags)
+{
+    yajl_val v = json_member(rq->params, key);
+
+    if (!v)
+        return 0;
+    for (; choices->word; choices++)
+        if (YAJL_IS_STRING(v) && !strcmp(choices->word, v->u.string)) {
+            *flags |= choices->bit;
+            return 0;
+        }
+    return wrong(rq, key, "one of its words");
+}
+
 int param_excludes(struct request *rq, const char *key,
                    char out[TASK_EXCLUDE_MAX][16])
 {

@@ -26,6 +26,8 @@ struct policy {
     uint32_t schedule_quiesce; /* scheduled checkpoints freeze as well */
     uint64_t schedule_s;       /* between scheduled checkpoints; 0: none */
     uint32_t keep_count;       /* newest scheduled ones kept; 0: all */
+    uint32_t ring_mib;         /* of what it writes during a take; 0: default */
+    uint32_t give_up;          /* then, rather than that it waits */
     uint32_t pad;
     uint64_t keep_age_s; /* older scheduled ones are deleted; 0: never */
 };

@@ -46,6 +46,13 @@ int param_u64(struct request *rq, const char *key, uint64_t max, uint64_t *out);
 int param_bool(struct request *rq, const char *key, bool *out);
 int param_flag(struct request *rq, const char *key, uint32_t bit,
                uint32_t *flags);
+/* A word of several, ended by NULL: its bit is set. */
+struct choice {
+    const char *word;
+    uint32_t bit;
+};
+int param_choice(struct request *rq, const char *key,
+                 const struct choice *choices, uint32_t *flags);
 int param_excludes(struct request *rq, const char *key,
                    char out[TASK_EXCLUDE_MAX][16]);
 /* Nothing but the names in @known. */

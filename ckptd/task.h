@@ -55,6 +55,9 @@ enum {
     TASK_OWN_LAST = 1u << 6,    /* roll back to the newest with the prefix */
     TASK_DRY_RUN = 1u << 7,     /* prune: only say */
     TASK_NO_TRACK = 1u << 8,
+    /* When the ring is full; neither: as the policy says. */
+    TASK_WAIT = 1u << 9,
+    TASK_GIVE_UP = 1u << 10,
 };
 
 #define TASK_EXCLUDE_MAX 16
@@ -65,7 +68,7 @@ struct wire_task {
     uint32_t quiesce_ms;    /* deadline of a freeze */
     uint32_t keep_count;    /* of those with the prefix; 0: all */
     uint32_t offset, limit; /* of a list */
-    uint32_t pad;
+    uint32_t ring_mib;      /* 0: as the policy says */
     uint64_t keep_age_s; /* 0: for ever */
     uint64_t max_bytes;  /* of those with the prefix; 0: no limit */
     char prefix[16];     /* "auto-", "guest-"; "": any */

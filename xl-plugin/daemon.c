@@ -168,7 +168,7 @@ static int take_error(struct job *job, yajl_val error, const char *code)
 {
     static const int known[] = {EINVAL,  ENOENT,    EEXIST, EBUSY,
                                 ENOTSUP, ENOSPC,    ENOMEM, ETIMEDOUT,
-                                EUCLEAN, ECANCELED, EPERM};
+                                EUCLEAN, ECANCELED, EPERM,  ENOBUFS};
 
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
         if (!strcmp(exit_code_of(-known[i])->name, code))
@@ -303,6 +303,11 @@ int job_take(struct job *job, const char *domain,
     put_flag(j, "no_track", o->flags & CKPT_TAKE_NO_TRACK);
     if (j && o->suspend_timeout_ms)
         json_number(j, "timeout_ms", o->suspend_timeout_ms);
+    if (j && o->ring_mib)
+        json_number(j, "ring_mib", o->ring_mib);
+    if (o->when_full)
+        put(j, "when_full",
+            o->when_full == CKPT_WHEN_FULL_WAIT ? "wait" : "give-up");
     rc = run(job, "checkpoint.take", j, &tree);
     if (rc)
         return rc;

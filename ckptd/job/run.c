@@ -167,6 +167,9 @@ int run_take(struct job *job)
                  (t->flags & TASK_PAUSED ? CKPT_TAKE_LEAVE_PAUSED : 0) |
                  (t->flags & TASK_NO_TRACK ? CKPT_TAKE_NO_TRACK : 0),
         .suspend_timeout_ms = t->timeout_ms,
+        .ring_mib = t->ring_mib,
+        .when_full = t->flags & TASK_GIVE_UP ? CKPT_WHEN_FULL_GIVE_UP
+                                             : CKPT_WHEN_FULL_WAIT,
         .freeze_arg = job,
     };
     struct ckpt_info info = {.parent = ""};

@@ -57,6 +57,8 @@ with World(xenstore=False) as w:
                    {'domain': 'a', 'timeout_ms': -1}, {'domain': 'a', 'paused': 1},
                    {'domain': 'a', 'exclude_disks': 'x'}, {'domain': 'a', 'exclude_disks': [1]},
                    {'domain': 'a', 'exclude_disks': ['x'] * 17}, {'domain': 'a', 'key': 'a b'},
+                   {'domain': 'a', 'ring_mib': 1025}, {'domain': 'a', 'ring_mib': '64'},
+                   {'domain': 'a', 'when_full': 'never'}, {'domain': 'a', 'when_full': True},
                    {'domain': 'a', 'key': 'k' * 64}, {'domain': 'a', 'flags': 1}]:
         fails('usage', c.call, 'checkpoint.take', **params)
     c.send('{"jsonrpc":"2.0","method":"daemon.info"}\n')      # nobody wants that reply

@@ -18,6 +18,14 @@ memory_bytes=1048576
 pages_stored=5
 pages_zero=6
 pages_in_pause=7
+capture.ring_bytes=67108864
+capture.hypercalls=11
+capture.interrupted=10
+capture.pages_by_write=12
+capture.pages_by_read=13
+capture.copied_bytes=14
+capture.waits=15
+capture.waits_us=16
 passes=3
 pause_disks_us=100
 still_us=900
@@ -41,7 +49,8 @@ with World(xenstore=False, script=ALL) as w:
         return p.stdout, p.stderr
 
     COMMANDS = [('checkpoint', 'web'), ('checkpoint', '-n', 'x', '--description', 'some text', '--exclude-disk',
-                'xvdb', '-p', '--timeout', '5', 'web'), ('rollback', 'web'),
+                'xvdb', '-p', '--timeout', '5', 'web'), ('checkpoint', '--ring', '40', 'web'),
+                ('checkpoint', '--when-full', 'give-up', 'web'), ('rollback', 'web'),
                 ('rollback', '-p', '--destroy-first', 'web', 'one'), ('fork', 'web'),
                 ('fork', '-n', 'child', '--count', '2', '-p', 'web')]
     for command in COMMANDS:
@@ -66,7 +75,7 @@ with World(xenstore=False, script=ALL) as w:
     assert 'take' not in w.read('calls')
 
     # failures: the same words, the same status
-    for code, status in ((-2, 3), (-17, 4), (-16, 4), (-95, 5), (-28, 6), (-110, 7), (-117, 8), (-5, 1)):
+    for code, status in ((-2, 3), (-17, 4), (-16, 4), (-95, 5), (-28, 6), (-105, 6), (-110, 7), (-117, 8), (-5, 1)):
         bad = 'take=%d It did not work.\n' % code + ALL
         w.set_script(bad)
         w.call('checkpoint.list')       # the spare process has read the old script

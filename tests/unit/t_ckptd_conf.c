@@ -44,6 +44,8 @@ static void values_have_units_and_quotes(void **state)
                            "keep_age = 2w\n"
                            "quiesce_timeout = 5s\n"
                            "guest_rate = 7/hour\n"
+                           "ring = 1G\n"
+                           "when_full = give-up\n"
                            "guest_requests = fork,  quiesce"),
                      0);
     assert_string_equal(conf.store, "dir:/a # b");
@@ -53,6 +55,8 @@ static void values_have_units_and_quotes(void **state)
     assert_int_equal(conf.policy.keep_age_s, 14 * 86400);
     assert_int_equal(conf.policy.quiesce_ms, 5000);
     assert_int_equal(conf.policy.guest_rate_hour, 7);
+    assert_int_equal(conf.policy.ring_mib, 1024);
+    assert_int_equal(conf.policy.give_up, 1);
     assert_int_equal(conf.policy.guest_requests, GUEST_FORK | GUEST_QUIESCE);
 }
 
@@ -89,6 +93,10 @@ static void each_mistake_is_told_with_its_line(void **state)
         {"guest_rate = 5/day", "is not written N/hour"},
         {"fork_network = maybe", "is neither yes nor no"},
         {"guest_requests = checkpoint, dance", "names a request that does not"},
+        {"ring = 64", "is not in whole MiB"},
+        {"ring = 1025M", "is too large"},
+        {"ring = big", "is not a number"},
+        {"when_full = yes", "is neither wait nor give-up"},
         {"guest_requests =", "is empty; write none"},
         {"store = \"a", "a quote is not closed"},
         {"store = \"a\" b", "something follows the value"},

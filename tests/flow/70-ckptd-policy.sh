@@ -1,0 +1,45 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-only
+# What the policy says of a domain's takes holds for all of them, whoever asks
+# and however the domain is named, unless the request says it.
+export PYTHONPATH=tests/fake/ckptd
+exec python3 - <<'EOF'
+from world import *
+
+CONF = '''guest_requests = checkpoint
+[domain db*]
+guest_requests = checkpoint
+ring = 40M
+when_full = give-up
+'''
+
+with World(CONF) as w:
+    w.start()
+    w.guest(9, 'db1', '99999999-2222-2222-2222-222222222222')
+    w.guest()
+
+    def taken(**params):
+        w.write('calls', '')
+        w.call('checkpoint.take', wait=True, **params)
+        line = [l for l in w.read('calls').splitlines() if l.startswith('take domain=')][0]
+        return line[line.index('timeout_ms=0') + 12:]
+
+    assert taken(domain='web') == ''
+    assert taken(domain='web', ring_mib=64, when_full='give-up') == ' ring_mib=64 give-up'
+    assert taken(domain='db1') == ' ring_mib=40 give-up'
+    assert taken(domain='9') == ' ring_mib=40 give-up'
+    assert taken(domain='db1', ring_mib=64) == ' ring_mib=64 give-up'
+    assert taken(domain='db1', when_full='wait') == ' ring_mib=40'
+    p = w.call('policy.show', domain='db1')['policy']
+    assert (p['ring_mib'], p['when_full']) == (40, 'give-up'), p
+    p = w.call('policy.show', domain='web')['policy']
+    assert (p['ring_mib'], p['when_full']) == (0, 'wait'), p
+
+    # one that the guest asks for
+    w.write('calls', '')
+    p = w.ckpt_guest(9, 'checkpoint')
+    assert p.wait(LIMIT) == 0, p.stderr.read()
+    assert ' ring_mib=40 give-up' in w.read('calls')
+    assert w.stop() == 0
+print('done')
+EOF
