@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: LGPL-2.1-only
 #
 # bench.sh GROUP: runs tests/bench/GROUP.sh here, or tests/bench/lab/GROUP.sh
-# in the lab's dom0 with the machine to itself.  A measurement is a row, an
-# object in $B/bench/NAME.json; the rows made are printed as a table.
+# in the lab's dom0 with the machine to itself, once for each line `# lab:' of
+# it.  A measurement is a row, an object in $B/bench/NAME.json; the rows made are
+# printed as a table.
 set -eu -o pipefail
 group=$1
 B=${B:-build}
@@ -16,9 +17,12 @@ here=tests/bench/$group.sh there=tests/bench/lab/$group.sh
 if [ -x "$here" ]; then
     "$here"
 elif [ -x "$there" ]; then
-    read -ra options < <(sed -n 's/^# lab: //p' "$there") || options=()
-    tests/lab/lab run --exclusive --share "$B/bench" --timeout 7200 \
-        ${options[@]+"${options[@]}"} -- "$there"
+    mapfile -t labs < <(sed -n 's/^# lab: //p' "$there" | grep . || echo)
+    for lab in "${labs[@]}"; do
+        read -ra options <<<"$lab"
+        tests/lab/lab run --exclusive --share "$B/bench" --timeout 7200 \
+            ${options[@]+"${options[@]}"} -- "$there"
+    done
 else
     echo "bench: there is no $here yet"
     exit 0

@@ -99,7 +99,7 @@ test-bins: $(DISK_TOOL) $(TEST_BINS) $(CRASH_BINS) $(XL_FAKE) $(XL_SCRIPTED) \
 fuzz-bins: $(FUZZ_BINS)
 
 # What they run in a guest.
-XEN_GUEST_TOOLS := $(B)/tests/xen/door_flood
+XEN_GUEST_TOOLS := $(B)/tests/xen/door_flood $(B)/tests/bench/guest_bench
 OBJS += $(addsuffix .o,$(XEN_GUEST_TOOLS))
 $(addsuffix .o,$(XEN_GUEST_TOOLS)): CFLAGS_T := -Iguest \
 	$(if $(SAN),-fno-sanitize=all)
@@ -159,7 +159,8 @@ demo: deps ## take, roll back and fork a guest in the lab, and show it
 	+@$(MAKE) --no-print-directory lab-install
 	@tests/demo.sh
 
-BENCH_GROUPS := take rollback fork store disk
+BENCH_GROUPS := take take-patched take-guest take-unused rollback fork store \
+	disk
 bench: ## all measurements, rows into build/bench
 	+@$(MAKE) --no-print-directory $(addprefix bench-,$(BENCH_GROUPS))
 $(addprefix bench-,$(BENCH_GROUPS)): bench-%: all test-bins
