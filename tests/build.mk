@@ -76,18 +76,23 @@ $(B)/tests/bench/store_bench: $(STORE_BENCH_OBJS) $(B)/libckpt-core.a
 	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
 # What tests/xen/*.sh run in dom0: the whole library, no fakes.
-XEN_TOOL_SRCS := $(filter-out tests/xen/door_%,$(sort $(wildcard tests/xen/*.c)))
+XEN_TOOL_SRCS := $(filter-out tests/xen/door_% tests/xen/cow_%,\
+	$(sort $(wildcard tests/xen/*.c)))
 XEN_TOOLS := $(XEN_TOOL_SRCS:%.c=$(B)/%)
-OBJS += $(addsuffix .o,$(XEN_TOOLS))
+COW_OBJS := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/xen/cow/*.c)))
+OBJS += $(addsuffix .o,$(XEN_TOOLS)) $(COW_OBJS)
 # Xen's public headers refuse strict C11.
-$(filter $(B)/tests/xen/xen_%,$(addsuffix .o,$(XEN_TOOLS))): CFLAGS_T := \
-	-Itests -std=gnu11
+$(filter $(B)/tests/xen/xen_%,$(addsuffix .o,$(XEN_TOOLS))) $(COW_OBJS): \
+	CFLAGS_T := -Itests -std=gnu11
 # It looks at what is put into an image.
 LDFLAGS_T :=
+LIBS_T :=
+$(B)/tests/xen/xen_cow_tool: $(COW_OBJS)
 $(B)/tests/xen/xen_cow_tool: LDFLAGS_T := -Wl,--wrap=image_put
+$(B)/tests/xen/xen_cow_tool: LIBS_T := -lxengnttab
 $(filter-out %/disk_tool,$(XEN_TOOLS)): %: %.o $(B)/libckpt.a
-	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) $(LDFLAGS_T) -o $@ $^ \
-	    $(PKG_LIBS)
+	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) $(LDFLAGS_T) -o $@ \
+	    $(filter %.o,$^) $(filter %.a,$^) $(PKG_LIBS) $(LIBS_T)
 
 # The disk drivers know nothing of Xen, so tests/flow uses this one too.
 DISK_TOOL := $(B)/tests/xen/disk_tool
@@ -99,9 +104,10 @@ test-bins: $(DISK_TOOL) $(TEST_BINS) $(CRASH_BINS) $(XL_FAKE) $(XL_SCRIPTED) \
 fuzz-bins: $(FUZZ_BINS)
 
 # What they run in a guest.
-XEN_GUEST_TOOLS := $(B)/tests/xen/door_flood $(B)/tests/bench/guest_bench
+XEN_GUEST_TOOLS := $(addprefix $(B)/tests/,xen/door_flood xen/cow_guest \
+	bench/guest_bench)
 OBJS += $(addsuffix .o,$(XEN_GUEST_TOOLS))
-$(addsuffix .o,$(XEN_GUEST_TOOLS)): CFLAGS_T := -Iguest \
+$(addsuffix .o,$(XEN_GUEST_TOOLS)): CFLAGS_T := -Iguest -std=gnu11 \
 	$(if $(SAN),-fno-sanitize=all)
 $(XEN_GUEST_TOOLS): %: %.o $(B)/guest/xen_bus.o
 	$(call say,LD,$@) $(CC) -static $(LDFLAGS) -o $@ $^

@@ -23,8 +23,9 @@
 #include "xen_mem.h"
 #include "xen_private.h"
 
-#define STALL_MS 60000u
 #define ID "1"
+
+static const struct xen_cow_policy policy = {.stall_ms = 60000};
 
 static struct ckpt c;
 
@@ -41,7 +42,7 @@ static void arm(struct xen *x, uint32_t domid, uint32_t nr_slots)
     struct xen_cow *cow;
     uint32_t listed;
 
-    need(xen_cow_attach(x, domid, nr_slots, STALL_MS, &cow), "attach");
+    need(xen_cow_attach(x, domid, nr_slots, &policy, &cow), "attach");
     need(xen_cow_prepare(cow, &listed), "prepare");
     need(xen_cow_begin(cow, ID, false), "begin");
     xen_cow_release(cow);
@@ -50,8 +51,9 @@ static void arm(struct xen *x, uint32_t domid, uint32_t nr_slots)
 static struct xen_cow *armed(struct xen *x, uint32_t domid)
 {
     struct xen_cow *cow;
+    char why[256];
 
-    need(xen_cow_find(x, domid, ID, &cow), "find");
+    need(xen_cow_find(x, domid, ID, &policy, why, &cow), "find");
     if (!cow)
         need(-ENOENT, "find");
     return cow;
@@ -66,7 +68,7 @@ static void save(struct xen *x, uint32_t domid)
     do {
         need(xen_cow_copy(cow, &gfn, PAGE_BATCH), "copy");
         do {
-            need(xen_cow_records(cow, &seq, &b), "records");
+            need(xen_cow_records(cow, "it", &seq, &b), "records");
             xen_cow_consume(cow, seq);
             nr += b.nr;
         } while (b.nr);
@@ -82,10 +84,10 @@ static void written(struct xen *x, uint32_t domid)
     struct xen_cow_stats stats;
     uint64_t seq = 0;
 
-    need(xen_cow_records(cow, &seq, &b), "records");
+    need(xen_cow_records(cow, "it", &seq, &b), "records");
     xen_cow_stats(cow, &stats);
     printf("%llu first writes, %llu pages at the cut, %llu waits\n",
-           (unsigned long long)stats.written, (unsigned long long)stats.eager,
+           (unsigned long long)stats.by_write, (unsigned long long)stats.eager,
            (unsigned long long)stats.stalls);
     if (stats.stalls)
         need(-EAGAIN, "the guest had to wait");
