@@ -66,6 +66,7 @@ __attribute__((noreturn, format(printf, 1, 2))) void die(const char *fmt, ...);
 void need(int rc, const char *what);
 void must(int rc, const char *what);
 
+/* @s is needed until the program ends: what then lets the guest go looks at it. */
 void shot_open(struct shot *s, const char *domain);
 void pause_guest(struct shot *s);
 void go(struct shot *s);

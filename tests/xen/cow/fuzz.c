@@ -58,7 +58,7 @@ int fuzz(const char *domain, unsigned seed, unsigned long nr)
     struct xen_domctl ctl;
     struct xen_ckpt_op op;
     unsigned long n, done = 0;
-    static struct shot s; /* until the end: what then lets the guest go */
+    static struct shot s;
 
     shot_open(&s, domain);
     for (n = 0; n < nr; n++) {

@@ -40,7 +40,7 @@ static struct xen_cow *cut_with(struct shot *s, uint32_t nr_slots,
 int cycle(const char *domain, unsigned long nr)
 {
     struct xen_cow *cow;
-    static struct shot s; /* until the end: what then lets the guest go */
+    static struct shot s;
     uint32_t listed;
 
     shot_open(&s, domain);
@@ -138,7 +138,7 @@ int full(const char *domain)
     uint64_t gfn, seq = 0;
     struct xen_cow *cow;
     unsigned wrong;
-    static struct shot s; /* until the end: what then lets the guest go */
+    static struct shot s;
 
     cow = cut_full(&s, domain, NEVER_MS, &gfn);
     wait_stalled(&s, cow);
@@ -159,7 +159,7 @@ int full(const char *domain)
 int full_detach(const char *domain)
 {
     struct xen_cow *cow;
-    static struct shot s; /* until the end: what then lets the guest go */
+    static struct shot s;
     uint64_t gfn;
     bool ok;
 
@@ -201,7 +201,7 @@ int increment(const char *domain)
 {
     struct xen_cow *cow;
     unsigned wrong = 0;
-    static struct shot s; /* until the end: what then lets the guest go */
+    static struct shot s;
     uint64_t seq;
 
     shot_open(&s, domain);
@@ -252,7 +252,7 @@ int slow(const char *domain, unsigned long nr_seconds)
     const unsigned nr_turns = 20 * (unsigned)nr_seconds;
     uint64_t gfn = 0, seq = 0, until;
     struct xen_cow *cow;
-    static struct shot s; /* until the end: what then lets the guest go */
+    static struct shot s;
     unsigned wrong;
     uint64_t n;
 
@@ -296,7 +296,7 @@ int stall(const char *domain)
     struct xen_cow_stats stats;
     struct xen_cow *cow;
     uint64_t until, seq, gfn;
-    static struct shot s; /* until the end: what then lets the guest go */
+    static struct shot s;
     bool ok;
     int rc;
 
@@ -320,7 +320,7 @@ int stall(const char *domain)
 
 int die_armed(const char *domain)
 {
-    static struct shot s; /* until the end: what then lets the guest go */
+    static struct shot s;
 
     shot_open(&s, domain);
     cut_with(&s, 8192, 500);
@@ -331,7 +331,7 @@ int die_armed(const char *domain)
 
 int end(const char *domain)
 {
-    static struct shot s; /* until the end: what then lets the guest go */
+    static struct shot s;
 
     shot_open(&s, domain);
     return xen_cow_end(s.x->xch, s.dom.domid) ? 1 : 0;

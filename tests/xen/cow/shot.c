@@ -317,7 +317,7 @@ static void end_mappings(struct shot *s)
 
 int run_row(const struct row *row, const char *domain)
 {
-    static struct shot s; /* until the end: what then lets the guest go */
+    static struct shot s;
     unsigned wrong;
     uint64_t n;
 
