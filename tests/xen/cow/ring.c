@@ -90,6 +90,7 @@ static struct xen_cow *cut_full(struct shot *s, const char *domain,
                                 uint32_t stall_ms, uint64_t *gfn)
 {
     struct xen_cow *cow;
+    uint64_t was;
 
     shot_open(s, domain);
     pause_guest(s);
@@ -97,7 +98,10 @@ static struct xen_cow *cut_full(struct shot *s, const char *domain,
     cow = cut_with(s, smallest(s), stall_ms);
     hash_all(s, s->again);
     *gfn = 0;
-    must(xen_cow_copy(cow, gfn, UINT32_MAX), "copy");
+    do { /* one call ends early when something else is to be done */
+        was = *gfn;
+        must(xen_cow_copy(cow, gfn, UINT32_MAX), "copy");
+    } while (*gfn != was);
     if (*gfn >= xen_cow_nr_gfns(cow))
         die("BROKEN the ring took all of the domain");
     return cow;

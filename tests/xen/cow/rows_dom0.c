@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "xen_mem.h"
@@ -125,14 +126,16 @@ static void move(struct shot *s)
 
 /* --- 2 MiB at once, which the guest's helper gave up ---------------------- */
 
-static char *big_pages(struct shot *s)
+/* A mapping for writing would announce all of them. */
+static char *big_pages(struct shot *s, int prot)
 {
-    uint64_t gfn[BIG];
+    xen_pfn_t gfn[BIG];
+    int err[BIG];
     char *p;
 
     for (unsigned i = 0; i < BIG; i++)
         gfn[i] = s->victim[0] + i;
-    p = map_frames(s, gfn, BIG);
+    p = xenforeignmemory_map(s->x->fmem, s->dom.domid, prot, BIG, gfn, err);
     if (!p)
         die("BROKEN map 2 MiB");
     return p;
@@ -140,7 +143,7 @@ static char *big_pages(struct shot *s)
 
 static void big_replace(struct shot *s, bool is_taken_away)
 {
-    char *kept = malloc(BIG * PAGE_SIZE_BYTES), *p = big_pages(s);
+    char *kept = malloc(BIG * PAGE_SIZE_BYTES), *p = big_pages(s, PROT_READ);
     xen_pfn_t gfn = s->victim[0];
 
     if (!kept || s->victim[0] % BIG)
@@ -154,7 +157,7 @@ static void big_replace(struct shot *s, bool is_taken_away)
     if (xc_domain_populate_physmap_exact(s->x->xch, s->dom.domid, 1, BIG_ORDER,
                                          0, &gfn))
         die("BROKEN populate 2 MiB: %s", strerror(errno));
-    p = big_pages(s);
+    p = big_pages(s, PROT_READ | PROT_WRITE);
     memset(p, 0x77, BIG * PAGE_SIZE_BYTES);
     memcpy(p, kept, BIG * PAGE_SIZE_BYTES);
     unmap_frames(s, p, BIG);
