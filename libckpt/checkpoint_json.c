@@ -95,7 +95,6 @@ static const struct member info_members[] = {
 static const struct member capture_members[] = {
     CAPTURE(NUMBER, ring_bytes,     INT64_MAX),
     CAPTURE(NUMBER, hypercalls,     INT64_MAX),
-    CAPTURE(NUMBER, interrupted,    INT64_MAX),
     CAPTURE(NUMBER, pages_by_write, INT64_MAX),
     CAPTURE(NUMBER, pages_by_read,  INT64_MAX),
     CAPTURE(NUMBER, copied_bytes,   INT64_MAX),

@@ -112,9 +112,7 @@ struct ckpt_disk {
  * holds, and what the guest had to wait for. */
 struct ckpt_capture {
     uint64_t ring_bytes;     /* of pages kept for us; 0: not that driver */
-    uint64_t hypercalls;     /* made for it, but by dom0's kernel */
-    uint64_t interrupted;    /* of these, those Xen ended early as dom0 had
-                              * something else to do; the rest are a constant
+    uint64_t hypercalls;     /* made for it, but by dom0's kernel: a constant,
                               * and one for 1024 pages */
     uint64_t pages_by_write; /* kept when the guest was about to write them */
     uint64_t pages_by_read;  /* kept when we asked for them */

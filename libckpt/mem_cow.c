@@ -236,7 +236,6 @@ static void report(struct mem *m)
         .ring_bytes =
             (uint64_t)xen_cow_nr_slots(w->xen) * PAGE_SIZE_BYTES,
         .hypercalls = stats.hypercalls,
-        .interrupted = stats.interrupted,
         .pages_by_write = stats.by_write,
         .pages_by_read = stats.by_read,
         .copied_bytes = stats.copies * PAGE_SIZE_BYTES,
@@ -246,14 +245,13 @@ static void report(struct mem *m)
     say(m->c,
         "%llu pages, %llu of them kept in the pause, which Xen had for %llu "
         "us; %llu kept before they were written, %llu asked for; %llu copied; "
-        "%llu hypercalls, %llu interrupted; the guest waited for room %llu times, "
+        "%llu hypercalls; the guest waited for room %llu times, "
         "%llu us at most",
         (unsigned long long)w->nr_put, (unsigned long long)stats.eager,
         (unsigned long long)stats.paused_us,
         (unsigned long long)stats.by_write, (unsigned long long)stats.by_read,
         (unsigned long long)stats.copies,
         (unsigned long long)stats.hypercalls,
-        (unsigned long long)stats.interrupted,
         (unsigned long long)stats.stalls, (unsigned long long)stats.stalls_us);
 }
 

@@ -35,7 +35,6 @@ struct xen_cow {
     xenevtchn_port_or_error_t port; /* ours, or -1 */
     struct xen_cow_policy policy;
     uint64_t nr_read, nr_copies; /* records */
-    uint64_t nr_interrupted;
     uint64_t room_us; /* when it was last seen that nobody waits */
     uint64_t stalls_us;
 };
@@ -402,7 +401,7 @@ int xen_cow_copy(struct xen_cow *cow, uint64_t *gfn, uint32_t nr_pages)
         .nr_pages = nr_pages,
         .gfn = *gfn,
     };
-    uint64_t seq, nr;
+    uint64_t seq;
     int rc;
 
     seq = produced(cow);
@@ -411,9 +410,7 @@ int xen_cow_copy(struct xen_cow *cow, uint64_t *gfn, uint32_t nr_pages)
         return fail(cow->x->c, rc, "domain %u: reading its memory",
                     cow->domid);
     /* One that the guest wrote meanwhile, right here, may be among them. */
-    nr = count_between(cow, seq, *gfn, op.gfn);
-    cow->nr_read += nr;
-    cow->nr_interrupted += nr < nr_pages && op.gfn < cow->info.nr_gfns;
+    cow->nr_read += count_between(cow, seq, *gfn, op.gfn);
     *gfn = op.gfn;
     return 0;
 }
@@ -525,6 +522,5 @@ void xen_cow_stats(const struct xen_cow *cow, struct xen_cow_stats *stats_out)
         .stalls_us = cow->stalls_us,
         .paused_us = cow->ring->paused_ns / 1000,
         .hypercalls = cow->x->nr_cow_calls,
-        .interrupted = cow->nr_interrupted,
     };
 }

@@ -86,8 +86,6 @@ struct xen_cow_stats {
     uint64_t paused_us; /* by Xen, at the cut */
     uint64_t hypercalls; /* made here for @x, from the probe on; without those
                           * by which dom0's kernel maps the ring */
-    uint64_t interrupted; /* of these, the copies that ended before all they
-                           * were asked for */
 };
 void xen_cow_stats(const struct xen_cow *cow, struct xen_cow_stats *stats_out);
 

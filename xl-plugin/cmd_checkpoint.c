@@ -121,14 +121,12 @@ static void log_capture(struct job *job, const struct ckpt_info *info)
         return;
     xtl_log(job->log, XTL_INFO, -1, "ckpt",
             "%llu pages kept in the pause, %llu on write, %llu on request, "
-            "%llu bytes copied; %llu hypercalls, %llu of them interrupted; "
-            "%llu waits for room in the ring of %llu MiB, %llu us at most",
+            "%llu bytes copied; %llu hypercalls; %llu waits for room in the ring of %llu MiB, %llu us at most",
             (unsigned long long)info->pages_in_pause,
             (unsigned long long)c->pages_by_write,
             (unsigned long long)c->pages_by_read,
             (unsigned long long)c->copied_bytes,
-            (unsigned long long)c->hypercalls,
-            (unsigned long long)c->interrupted, (unsigned long long)c->waits,
+            (unsigned long long)c->hypercalls, (unsigned long long)c->waits,
             (unsigned long long)c->ring_bytes >> 20,
             (unsigned long long)c->waits_us);
 }

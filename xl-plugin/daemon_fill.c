@@ -96,7 +96,6 @@ static void fill_capture(yajl_val v, struct ckpt_capture *capture)
     *capture = (struct ckpt_capture){
         .ring_bytes = fill_number(v, "ring_bytes"),
         .hypercalls = fill_number(v, "hypercalls"),
-        .interrupted = fill_number(v, "interrupted"),
         .pages_by_write = fill_number(v, "pages_by_write"),
         .pages_by_read = fill_number(v, "pages_by_read"),
         .copied_bytes = fill_number(v, "copied_bytes"),

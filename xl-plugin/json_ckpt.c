@@ -53,7 +53,6 @@ static void put_capture(struct json *j, const struct ckpt_capture *capture)
     json_open_object(j, "capture");
     json_number(j, "ring_bytes", capture->ring_bytes);
     json_number(j, "hypercalls", capture->hypercalls);
-    json_number(j, "interrupted", capture->interrupted);
     json_number(j, "pages_by_write", capture->pages_by_write);
     json_number(j, "pages_by_read", capture->pages_by_read);
     json_number(j, "copied_bytes", capture->copied_bytes);

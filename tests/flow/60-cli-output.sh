@@ -35,7 +35,7 @@ prints import checkpoint-import /dev/zero
 {
     sed 's/^mem_driver=.*/mem_driver=cow/; /^mem_why=/d' "$golden_dir/two.script" |
         sed '/^checkpoint=8a/,$d'
-    printf 'capture.%s\n' ring_bytes=67108864 hypercalls=537 interrupted=9 \
+    printf 'capture.%s\n' ring_bytes=67108864 hypercalls=537 \
         pages_by_write=3200 pages_by_read=520276 copied_bytes=327155712 \
         waits=12 waits_us=41234
 } | script

@@ -20,7 +20,6 @@ pages_zero=6
 pages_in_pause=7
 capture.ring_bytes=67108864
 capture.hypercalls=11
-capture.interrupted=10
 capture.pages_by_write=12
 capture.pages_by_read=13
 capture.copied_bytes=14

@@ -110,7 +110,6 @@ static void fill_all(struct ckpt_info *info)
     info->capture = (struct ckpt_capture){
         .ring_bytes = 11,
         .hypercalls = 12,
-        .interrupted = 17,
         .pages_by_write = 13,
         .pages_by_read = 14,
         .copied_bytes = 15,

@@ -300,7 +300,7 @@ static const struct field {
     FIELD(capture.ring_bytes, U64), FIELD(capture.hypercalls, U64),
     FIELD(capture.pages_by_write, U64), FIELD(capture.pages_by_read, U64),
     FIELD(capture.copied_bytes, U64), FIELD(capture.waits, U64),
-    FIELD(capture.waits_us, U64), FIELD(capture.interrupted, U64),
+    FIELD(capture.waits_us, U64),
     FIELD(passes, UNSIGNED), FIELD(pause_us, U64),
     FIELD(pause_disks_us, U64), FIELD(still_us, U64),
     FIELD(durable_us, U64),
