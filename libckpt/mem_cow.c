@@ -36,7 +36,6 @@
 #define SLOTS_WANTED (1u << 13)
 #define SLOTS_MAX (1u << 16)
 #define SLOTS_MIN(vcpus) (4u * (1024u + 64u * (vcpus)))
-#define SLOTS_PER_MIB ((1u << 20) / PAGE_SIZE_BYTES)
 /* How long a guest waits for room while nothing is stored at all: when it shall
  * not wait, until Xen's timer goes off, whatever we are at. */
 #define STALL_MS 2000u
@@ -87,14 +86,16 @@ static int attach(struct mem *m, uint32_t nr_slots)
 {
     const struct xen_cow_policy policy = policy_of(m);
     const uint32_t asked = m->ring_mib * SLOTS_PER_MIB;
+    const uint32_t least = asked ? asked : SLOTS_WANTED;
+    const uint32_t most = asked > SLOTS_MAX ? asked : SLOTS_MAX;
     uint32_t min = SLOTS_MIN(m->dom->nr_vcpus);
     struct cow *w = m->priv;
     int rc;
 
-    if (nr_slots < (asked ? asked : SLOTS_WANTED))
-        nr_slots = asked ? asked : SLOTS_WANTED;
-    if (nr_slots > SLOTS_MAX && nr_slots > asked)
-        nr_slots = SLOTS_MAX > asked ? SLOTS_MAX : asked;
+    if (nr_slots < least)
+        nr_slots = least;
+    if (nr_slots > most)
+        nr_slots = most;
     if (nr_slots < min)
         nr_slots = min;
     for (;;) {

@@ -21,8 +21,6 @@
 #include "store_dir.h"
 #include "store_group.h"
 
-#define GROUP_BYTES (GROUP_PAGES * PAGE_SIZE_BYTES)
-
 enum block_kind {
     NODES,
     SUMS,

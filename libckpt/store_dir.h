@@ -93,6 +93,8 @@ int v1_image(struct store *st, const char *id, int dirfd,
 int dir_drop(struct store *st, const char *id, struct store_space *space_out);
 int dir_prune(struct store *st, struct store_space *space_out);
 int dir_space(struct store *st, const char *id, struct store_space *space_out);
+/* DIR_USE_LOCK for itself; -EBUSY with words while a take is under way. */
+int dir_use_alone(struct dir_store *st, int *fd_out);
 int dir_compress(struct store *st, const char *const *raw_ids,
                  uint64_t *saved_bytes);
 

@@ -28,7 +28,6 @@
 #include "store_dir.h"
 #include "store_group.h"
 
-#define GROUP_BYTES (GROUP_PAGES * PAGE_SIZE_BYTES)
 #define LEVEL 3
 
 struct compress {
@@ -197,7 +196,7 @@ static int compress_open(struct compress *z, uint64_t *saved_bytes)
 {
     int rc;
 
-    z->nr_blocks = (pack_nr_groups(&z->head) + BLOCK_GROUPS - 1) / BLOCK_GROUPS;
+    z->nr_blocks = pack_nr_group_blocks(&z->head);
     z->lengths = calloc(z->nr_blocks, sizeof(*z->lengths));
     z->zstd = ZSTD_createCCtx();
     z->unzstd = ZSTD_createDCtx();
@@ -275,11 +274,7 @@ int dir_compress(struct store *base, const char *const *raw_ids,
 
     rc = dir_upgrade(st);
     if (!rc)
-        rc = dir_lock_file(st, DIR_USE_LOCK, LOCK_EX | LOCK_NB, &fd);
-    if (rc == -EWOULDBLOCK)
-        return fail(base->c, -EBUSY,
-                    "A take into %s is under way: try again when it is over.",
-                    st->path);
+        rc = dir_use_alone(st, &fd);
     if (rc)
         return rc;
     z = calloc(1, sizeof(*z));

@@ -324,15 +324,24 @@ static void forget_manifest(struct dir_store *st, const char *id)
         unlinkat(st->manifests_fd, id, 0); /* harmless if it stays */
 }
 
+int dir_use_alone(struct dir_store *st, int *fd_out)
+{
+    int rc = dir_lock_file(st, DIR_USE_LOCK, LOCK_EX | LOCK_NB, fd_out);
+
+    return rc == -EWOULDBLOCK
+               ? fail(st->base.c, -EBUSY,
+                      "A take into %s is under way: try again when it is over.",
+                      st->path)
+               : rc;
+}
+
 static int with_lock(struct dir_store *st, bool everything,
                      struct store_space *space)
 {
     int fd;
     int rc;
 
-    rc = dir_lock_file(st, DIR_USE_LOCK, LOCK_EX | LOCK_NB, &fd);
-    if (rc == -EWOULDBLOCK)
-        return rc;
+    rc = dir_use_alone(st, &fd);
     if (rc)
         return rc;
     rc = reclaim(st, everything, space);
@@ -415,7 +424,7 @@ int dir_drop(struct store *base, const char *id, struct store_space *space)
     forget_manifest(st, id);
     rc = with_lock(st, false, space);
     /* It is gone for all readers; its space may come back later. */
-    if (rc && rc != -EWOULDBLOCK)
+    if (rc && rc != -EBUSY)
         warn(base->c, "%s (its space is freed by 'xl checkpoint-prune')",
              base->c->error);
     base->c->error[0] = '\0';
@@ -431,10 +440,6 @@ int dir_prune(struct store *base, struct store_space *space)
     rc = dir_upgrade(st);
     if (!rc)
         rc = with_lock(st, true, space);
-    if (rc == -EWOULDBLOCK)
-        return fail(base->c, -EBUSY,
-                    "A take into %s is under way: try again when it is over.",
-                    st->path);
     if (rc)
         return rc;
     space->pending_bytes = pending_bytes(st);

@@ -368,6 +368,13 @@ static int free_group(struct refs *r, const struct ref_map *m, uint64_t n)
     return rc;
 }
 
+/* A page to which nothing leads, and what goes with it. */
+static int free_page(struct refs *r, const struct ref_map *m, uint64_t place)
+{
+    return m->is_compressed ? free_group(r, m, (place - 1) / GROUP_PAGES)
+                            : add_freed(r, m->head->number, place);
+}
+
 static int uncount_page(struct refs *r, store_ref ref)
 {
     struct ref_map *m = NULL;
@@ -382,9 +389,7 @@ static int uncount_page(struct refs *r, store_ref ref)
         return 0;
     m->head->nr_live--;
     r->pages_freed++;
-    return m->is_compressed
-               ? free_group(r, m, (ref_place(ref) - 1) / GROUP_PAGES)
-               : add_freed(r, ref_pack(ref), ref_place(ref));
+    return free_page(r, m, ref_place(ref));
 }
 
 /* Is the block of nodes that @place is in without any? */
@@ -468,12 +473,9 @@ int refs_dead_blocks(struct refs *r, uint32_t number)
     int rc;
 
     rc = map_of(r, number, &m);
-    for (uint64_t i = 1; !rc && !m->is_compressed && i <= m->head->nr_pages;
-         i++)
-        rc = m->page[i] ? 0 : add_freed(r, number, i);
-    for (uint64_t i = 1; !rc && m->is_compressed && i <= m->head->nr_pages;
-         i += GROUP_PAGES)
-        rc = free_group(r, m, i / GROUP_PAGES);
+    for (uint64_t i = 1; !rc && i <= m->head->nr_pages;
+         i += m->is_compressed ? GROUP_PAGES : 1)
+        rc = m->page[i] ? 0 : free_page(r, m, i);
     for (uint64_t i = 0; !rc && i < m->head->nr_nodes; i += BLOCK_NODES)
         rc = block_is_dead(m, i)
                  ? add_freed(r, number, m->nodes_block + i / BLOCK_NODES)

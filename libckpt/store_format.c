@@ -83,8 +83,7 @@ static const char *places_check(const struct pack_head *h)
         return h->groups_block || h->codec ? "head" : NULL;
     if (h->codec != PACK_CODEC_ZSTD)
         return "written by a newer xen-ckpt";
-    if (!is_inside(h, h->groups_block,
-                   blocks_for(pack_nr_groups(h), BLOCK_GROUPS)))
+    if (!is_inside(h, h->groups_block, pack_nr_group_blocks(h)))
         return "counts";
     return NULL;
 }

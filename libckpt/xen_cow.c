@@ -21,7 +21,6 @@
 #include <xenevtchn.h> /* needs xenctrl.h before it */
 
 #define POOL_SLACK (1u << 20)
-#define SLOTS_PER_MIB 256u
 
 struct xen_cow {
     struct xen *x; /* borrowed */

@@ -19,6 +19,8 @@ struct xen_cow;
  * version; @why (256 bytes) says which. */
 int xen_cow_probe(struct xen *x, uint32_t domid, char *why);
 
+#define SLOTS_PER_MIB ((1u << 20) / PAGE_SIZE_BYTES)
+
 /* How a ring is to be; what was attached is kept for xen_cow_find(). */
 struct xen_cow_policy {
     uint32_t ring_mib; /* as it was asked for; 0: of any size */

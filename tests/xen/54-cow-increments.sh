@@ -62,7 +62,8 @@ must "delete" xl checkpoint-delete eight
 take nine
 is "what nine builds on" null "$(field nine base)"
 
-step "going back to an increment, and forking it"
+step "going back to an increment, and forking it; both are compressed"
+must "compress" xl checkpoint-prune --compress
 must "rollback" xl rollback $g four
 ticks $g "rolled back"
 clean $g "rolled back"
