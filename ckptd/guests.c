@@ -372,17 +372,6 @@ uint32_t guests_domid(struct daemon *d, const char *domain)
     return 0;
 }
 
-const struct policy *guests_policy(struct daemon *d, const char *domain)
-{
-    char *end;
-    unsigned long domid = strtoul(domain, &end, 10);
-    const struct guest *g = *end || end == domain || domid >= GUESTS_MAX
-                                ? NULL
-                                : d->guests->by_domid[domid];
-
-    return conf_policy(&d->conf, g ? g->dom.name : domain);
-}
-
 bool guests_freeze(struct daemon *d, uint32_t domid, uint32_t type,
                    uint32_t deadline_ms)
 {

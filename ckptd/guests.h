@@ -40,8 +40,6 @@ void guests_reconfigure(struct daemon *d);
 
 /* 0: no such domain here. */
 uint32_t guests_domid(struct daemon *d, const char *domain);
-/* The policy of a domain that is named as for libckpt; borrowed. */
-const struct policy *guests_policy(struct daemon *d, const char *domain);
 /* WIRE_FREEZE or WIRE_THAW to the door; false: there is nobody to ask. */
 bool guests_freeze(struct daemon *d, uint32_t domid, uint32_t type,
                    uint32_t deadline_ms);

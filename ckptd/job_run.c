@@ -170,6 +170,14 @@ static void answer_freeze(struct job *job, uint32_t type)
     wire_send(job->fd, &m);
 }
 
+static void answer_policy(struct job *job, const struct wire_policy *ask)
+{
+    struct wire m = {.type = WIRE_POLICY, .u.policy = *ask};
+
+    m.u.policy.policy = *conf_policy(&job->d->conf, ask->domain);
+    wire_send(job->fd, &m);
+}
+
 static void on_message(struct job *job, const struct wire *m)
 {
     switch ((enum wire_type)m->type) {
@@ -192,6 +200,9 @@ static void on_message(struct job *job, const struct wire *m)
     case WIRE_THAW:
         answer_freeze(job, m->type);
         break;
+    case WIRE_POLICY_ASK:
+        answer_policy(job, &m->u.policy);
+        break;
     case WIRE_END:
         take_end(job, &m->u.end);
         break;
@@ -199,7 +210,6 @@ static void on_message(struct job *job, const struct wire *m)
     case WIRE_SUBMIT:
     case WIRE_ACCEPTED:
     case WIRE_CANCEL:
-    case WIRE_POLICY_ASK:
     case WIRE_POLICY:
     case WIRE_JOB:
     case WIRE_METRICS:

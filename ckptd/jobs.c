@@ -198,20 +198,6 @@ static bool is_worth_repeating(const struct job *job)
     return job->w.state == JOB_FAILED && job->w.rc == -ECONNABORTED;
 }
 
-/* What was not said with the request. */
-static void fill_in(struct daemon *d, struct wire_task *task)
-{
-    const struct policy *p;
-
-    if (task->verb != VERB_TAKE)
-        return;
-    p = guests_policy(d, task->domain);
-    if (!task->ring_mib)
-        task->ring_mib = p->ring_mib;
-    if (!(task->flags & (TASK_WAIT | TASK_GIVE_UP)))
-        task->flags |= p->give_up ? TASK_GIVE_UP : TASK_WAIT;
-}
-
 struct job *jobs_submit(struct daemon *d, enum origin origin, uint32_t uid,
                         const char *key, const struct wire_task *task,
                         int *rc_out, bool *is_old_out, char words[TEXT_WORDS])
@@ -249,7 +235,6 @@ struct job *jobs_submit(struct daemon *d, enum origin origin, uint32_t uid,
                                 : "Too many jobs are waiting.");
         return NULL;
     }
-    fill_in(d, &repeated);
     snprintf(w.key, sizeof(w.key), "%s", key);
     w.queued_us = now_unix_us();
     job = add(d, &w, &repeated);

@@ -230,6 +230,9 @@ struct ckpt_domain {
     uint64_t down_us; /* rollback: old one paused .. new one running */
 };
 CKPT_API void ckpt_domain_fini(struct ckpt_domain *d); /* zeroes it */
+/* Who @domain, a name or decimal id, is now. */
+CKPT_API int ckpt_domain_find(ckpt *c, const char *domain,
+                              struct ckpt_domain *dom_out);
 
 /* Puts @domain back to @checkpoint (NULL: its latest).  Everything that can
  * be checked is checked before the running domain is touched. */

@@ -41,6 +41,28 @@ int op_open(struct op *op, struct ckpt *c, const char *domain)
     return rc;
 }
 
+int ckpt_domain_find(ckpt *c, const char *domain, struct ckpt_domain *dom_out)
+{
+    struct xen_dom dom = {0};
+    struct xen *x;
+    int rc;
+
+    ctx_begin(c);
+    memset(dom_out, 0, sizeof(*dom_out));
+    rc = xen_open(c, &x);
+    if (!rc)
+        rc = xen_dom_find(x, domain, &dom);
+    if (!rc) {
+        dom_out->name = dom.name;
+        dom_out->domid = dom.domid;
+        memcpy(dom_out->uuid, dom.uuid, sizeof(dom.uuid));
+        dom.name = NULL;
+    }
+    xen_dom_fini(&dom);
+    xen_close(x);
+    return rc;
+}
+
 int op_open_store(struct op *op, struct ckpt *c, const char *domain_uuid)
 {
     int rc;

@@ -3,7 +3,7 @@
 #define CKPTD_JOB_H
 /*
  * One operation in a process of its own.  The main thread is in libckpt; a
- * second one listens to the parent, whose only words are "stop" and "frozen",
+ * second one listens to the parent, whose only words are "stop" and answers,
  * and whose death means "stop" as well.
  */
 #include <pthread.h>
@@ -23,8 +23,9 @@ struct job {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool is_cancelled;
-    bool is_answered; /* to our FREEZE */
+    bool is_answered; /* to what we asked */
     int frozen_rc;
+    struct policy policy;
 };
 
 /* Whether the parent wants us to stop. */

@@ -64,6 +64,9 @@ static void *listen_to_parent(void *arg)
         if (!rc && m->type == WIRE_FROZEN) {
             job->is_answered = true;
             job->frozen_rc = m->u.frozen.rc;
+        } else if (!rc && m->type == WIRE_POLICY) {
+            job->is_answered = true;
+            job->policy = m->u.policy.policy;
         } else {
             job->is_cancelled = true;
             if (job->c)

@@ -12,41 +12,71 @@
 #include "job.h"
 #include "retain.h"
 
-static void say(struct job *job, uint32_t type)
-{
-    struct wire m = {.type = type};
-
-    m.u.freeze.domid = job->task.domid;
-    m.u.freeze.deadline_ms = job->task.quiesce_ms;
-    wire_send(job->fd, &m);
-}
-
-/* Asks the parent, who asks the door, who asks the guest; the door answers
- * within the deadline, a dead parent counts as an answer. */
-static int ask(struct job *job, uint32_t type)
+/* A dead parent's answer is to stop. */
+static int ask(struct job *job, const struct wire *question)
 {
     int rc;
 
     pthread_mutex_lock(&job->lock);
     job->is_answered = false;
     pthread_mutex_unlock(&job->lock);
-    say(job, type);
+    wire_send(job->fd, question);
     pthread_mutex_lock(&job->lock);
     while (!job->is_answered && !job->is_cancelled)
         pthread_cond_wait(&job->changed, &job->lock);
-    rc = job->is_answered ? job->frozen_rc : -ECANCELED;
+    rc = job->is_answered ? 0 : -ECANCELED;
     pthread_mutex_unlock(&job->lock);
     return rc;
 }
 
+/* Asks the parent, who asks the door, who asks the guest; the door answers
+ * within the deadline. */
+static int ask_guest(struct job *job, uint32_t type)
+{
+    struct wire m = {.type = type};
+    int rc;
+
+    m.u.freeze.domid = job->task.domid;
+    m.u.freeze.deadline_ms = job->task.quiesce_ms;
+    rc = ask(job, &m);
+    return rc ? rc : job->frozen_rc;
+}
+
 static int freeze(void *arg)
 {
-    return ask(arg, WIRE_FREEZE);
+    return ask_guest(arg, WIRE_FREEZE);
 }
 
 static int thaw(void *arg)
 {
-    return ask(arg, WIRE_THAW);
+    return ask_guest(arg, WIRE_THAW);
+}
+
+/* What the request did not say, the policy says.  That goes by the name, which
+ * for a domain asked for by number only Xen knows for certain. */
+static int fill_in(struct job *job, struct ckpt_take_opts *opts)
+{
+    const struct wire_task *t = &job->task;
+    struct wire m = {.type = WIRE_POLICY_ASK};
+    struct ckpt_domain d = {.uuid = ""};
+    int rc = 0;
+
+    if (!t->domain[strspn(t->domain, "0123456789")]) {
+        rc = ckpt_domain_find(job->c, t->domain, &d);
+        if (rc)
+            return job_failed(job, rc);
+    }
+    snprintf(m.u.policy.domain, sizeof(m.u.policy.domain), "%s",
+             d.name ? d.name : t->domain);
+    ckpt_domain_fini(&d);
+    rc = ask(job, &m);
+    if (rc)
+        return job_fail(job, rc, "Stopped on request.");
+    if (!t->ring_mib)
+        opts->ring_mib = job->policy.ring_mib;
+    if (!(t->flags & (TASK_WAIT | TASK_GIVE_UP)) && job->policy.give_up)
+        opts->when_full = CKPT_WHEN_FULL_GIVE_UP;
+    return 0;
 }
 
 /* --- retention ------------------------------------------------------------ */
@@ -183,6 +213,8 @@ int run_take(struct job *job)
         opts.thaw = thaw;
     }
     rc = check_bytes(job);
+    if (!rc)
+        rc = fill_in(job, &opts);
     if (rc)
         return rc;
     rc = ckpt_take(job->c, t->domain, &opts, &info);

@@ -14,6 +14,7 @@ when_full = give-up
 '''
 
 with World(CONF) as w:
+    w.set_script(SCRIPT + 'domain:9=db1\ndomain:7=db2\ndomain:8=web\n')
     w.start()
     w.guest(9, 'db1', '99999999-2222-2222-2222-222222222222')
     w.guest()
@@ -28,6 +29,9 @@ with World(CONF) as w:
     assert taken(domain='web', ring_mib=64, when_full='give-up') == ' ring_mib=64 give-up'
     assert taken(domain='db1') == ' ring_mib=40 give-up'
     assert taken(domain='9') == ' ring_mib=40 give-up'
+    # those that the daemon has not met: the number alone says nothing
+    assert taken(domain='7') == ' ring_mib=40 give-up'
+    assert taken(domain='8') == ''
     assert taken(domain='db1', ring_mib=64) == ' ring_mib=64 give-up'
     assert taken(domain='db1', when_full='wait') == ' ring_mib=40'
     p = w.call('policy.show', domain='db1')['policy']

@@ -7,10 +7,13 @@
 # The store is as slow as can be: the program that writes to it is stopped.
 # shellcheck source=tests/xen/lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/xen/door.sh
+. "$(dirname "$0")/door.sh"
 g=policy
 
 free_memory() { xl info | awk '/^free_memory/ { print $3 }'; }
 is_stopped() { grep -q '^State:.T' "/proc/$1/status"; }
+no_daemon() { ! pgrep -x ckptd >/dev/null; }
 capture() { field "$1" "capture.$2"; }
 
 within() { # within WHAT LEAST MOST FOUND
@@ -95,5 +98,19 @@ running $g "while the saver is stopped"
 ended 6 'waited 2 s for room.*--ring'
 is "the host" "$before" "$(host_state)"
 is "Xen's free memory" "$free" "$(free_memory)"
+
+step "the daemon's policy is asked by the domain's name, however it is named"
+ckptd_start "[domain $g]
+ring = 24M
+when_full = give-up"
+must "take" rpc checkpoint.take \
+    "{\"domain\":\"$(xl domid $g)\",\"name\":\"daemon\",\"no_track\":true,\"wait\":true}"
+is "its ring" $((24 << 20)) "$(capture daemon ring_bytes)"
+must "take" rpc checkpoint.take \
+    "{\"domain\":\"$g\",\"name\":\"asked\",\"no_track\":true,\"ring_mib\":32,\"wait\":true}"
+is "its ring" $((32 << 20)) "$(capture asked ring_bytes)"
+kill "$(cat "$T/ckptd.pid")"
+wait_until 60 no_daemon || fail "ckptd does not end"
+running $g "after the daemon"
 clean $g "in the end"
 finish

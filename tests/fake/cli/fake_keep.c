@@ -3,6 +3,7 @@
  * formats. */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -107,4 +108,17 @@ int ckpt_verify(ckpt *c, const char *checkpoint,
                 struct ckpt_verify_result *result_out)
 {
     return ckpt_verify_sample(c, checkpoint, 100, result_out);
+}
+
+/* The script's `domain:WORD=NAME`; else it is called what it was asked for by. */
+int ckpt_domain_find(ckpt *c, const char *domain, struct ckpt_domain *dom_out)
+{
+    char key[256];
+    const char *name;
+
+    (void)c;
+    snprintf(key, sizeof(key), "domain:%s", domain);
+    name = script_get(key);
+    *dom_out = (struct ckpt_domain){.name = strdup(name ? name : domain)};
+    return dom_out->name ? 0 : -ENOMEM;
 }
