@@ -157,6 +157,8 @@ check-long: ## what takes too long for check, in the lab
 
 lab: ## build the lab's images (cached outside the checkout)
 	tests/lab/lab build
+# It makes the same files with another PREFIX: not beside those who make them too.
+lab-install: $(filter all test-bins install,$(MAKECMDGOALS))
 lab-install: ## install into the tree the lab's dom0 sees
 	+@$(MAKE) --no-print-directory install xen-tools \
 	    DESTDIR=$(B)/lab/destdir PREFIX=/usr

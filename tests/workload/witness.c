@@ -18,8 +18,9 @@
  *   load=PATH      random writes to this file       loadms=5 between writes
  *   fork=0         1: a child forks and execs       beat=500 microseconds
  *   secs=0         end after so long, 0 never       backing=FILE see arena.c
+ *   tickms=1000    between two ticks
  *
- * Says READY once all invariants hold, TICK every second, VIOLATION with both
+ * Says READY once all invariants hold, TICK again and again, VIOLATION with both
  * values when something is not what this program left there.  A violation ends
  * nothing: the count goes on in the control page.  Exit: 0 no violation, 1 some,
  * 99 could not start.
@@ -164,6 +165,7 @@ static int parse_word(struct options *o, const char *word)
         { "secs",    &o->secs,    0, UINT64_MAX      },
         { "logms",   &o->log_ms,  0, 60000           },
         { "loadms",  &o->load_ms, 0, 60000           },
+        { "tickms",  &o->tick_ms, 1, 60000           },
         { "fork",    &o->fork,    0, 1               },
     };
     const struct { const char *key; const char **to; } paths[] = {
@@ -195,7 +197,11 @@ static int parse_word(struct options *o, const char *word)
 
 static int parse_options(struct options *o, int argc, char **argv)
 {
-    *o = (struct options){.mb = 16, .beat_us = 500, .log_ms = 10, .load_ms = 5};
+    *o = (struct options){.mb = 16,
+                          .beat_us = 500,
+                          .log_ms = 10,
+                          .load_ms = 5,
+                          .tick_ms = 1000};
     for (int i = 1; i < argc; i++) {
         if (parse_word(o, argv[i])) {
             witness_say("WITNESS FAILED option=%s\n", argv[i]);
@@ -296,7 +302,7 @@ static void testify(struct witness *w)
     for (uint64_t n = 1; !has_signal; n++) {
         if (w->opt.secs && now_s() - start_s >= w->opt.secs)
             return;
-        witness_sleep_us(1000000);
+        witness_sleep_us(w->opt.tick_ms * 1000);
         tick(w, n);
     }
 }

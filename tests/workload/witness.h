@@ -18,7 +18,7 @@ struct options {
     uint64_t rate_pps; /* pages a second and writer, 0: as fast as it goes */
     uint64_t beat_us;
     uint64_t secs; /* 0: for ever */
-    uint64_t log_ms, load_ms;
+    uint64_t log_ms, load_ms, tick_ms;
     uint64_t fork;
     const char *disk, *load, *backing;
 };

@@ -101,7 +101,7 @@ static uint64_t write_page(const struct writer *wr, volatile uint64_t *page,
 
 static void keep_rate(const struct options *o, uint64_t seq)
 {
-    uint64_t batch = o->rate_pps / 50 + 1; /* sleep 20 ms at most */
+    uint64_t batch = o->rate_pps / 10 + 1; /* sleep 100 ms at most */
 
     if (o->rate_pps && seq % batch == 0)
         witness_sleep_us(batch * 1000000 / o->rate_pps);

@@ -8,5 +8,5 @@
 # shellcheck source=tests/xen/lib.sh
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/three.sh"
-three pvh 256
+three pvh
 finish

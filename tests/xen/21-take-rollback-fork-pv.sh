@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-only
 # lab: --timeout 2700
 #
-# The three operations on a PV guest under full write load: what is stored is
+# The three operations on a PV guest under write load: what is stored is
 # one instant; the guest rolled back goes on from there; a fork is another
 # machine and leaves the original alone.
 # shellcheck source=tests/xen/lib.sh

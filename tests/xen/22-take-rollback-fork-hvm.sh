@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: LGPL-2.1-only
 # lab: --timeout 2700
 #
-# The three operations on an HVM guest with its device model under full write
+# The three operations on an HVM guest with its device model under write
 # load: what is stored is one instant; the guest rolled back goes on from
 # there; a fork is another machine and leaves the original alone.
 # shellcheck source=tests/xen/lib.sh
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/three.sh"
-three hvm 192 rate=2000
+three hvm 128 rate=2000
 finish

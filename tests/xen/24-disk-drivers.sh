@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-only
 # lab: --timeout 2700
 #
-# Take, rollback, fork and delete of a PVH guest under full write load, on each
+# Take, rollback, fork and delete of a PVH guest under write load, on each
 # kind of disk that is a file: memory and disk are of one instant, and nothing
 # is left behind.  (The drivers by themselves: tests/flow/5*, disk-*.sh.)
 # shellcheck disable=SC2001,SC2015,SC2086,SC2128,SC2178
@@ -20,7 +20,7 @@ files() { (cd $disks && ls); losetup -a | wc -l; }
 check_one() { # check_one FORMAT CHECKPOINT
     local id snap raw=$disks/check.raw
     id=$(field "$2" id)
-    snap=$(field "$2" 'disks[0].snapshot')
+    snap=$(field "$2" disks.0.snapshot)
     case $1 in
     qcow2)
         must "qemu-img check" qemu-img check -q -U "$snap"
@@ -45,14 +45,14 @@ round() { # round FORMAT DRIVER
     raw) mv "$disk.raw" "$disk" ;;
     esac
     step "$driver: a guest"
-    witness_create $g disk="format=$format,vdev=xvda,access=rw,target=$disk" mem=256
+    witness_create $g disk="format=$format,vdev=xvda,access=rw,target=$disk" mem=128 -- mb=8,rate=2000
     is_control && { ticks $g control; clean $g control; guest_destroy $g; return; }
     before=$(files)
 
     step "$driver: take"
     must "take" xl checkpoint $g -n one --json || { xl list; return; }
     jq -c '.checkpoint | {pause_us, pause_disks_us, disks}' "$T/out"
-    is "driver" "$driver" "$(field one 'disks[0].driver')"
+    is "driver" "$driver" "$(field one disks.0.driver)"
     running $g "after the take"
     check_one "$format" one
     must "a second take" xl checkpoint $g -n two

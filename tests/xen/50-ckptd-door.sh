@@ -13,7 +13,7 @@ g=door
 is_control && finish
 
 step "ckptd starts, and opens a door for a guest whose policy says so"
-door_guest $g ask mem=128 vcpus=1 disk_mb=64 -- mb=4,logms=50,disk=/mnt/disk/witness.log
+door_guest $g ask mem=128 vcpus=1 disk_mb=64 -- mb=4,logms=100,disk=/mnt/disk/witness.log
 ckptd_start 'guest_requests = checkpoint, fork, rollback, quiesce
 guest_rate = 3600/hour
 guest_burst = 100
@@ -30,7 +30,7 @@ running $g "after its checkpoint"
 step "its disks alone, frozen while something writes: clean without a replay"
 must "take" rpc checkpoint.take "{\"domain\":\"$g\",\"name\":\"disks\",\"quiesce\":true,\"disk_only\":true,\"wait\":true}"
 is "its consistency" fs-frozen "$(field disks consistency)"
-snap=$(field disks 'disks[0].snapshot')
+snap=$(field disks disks.0.snapshot)
 lvchange -qq -ay -K "$snap" || broken "cannot activate $snap"
 CHECKS=$((CHECKS + 1))
 dumpe2fs -h "/dev/$snap" 2>/dev/null | grep -q 'Filesystem state: *clean' ||

@@ -20,7 +20,7 @@ running $g "after the rows"
 
 step "attach and detach"
 before=$(free_mib)
-must "attach and detach" "$COW" cycle $g "${XEN_CKPT_CYCLES:-40}"
+must "attach and detach" "$COW" cycle $g "${XEN_CKPT_CYCLES:-25}"
 is "Xen's free memory" "$before" "$(free_mib)"
 
 step "increments"

@@ -8,13 +8,13 @@ DRIVER=cow
 # shellcheck source=tests/xen/three.sh
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/three.sh"
-three pvh 256
+three pvh 128 rate=2000
 if ! is_control; then
     step "balloon during a take"
     xl checkpoint three -n ballooned >"$T/take" 2>&1 &
     take=$!
-    must "balloon down" xl mem-set three 224
-    must "balloon up" xl mem-set three 256
+    must "balloon down" xl mem-set three 112
+    must "balloon up" xl mem-set three 128
     CHECKS=$((CHECKS + 1))
     wait $take || fail "the take failed: $(cat "$T/take")"
     check_stored ballooned

@@ -20,7 +20,7 @@ take() {
     check_stored "$1"
 }
 
-witness_create $g mem=256 vcpus=2 disk_mb=64 -- "mb=8,$LIGHT"
+witness_create $g mem=128 vcpus=2 disk_mb=64 -- "mb=8,$LIGHT"
 is_control && { ticks $g control; finish; }
 
 step "the first is whole, the next are increments"
@@ -33,11 +33,11 @@ CHECKS=$((CHECKS + 1))
     fail "two stored $(field two pages_stored) pages, one $(field one pages_stored)"
 
 step "pages go and come between two takes"
-must "balloon down" xl mem-set $g 224
+must "balloon down" xl mem-set $g 112
 running $g "smaller"
 take three
 is "what three builds on" "$(field two id)" "$(field three base)"
-must "balloon up" xl mem-set $g 256
+must "balloon up" xl mem-set $g 128
 running $g "larger"
 take four
 is "what four builds on" "$(field three id)" "$(field four base)"
@@ -63,7 +63,11 @@ take nine
 is "what nine builds on" null "$(field nine base)"
 
 step "going back to an increment, and forking it; both are compressed"
-must "compress" xl checkpoint-prune --compress
+xl pause $g
+must "compress" xl checkpoint-prune --compress --json
+CHECKS=$((CHECKS + 1))
+[ "$(jq .freed_bytes "$T/out")" -gt 0 ] || fail "nothing was compressed: $(cat "$T/out")"
+xl unpause $g
 must "rollback" xl rollback $g four
 ticks $g "rolled back"
 clean $g "rolled back"

@@ -8,5 +8,5 @@ DRIVER=cow
 # shellcheck source=tests/xen/three.sh
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/three.sh"
-three hvm 192 rate=2000
+three hvm 128 rate=2000
 finish

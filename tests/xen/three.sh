@@ -18,7 +18,7 @@ three() {
 
     step "take"
     must "take" xl checkpoint $g -n one --json || return
-    jq -c . "$T/out"
+    cat "$T/out"
     running $g "after the take"
     check_stored one
     clean $g "after the take"
@@ -53,12 +53,8 @@ three() {
     guest_destroy $fork
     must "verify" quietly $g xl checkpoint-verify one two
 
-    step "fork of a checkpoint, twice; it is compressed"
+    step "fork of a checkpoint, twice"
     xl pause $g
-    must "compress" xl checkpoint-prune --compress --json
-    CHECKS=$((CHECKS + 1))
-    [ "$(jq .freed_bytes "$T/out")" -gt 0 ] || fail "nothing was compressed: $(cat "$T/out")"
-    must "verify" xl checkpoint-verify one two
     must "fork --count" xl fork $g/one --count 2 || return
     for fork in $g-fork-1 $g-fork-2; do
         ticks $fork "a fork of the checkpoint"
@@ -69,5 +65,5 @@ three() {
     running $g "the original in the end"
     clean $g "the original in the end"
     must "delete" xl checkpoint-delete one two
-    is "checkpoints left" "" "$(xl checkpoint-list --json | jq -r '.. | .id? // empty')"
+    is "checkpoints left" "" "$(checkpoint_ids)"
 }
