@@ -11,6 +11,9 @@
  *
  *   BENCH SEQ mean 123.4 median 120.1 min 119.0 total 98765
  *
+ * where the total is as if each batch had taken as long as the median one:
+ * a disk now and then takes ten times that.
+ *
  * Nothing is done in between, and what is measured touches no page of the
  * program but those it says.
  */
@@ -338,15 +341,15 @@ static void measure(const struct work *w, unsigned nr)
 static void answer(const char *seq, unsigned per_batch)
 {
     uint64_t n = bench.nr_samples, sum = 0;
-    double per = per_batch;
+    double per = per_batch, median;
 
     for (uint64_t i = 0; i < n; i++)
         sum += bench.sample[i];
     qsort(bench.sample, n, sizeof(bench.sample[0]), by_value);
-    printf("BENCH %s mean %.3f median %.3f min %.3f total %llu\n", seq,
-           (double)sum / (double)n / per,
-           (double)(bench.sample[n / 2] + bench.sample[(n - 1) / 2]) / 2 / per,
-           (double)bench.sample[0] / per, (unsigned long long)sum);
+    median = (double)(bench.sample[n / 2] + bench.sample[(n - 1) / 2]) / 2;
+    printf("BENCH %s mean %.3f median %.3f min %.3f total %.0f\n", seq,
+           (double)sum / (double)n / per, median / per,
+           (double)bench.sample[0] / per, median * (double)n);
 }
 
 static void obey(const char *words)
