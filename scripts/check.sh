@@ -37,10 +37,9 @@ while [ $# -gt 0 ] && [ "$1" != -- ]; do
 done
 [ $# -eq 0 ] || shift
 
-# About half of the tests wait for something to happen, and need no core.  The
-# rest may take hours: there it is better to see how far it is.
+# About half of the tests wait for something to happen, and need no core.
 run_groups "-l -j$((2 * ${JOBS:-2}))" ${first[@]+"${first[@]}"}
-run_groups "-j${JOBS:-2}" "$@"
+run_groups "-l -j${JOBS:-2}" "$@"
 
 awk '{ p += $1; f += $2; s += $3 }
      END {

@@ -16,8 +16,8 @@
 # FOLDER/GROUP what it would have run, and how.  The second form runs that,
 # all groups at once, so that no core waits for the end of a group; with -l
 # what took longest the last time comes first, and is seen when it is its turn
-# in the list.  A group that is not there could not be built, and counts as one
-# failed test.
+# in the list, or when it ends if there is but one group.  A group that is not
+# there could not be built, and counts as one failed test.
 # With CKPT_TALLY=FILE the three counts are appended to FILE instead of being
 # printed, so that scripts/check.sh can add up.
 set -u
@@ -45,7 +45,9 @@ add() { # GROUP LIMIT B CC CXX WRAPPER TEST
     case $7 in /* | ./*) tests+=("$7") ;; *) tests+=("./$7") ;; esac
 }
 
+at_its_end=''
 if [ -n "$plan" ]; then
+    [ $# -ne 1 ] || at_its_end=$longest_first
     for group in "$@"; do
         if [ ! -f "$plan/$group" ]; then
             add "$group" 0 "$B" '' '' '' ''
@@ -127,6 +129,15 @@ shown=0 shown_group=''
 show_ready() {
     local said
 
+    while [ -n "$at_its_end" ] && [ "${limits[0]}" -gt 0 ]; do
+        for said in "${logs[0]}"/*.said; do
+            [ -f "$said" ] || return
+            [ -n "$shown_group" ] || echo "== ${groups[0]}"
+            shown_group=${groups[0]}
+            cat "$said"
+            rm "$said"
+        done
+    done
     while [ "$shown" -lt "${#tests[@]}" ]; do
         if [ -n "$plan" ] && [ "$shown_group" != "${groups[$shown]}" ]; then
             shown_group=${groups[$shown]}
