@@ -11,6 +11,7 @@
 . "$(dirname "$0")/../xen/lib.sh"
 g=hundred
 
+LOG_MS=50
 witness_create $g mem=128 vcpus=2 disk_mb=64 extra=addr=192.0.2.2/24 -- mb=16
 is_control && { ticks $g control; clean $g control; finish; }
 ping -q -i 0.02 -s 1400 192.0.2.2 >"$T/ping" 2>&1 &

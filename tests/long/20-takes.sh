@@ -8,6 +8,7 @@
 . "$(dirname "$0")/../xen/lib.sh"
 g=twenty
 
+LOG_MS=50
 witness_create $g mem=256 vcpus=2 disk_mb=64
 is_control && { ticks $g control; clean $g control; finish; }
 for i in $(seq 20); do

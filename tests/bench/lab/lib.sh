@@ -9,6 +9,7 @@
 
 ROUNDS=${ROUNDS:-5}
 BEAT=500 # pauses are seen by it
+LOG_MS=50
 # On the disk, as the store is: /tmp is memory.
 SAVE=/var/tmp/save
 
