@@ -172,9 +172,9 @@ static void answer_freeze(struct job *job, uint32_t type)
 
 static void answer_policy(struct job *job, const struct wire_policy *ask)
 {
-    struct wire m = {.type = WIRE_POLICY, .u.policy = *ask};
+    struct wire m = {.type = WIRE_POLICY};
 
-    m.u.policy.policy = *conf_policy(&job->d->conf, ask->domain);
+    parent_policy(job->d, ask, &m.u.policy);
     wire_send(job->fd, &m);
 }
 

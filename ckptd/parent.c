@@ -91,12 +91,18 @@ static void submit(struct daemon *d, const struct wire_submit *s)
         jobs_kick(d);
 }
 
+void parent_policy(const struct daemon *d, const struct wire_policy *ask,
+                   struct wire_policy *answer)
+{
+    *answer = *ask;
+    answer->policy = *conf_policy(&d->conf, ask->domain);
+}
+
 static void tell_policy(struct daemon *d, const struct wire_policy *ask)
 {
     struct wire m = {.type = WIRE_POLICY};
 
-    m.u.policy = *ask;
-    m.u.policy.policy = *conf_policy(&d->conf, ask->domain);
+    parent_policy(d, ask, &m.u.policy);
     child_send(&d->front, &m);
 }
 

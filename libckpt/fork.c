@@ -51,16 +51,11 @@ static int fork_source(void *arg)
         .description = "made for a fork",
         .suspend_timeout_ms = f->opts->suspend_timeout_ms,
     };
-    struct xen_dom dom = { 0 };
-    struct xen *x;
+    struct xen_dom dom;
     int rc;
 
-    rc = xen_open(f->c, &x);
-    if (rc)
-        return rc;
-    rc = xen_dom_find(x, f->source, &dom);
+    rc = op_find(f->c, f->source, &dom);
     xen_dom_fini(&dom);
-    xen_close(x);
     if (rc == -ENOENT)
         return checkpoint_find(f->c, NULL, f->source, &f->info);
     if (rc)

@@ -41,17 +41,27 @@ int op_open(struct op *op, struct ckpt *c, const char *domain)
     return rc;
 }
 
+int op_find(struct ckpt *c, const char *domain, struct xen_dom *dom_out)
+{
+    struct xen *x;
+    int rc;
+
+    memset(dom_out, 0, sizeof(*dom_out));
+    rc = xen_open(c, &x);
+    if (!rc)
+        rc = xen_dom_find(x, domain, dom_out);
+    xen_close(x);
+    return rc;
+}
+
 int ckpt_domain_find(ckpt *c, const char *domain, struct ckpt_domain *dom_out)
 {
-    struct xen_dom dom = {0};
-    struct xen *x;
+    struct xen_dom dom;
     int rc;
 
     ctx_begin(c);
     memset(dom_out, 0, sizeof(*dom_out));
-    rc = xen_open(c, &x);
-    if (!rc)
-        rc = xen_dom_find(x, domain, &dom);
+    rc = op_find(c, domain, &dom);
     if (!rc) {
         dom_out->name = dom.name;
         dom_out->domid = dom.domid;
@@ -59,7 +69,6 @@ int ckpt_domain_find(ckpt *c, const char *domain, struct ckpt_domain *dom_out)
         dom.name = NULL;
     }
     xen_dom_fini(&dom);
-    xen_close(x);
     return rc;
 }
 

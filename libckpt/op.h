@@ -25,6 +25,8 @@ struct op {
     struct guard *g;
 };
 
+/* Who @domain is, and no more; -ENOENT: there is none. */
+int op_find(struct ckpt *c, const char *domain, struct xen_dom *dom_out);
 /* Finds @domain, takes the lock on it, reads and checks its configuration,
  * starts the guard.  Nothing of the guest is touched. */
 int op_open(struct op *op, struct ckpt *c, const char *domain);

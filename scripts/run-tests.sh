@@ -129,15 +129,16 @@ shown=0 shown_group=''
 show_ready() {
     local said
 
-    while [ -n "$at_its_end" ] && [ "${limits[0]}" -gt 0 ]; do
+    if [ -n "$at_its_end" ] && [ "${limits[0]}" -gt 0 ]; then
         for said in "${logs[0]}"/*.said; do
-            [ -f "$said" ] || return
+            [ -f "$said" ] || continue
             [ -n "$shown_group" ] || echo "== ${groups[0]}"
             shown_group=${groups[0]}
             cat "$said"
             rm "$said"
         done
-    done
+        return
+    fi
     while [ "$shown" -lt "${#tests[@]}" ]; do
         if [ -n "$plan" ] && [ "$shown_group" != "${groups[$shown]}" ]; then
             shown_group=${groups[$shown]}

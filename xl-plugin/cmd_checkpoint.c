@@ -121,7 +121,8 @@ static void log_capture(struct job *job, const struct ckpt_info *info)
         return;
     xtl_log(job->log, XTL_INFO, -1, "ckpt",
             "%llu pages kept in the pause, %llu on write, %llu on request, "
-            "%llu bytes copied; %llu hypercalls; %llu waits for room in the ring of %llu MiB, %llu us at most",
+            "%llu bytes copied; %llu hypercalls; "
+            "%llu waits for room in the ring of %llu MiB, %llu us at most",
             (unsigned long long)info->pages_in_pause,
             (unsigned long long)c->pages_by_write,
             (unsigned long long)c->pages_by_read,

@@ -7,8 +7,6 @@
 # shellcheck source=tests/xen/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-ids() { xl checkpoint-list --json | jq -r '.checkpoints[] | .id' | sort; }
-
 for g in left right; do
     witness_create $g mem=128 vcpus=1 disk_mb=64 -- "mb=8,$LIGHT"
 done
@@ -42,14 +40,14 @@ for where in "after:group:disks armed" "after:group:cut" "after:group:marked" \
     "after:group:each committed"; do
     CKPT_FAULT="kill:$where" xl checkpoint --group pair left right >"$T/out" 2>&1
     wait_until 120 no_guard || fail "$where: the guard is still there"
-    is "$where: checkpoints" "" "$(ids)"
+    is "$where: checkpoints" "" "$(checkpoint_ids)"
     running left "killed $where"
     running right "killed $where"
 done
 # The next group sweeps away what the last deaths left in the store.
 must "group" xl checkpoint --group pair left right
-is "checkpoints" 2 "$(ids | wc -l)"
-for id in $(ids); do must "delete" xl checkpoint-delete "$id"; done
+is "checkpoints" 2 "$(checkpoint_ids | wc -l)"
+for id in $(checkpoint_ids); do must "delete" xl checkpoint-delete "$id"; done
 is "what is left" "$before" "$(host_state)"
 clean left "in the end"
 clean right "in the end"

@@ -12,7 +12,7 @@ witness_create $g mem=128 vcpus=2 -- "mb=8,$LIGHT"
 must "take" xl checkpoint $g -n one --no-track
 is "memory driver" cow "$(field one mem_driver)"
 before=$(host_state)
-free=$(xl info | awk '/^free_memory/ { print $3 }')
+free=$(free_mib)
 for at in "after:take:memory armed" "at:take:still" "after:take:cut" \
     "after:take:disks stored"; do
     step "kill:$at"
@@ -23,7 +23,7 @@ for at in "after:take:memory armed" "at:take:still" "after:take:cut" \
     running $g "$at"
     is "the host after $at" "$before" "$(host_state)"
     is "Xen's free memory after $at" "$free" \
-        "$(xl info | awk '/^free_memory/ { print $3 }')"
+        "$(free_mib)"
 done
 must "take" xl checkpoint $g -n two
 check_stored two

@@ -11,7 +11,6 @@
 . "$(dirname "$0")/door.sh"
 g=policy
 
-free_memory() { xl info | awk '/^free_memory/ { print $3 }'; }
 is_stopped() { grep -q '^State:.T' "/proc/$1/status"; }
 no_daemon() { ! pgrep -x ckptd >/dev/null; }
 capture() { field "$1" "capture.$2"; }
@@ -52,7 +51,7 @@ must_fail 2 'from 1 to 1024' xl checkpoint $g --ring 1025
 must_fail 2 'wait or give-up' xl checkpoint $g --when-full never
 running $g "refused"
 before=$(host_state)
-free=$(free_memory)
+free=$(free_mib)
 
 step "the guest waits, and the checkpoint is whole"
 stopped waited --ring 18
@@ -89,7 +88,7 @@ running $g "while the saver is stopped"
 ended 6 'wrote faster than the store.*18 MiB.*--ring'
 running $g "given up"
 is "the host" "$before" "$(host_state)"
-is "Xen's free memory" "$free" "$(free_memory)"
+is "Xen's free memory" "$free" "$(free_mib)"
 must_fail 3 lost xl checkpoint-show lost
 
 step "nobody waits for ever"
@@ -97,7 +96,7 @@ stopped stuck --ring 18
 running $g "while the saver is stopped"
 ended 6 'waited 2 s for room.*--ring'
 is "the host" "$before" "$(host_state)"
-is "Xen's free memory" "$free" "$(free_memory)"
+is "Xen's free memory" "$free" "$(free_mib)"
 
 step "the daemon's policy is asked by the domain's name, however it is named"
 ckptd_start "[domain $g]

@@ -6,8 +6,6 @@
 # shellcheck disable=SC2034 # used by those who read this file
 COW=/mnt/build/tests/xen/xen_cow_tool
 
-free_mib() { xl info | awk '/^free_memory/ { print $3 }'; }
-
 # The initramfs grows by one archive: the helper, the drivers that it needs,
 # which no other guest waits for, and a stand-in for the witness that starts it.
 cow_archive() {

@@ -105,7 +105,7 @@ xl() {
 }
 
 # field CHECKPOINT PATH: of checkpoint-show --json, as in disks.0.driver; null where
-# it has none.  Asked once, and not with jq, which takes 0.7 s to start here.
+# it has none, nothing where there is no such checkpoint.  Asked once, and not with jq, which takes 0.7 s to start here.
 field() {
     local shown=$T/shown.$DEEDS.${1//\//%} line
     [ -s "$shown" ] || xl checkpoint-show --json "$1" | python3 -ISc '
@@ -120,7 +120,7 @@ walk("", json.load(sys.stdin)["checkpoint"])' >"$shown"
     while IFS= read -r line; do
         [ "${line%%=*}" != "$2" ] || { printf '%s\n' "${line#*=}"; return; }
     done <"$shown"
-    echo null
+    [ ! -s "$shown" ] || echo null
 }
 
 # The stored image is one instant, memory and disk.
@@ -151,7 +151,8 @@ same_memory() {
 
 # --- the state of the host --------------------------------------------------
 
-checkpoint_ids() { xl checkpoint-list --json | grep -o '"id":"[^"]*"' | cut -d'"' -f4 | sort; }
+checkpoint_ids() { xl checkpoint-list --json | grep -Eo '"id": "[0-9a-f]+"' | cut -d'"' -f4 | sort; }
+free_mib() { xl info | awk '/^free_memory/ { print $3 }'; }
 
 # Everything a failed operation could leave behind, but for what a dead writer
 # left in the store: that is found and freed by prune, as by the next take.
