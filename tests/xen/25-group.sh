@@ -39,7 +39,7 @@ step "killed on the way"
 for where in "after:group:disks armed" "after:group:cut" "after:group:marked" \
     "after:group:each committed"; do
     CKPT_FAULT="kill:$where" xl checkpoint --group pair left right >"$T/out" 2>&1
-    wait_until 120 no_guard || fail "$where: the guard is still there"
+    guards_end 120 || fail "$where: the guard is still there"
     is "$where: checkpoints" "" "$(checkpoint_ids)"
     running left "killed $where"
     running right "killed $where"

@@ -66,7 +66,7 @@ kill -INT $first
 wait $first
 is "status when cancelled" 9 $?
 running $g "after a cancelled take"
-wait_until 60 no_guard
+guards_end 60
 is "the host" "$before" "$(host_state)"
 
 step "a paused guest"

@@ -17,7 +17,7 @@ die() {
     CHECKS=$((CHECKS + 1))
     CKPT_FAULT=$point "$@" >"$T/out" 2>"$T/err"
     [ $? -eq 137 ] || fail "\`$*' did not die at $point: $(tail -n 2 "$T/err")"
-    wait_until 120 no_guard || fail "$point: the guard stays"
+    guards_end 120 || fail "$point: the guard stays"
 }
 
 # domains N: there are so many, dom0 among them.

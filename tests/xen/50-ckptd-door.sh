@@ -60,7 +60,7 @@ before=$(host_state)
 rpc checkpoint.take "{\"domain\":\"$g\",\"key\":\"killed\"}" >/dev/null
 wait_until 60 pgrep -f 'ckpt-helper guard' || fail "no job began"
 kill -9 "$(cat "$T/ckptd.pid")"
-wait_until 120 no_guard || fail "the guard stays"
+guards_end 120 || fail "the guard stays"
 wait_until 60 no_job || fail "the job stays"
 running $g "after the daemon's death"
 is "the host" "$before" "$(host_state)"

@@ -8,7 +8,7 @@
 . "$(dirname "$0")/lib.sh"
 g=killed
 
-witness_create $g mem=128 vcpus=2 -- "mb=8,$LIGHT"
+witness_create $g mem=128 vcpus=2 disk_mb=64 -- "mb=8,$LIGHT"
 must "take" xl checkpoint $g -n one --no-track
 is "memory driver" cow "$(field one mem_driver)"
 before=$(host_state)
@@ -19,7 +19,7 @@ for at in "after:take:memory armed" "at:take:still" "after:take:cut" \
     CHECKS=$((CHECKS + 1))
     CKPT_FAULT=kill:$at xl checkpoint $g -n lost >"$T/out" 2>"$T/err"
     [ $? -eq 137 ] || fail "it did not die at $at: $(tail -n 2 "$T/err")"
-    wait_until 120 no_guard || fail "$at: the guard stays"
+    guards_end 120 || fail "$at: the guard stays"
     running $g "$at"
     is "the host after $at" "$before" "$(host_state)"
     is "Xen's free memory after $at" "$free" \

@@ -77,5 +77,7 @@ must "fork" xl fork $g/five -n $g-fork
 ticks $g-fork "the fork"
 clean $g-fork "the fork"
 clean $g "the original"
+xl pause $g # those who run would only take the processors
+xl pause $g-fork
 must "verify" xl checkpoint-verify one two three four five six seven nine ten
 finish

@@ -34,7 +34,7 @@ gone() {
     fi
     echo "$line" | tail -n 1
     wait_until 60 no_domain "$name" || fail "$what: $(xl list)"
-    wait_until 60 no_guard || fail "$what: the guard stays"
+    guards_end 60 || fail "$what: the guard stays"
     CHECKS=$((CHECKS + 2))
 }
 no_domain() { ! xl list | grep -q "^$1 \|^(null)"; }

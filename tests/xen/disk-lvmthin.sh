@@ -171,9 +171,7 @@ for seconds in 0.1 0.5 1 2 4 8; do
     sleep $seconds # lint: sleep ok: the time of death is what is varied
     kill -9 $pid
     wait $pid 2>/dev/null
-    while pgrep -f 'ckpt-helper guard' >/dev/null; do
-        sleep 0.1 # lint: sleep ok: the poll of a loop
-    done
+    timeout 300 pidwait -f 'ckpt-helper[ ]guard' >/dev/null
     cat "$out"
     same_state "$before" "killed after $seconds s of arm"
 done

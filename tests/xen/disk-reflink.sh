@@ -73,9 +73,7 @@ changed 50331648 4096" ] || fail "changed: $(cat "$out")"
     must_not run driver:reflink guard "fork:$web.ckpt-2222-xvda:a b"
     said "another fork's disk"
     run driver:reflink guard "fork:$web.ckpt-2222-xvda:other" kill
-    while pgrep -f 'ckpt-helper guard' >/dev/null; do
-        sleep 0.1 # lint: sleep ok: the poll of a loop
-    done
+    timeout 300 pidwait -f 'ckpt-helper[ ]guard' >/dev/null
     same_state "$before" "a fork that was killed"
 
     title "rollback under an open loop device"
@@ -84,9 +82,7 @@ changed 50331648 4096" ] || fail "changed: $(cat "$out")"
     must run driver:reflink guard "rollback:$web.ckpt-2222-xvda" end:old stop
     same_state "$before" "a rollback that was taken back"
     run driver:reflink guard "rollback:$web.ckpt-2222-xvda" kill
-    while pgrep -f 'ckpt-helper guard' >/dev/null; do
-        sleep 0.1 # lint: sleep ok: the poll of a loop
-    done
+    timeout 300 pidwait -f 'ckpt-helper[ ]guard' >/dev/null
     same_state "$before" "a rollback that was killed"
     [ "$(get)" = third ] || fail "the disk has $(get)"
     must run driver:reflink guard "rollback:$web.ckpt-2222-xvda" end:new stop
@@ -101,9 +97,7 @@ changed 50331648 4096" ] || fail "changed: $(cat "$out")"
     for beats in arm:4444 "arm:4444 cut" "arm:4444 cut drain"; do
         # shellcheck disable=SC2086
         run driver:reflink guard $beats kill
-        while pgrep -f 'ckpt-helper guard' >/dev/null; do
-            sleep 0.1 # lint: sleep ok: the poll of a loop
-        done
+        timeout 300 pidwait -f 'ckpt-helper[ ]guard' >/dev/null
         same_state "$before" "killed after $beats"
     done
     must run driver:reflink guard arm:4444 cut undo stop

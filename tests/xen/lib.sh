@@ -77,6 +77,9 @@ witness_create() {
     guest_wait "$name" 'WITNESS TICK n=2 ' 60 >/dev/null || broken "no ticks of $name"
 }
 
+# What a guest's kernel and its witness complain of.
+COMPLAINTS='WITNESS VIOLATION|BUG:|Oops|general protection|segfault|Call Trace|I/O error|Kernel panic'
+
 # Ticks written from now on; two, so that one under way does not count.
 ticks() { # ticks NAME WHY
     local n
@@ -85,12 +88,12 @@ ticks() { # ticks NAME WHY
     guest_wait "$1" 'WITNESS TICK' 60 $((n + 1)) >/dev/null &&
         guest_wait "$1" 'WITNESS TICK' 60 $((n + 2)) >/dev/null && return 0
     fail "$2: $1 does not go on; $(xl list "$1" 2>&1 | tail -1); $(tail -2 "$(guest_log "$1")")"
+    grep -aE -m 1 -A 12 "$COMPLAINTS" "$(guest_log "$1")"
 }
 
 clean() { # clean NAME WHY: neither its witness nor its kernel complains
     CHECKS=$((CHECKS + 1))
-    if grep -aE 'WITNESS VIOLATION|BUG:|Oops|segfault|Call Trace|I/O error' \
-        "$(guest_log "$1")" | head -5 | grep .; then
+    if grep -aE "$COMPLAINTS" "$(guest_log "$1")" | head -5 | grep .; then
         fail "$2: $1 complains"
     fi
 }
@@ -196,7 +199,11 @@ wait_until() { # wait_until SECONDS COMMAND...
     done
 }
 
-no_guard() { ! pgrep -f 'ckpt-helper guard' >/dev/null; }
+# guards_end SECONDS: there is no guard by then.
+guards_end() {
+    timeout "$1" pidwait -f 'ckpt-helper[ ]guard' >/dev/null # not this command itself
+    ! pgrep -f 'ckpt-helper[ ]guard' >/dev/null
+}
 
 finish() {
     local name

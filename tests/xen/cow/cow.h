@@ -48,7 +48,7 @@ struct shot {
 
 /* Where a row's victims are, if not as the guest's helper names them. */
 #define FRAMES_OF_VCPUS NULL /* nobody knows: the guest writes, and runs */
-#define FRAMES_ANY "any"     /* ordinary memory, of whoever it is */
+#define FRAMES_ANY "any"     /* any: as before, by the time the guest runs */
 
 struct row {
     const char *name;

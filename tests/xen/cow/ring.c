@@ -210,7 +210,7 @@ int increment(const char *domain)
 
     shot_open(&s, domain);
     pause_guest(&s);
-    find_victims(&s, FRAMES_ANY);
+    find_victims(&s, "own"); /* changed while the guest runs */
     s.rw = map_frames(&s, s.victim, 4);
     need(xen_cow_attach(s.x, s.dom.domid, 1u << 14,
                         &(struct xen_cow_policy){.stall_ms = NEVER_MS}, &cow),
