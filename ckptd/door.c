@@ -59,6 +59,7 @@ static void forget(struct doorway *w)
     if (w->is_told)
         tell(w, false);
     w->d->by_domid[w->domid] = NULL;
+    freeze_lost(w);
     doorway_free(w);
 }
 
@@ -236,7 +237,7 @@ static void on_parent(struct ev_loop *loop, ev_io *io, int events)
             doorway_answer(w, &m.u.answer);
         } else if (m.type == WIRE_FREEZE) {
             if (w && w->is_open) {
-                freeze_begin(w, m.u.freeze.deadline_ms);
+                freeze_begin(w, m.u.freeze.job, m.u.freeze.deadline_ms);
             } else {
                 m.type = WIRE_FROZEN;
                 m.u.frozen.rc = -ENOENT;
@@ -244,7 +245,7 @@ static void on_parent(struct ev_loop *loop, ev_io *io, int events)
             }
         } else if (m.type == WIRE_THAW) {
             if (w) {
-                freeze_end(w);
+                freeze_end(w, m.u.freeze.job);
             } else {
                 m.type = WIRE_FROZEN;
                 m.u.frozen.rc = -ENOENT;

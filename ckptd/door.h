@@ -44,6 +44,9 @@ struct doorway { /* of one domain */
     ev_timer unmute;
     enum freeze freeze;
     uint32_t freeze_seq;
+    uint64_t freeze_job; /* of the one at hand, or the last */
+    uint64_t next_job;   /* waits for the guest to have thawed; 0: none */
+    uint32_t next_ms;
     ev_timer freeze_limit;
     struct log_rate faults;
 };
@@ -70,10 +73,12 @@ void doorway_free(struct doorway *w);
 
 /* freeze.c: its filesystems stand still for a moment */
 void freeze_init(struct doorway *w);
-void freeze_begin(struct doorway *w, uint32_t deadline_ms);
-void freeze_end(struct doorway *w);
+void freeze_begin(struct doorway *w, uint64_t job, uint32_t deadline_ms);
+void freeze_end(struct doorway *w, uint64_t job);
 /* It is not spoken to any more: at once. */
 void freeze_gone(struct doorway *w);
+/* The domain is gone, and no answer will come. */
+void freeze_lost(struct doorway *w);
 void freeze_ack(struct doorway *w);
 /* What an earlier daemon may have left: everybody thaws. */
 void freeze_forget(struct doorway *w);

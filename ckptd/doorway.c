@@ -212,6 +212,7 @@ static void on_unmute(struct ev_loop *loop, ev_timer *t, int events)
     request_token(w, token);
     /* Fires at once: the last request of the flood is looked at. */
     xen_store_watch(w->d->store, path, token);
+    freeze_ack(w);
 }
 
 static void mute(struct doorway *w)

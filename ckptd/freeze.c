@@ -8,7 +8,8 @@
  *
  * The limit is ours, and the guest's agent has the same: whichever of us
  * dies, the guest thaws.  Who has it thawed may want it to suspend next, so
- * the answer waits for the guest's.
+ * the answer waits for the guest's; and so does the next job's freeze.  Each
+ * answer is for the job that asked: another may have begun meanwhile.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -31,10 +32,11 @@ static void ack_watch(struct doorway *w, bool on)
         xen_store_unwatch(w->d->store, path, token);
 }
 
-static void tell(struct doorway *w, int rc)
+static void tell(struct doorway *w, uint64_t job, int rc)
 {
     struct wire m = {.type = WIRE_FROZEN};
 
+    m.u.frozen.job = job;
     m.u.frozen.domid = w->domid;
     m.u.frozen.rc = rc;
     door_send(w->d, &m);
@@ -60,11 +62,16 @@ static void write_thaw(struct doorway *w)
 /* Back to NONE, with the answer: 0 when it had held until it was ended. */
 static void over(struct doorway *w, int rc)
 {
+    const uint64_t next = w->next_job;
+
     ev_timer_stop(w->d->loop, &w->freeze_limit);
     if (w->freeze == FREEZE_ASKED || w->freeze == FREEZE_THAWING)
         ack_watch(w, false);
     w->freeze = FREEZE_NONE;
-    tell(w, rc);
+    w->next_job = 0;
+    tell(w, w->freeze_job, rc);
+    if (next)
+        freeze_begin(w, next, w->next_ms);
 }
 
 static void on_limit(struct ev_loop *loop, ev_timer *t, int events)
@@ -104,18 +111,24 @@ static bool has_agent(struct doorway *w)
            !strcmp(value, "1");
 }
 
-void freeze_begin(struct doorway *w, uint32_t deadline_ms)
+void freeze_begin(struct doorway *w, uint64_t job, uint32_t deadline_ms)
 {
     char order[48];
 
-    if (w->freeze != FREEZE_NONE) {
-        tell(w, -EBUSY);
+    if (w->freeze == FREEZE_THAWING && !w->next_job) {
+        w->next_job = job;
+        w->next_ms = deadline_ms;
+        return;
+    }
+    if (w->freeze != FREEZE_NONE && w->freeze != FREEZE_EXPIRED) {
+        tell(w, job, -EBUSY);
         return;
     }
     if (!(w->requests & GUEST_QUIESCE) || !deadline_ms || !has_agent(w)) {
-        tell(w, -ENOTSUP);
+        tell(w, job, -ENOTSUP);
         return;
     }
+    w->freeze_job = job;
     w->freeze_seq++;
     w->freeze = FREEZE_ASKED;
     ack_watch(w, true);
@@ -143,7 +156,7 @@ void freeze_ack(struct doorway *w)
     } else if (is_frozen) {
         ack_watch(w, false);
         w->freeze = FREEZE_HOLDS;
-        tell(w, 0);
+        tell(w, w->freeze_job, 0);
     } else {
         write_thaw(w);
         over(w, -EIO);
@@ -151,8 +164,14 @@ void freeze_ack(struct doorway *w)
 }
 
 /* The answer says whether the freeze had held until now. */
-void freeze_end(struct doorway *w)
+void freeze_end(struct doorway *w, uint64_t job)
 {
+    if (job != w->freeze_job) { /* it has not begun */
+        if (job == w->next_job)
+            w->next_job = 0;
+        tell(w, job, -ETIMEDOUT);
+        return;
+    }
     if (w->freeze == FREEZE_THAWING)
         return; /* an answer is under way */
     if (w->freeze == FREEZE_HOLDS) {
@@ -169,9 +188,22 @@ void freeze_end(struct doorway *w)
 
 void freeze_gone(struct doorway *w)
 {
+    if (w->next_job)
+        tell(w, w->next_job, -ETIMEDOUT);
+    w->next_job = 0;
     if (w->freeze == FREEZE_ASKED || w->freeze == FREEZE_HOLDS)
         write_thaw(w);
     over(w, -ETIMEDOUT);
+}
+
+void freeze_lost(struct doorway *w)
+{
+    if (w->freeze == FREEZE_ASKED || w->freeze == FREEZE_THAWING)
+        tell(w, w->freeze_job, -ENOENT);
+    if (w->next_job)
+        tell(w, w->next_job, -ENOENT);
+    w->next_job = 0;
+    w->freeze = FREEZE_NONE;
 }
 
 void freeze_forget(struct doorway *w)
@@ -183,7 +215,8 @@ void freeze_forget(struct doorway *w)
     doorway_path(w, "ckpt/quiesce", path);
     if (!xen_store_read(w->d->store, path, value, &len))
         (void)!sscanf(value, "%u", &seq);
-    w->freeze_seq = seq; /* numbers only go up */
-    if (!w->freeze_seq || strstr(value, "freeze"))
+    if (seq > w->freeze_seq)
+        w->freeze_seq = seq; /* numbers only go up */
+    if (!seq || strstr(value, "freeze"))
         write_thaw(w);
 }

@@ -89,6 +89,16 @@ static void take_part(struct front *f, const struct wire_part *p)
     job->result[job->result_len] = '\0';
 }
 
+/* From now on: whoever asks before all is known here would be told that his
+ * job does not exist. */
+static void serve(struct front *f)
+{
+    const struct wire m = {.type = WIRE_READY};
+
+    ev_io_start(f->loop, &f->listen_io);
+    front_send(f, &m);
+}
+
 static void on_parent(struct ev_loop *loop, ev_io *io, int events)
 {
     struct front *f = io->data;
@@ -107,6 +117,8 @@ static void on_parent(struct ev_loop *loop, ev_io *io, int events)
             rpc_policy(f, &m.u.policy);
         else if (m.type == WIRE_HELLO)
             f->hello = m.u.hello;
+        else if (m.type == WIRE_READY)
+            serve(f);
         else
             metrics_wire(f->metrics, &m);
     }
@@ -172,7 +184,6 @@ static void start(struct front *f)
     f->parent_io.data = f->listen_io.data = f->accept_again.data =
         f->textfile.data = f;
     ev_io_start(f->loop, &f->parent_io);
-    ev_io_start(f->loop, &f->listen_io);
     ev_timer_start(f->loop, &f->textfile);
 }
 
@@ -182,7 +193,6 @@ int front_main(struct conf *conf)
     const bool has_metrics =
         conf->metrics_listen[0] && fcntl(ROLE_FD_METRICS, F_GETFD) >= 0;
     struct front *f = calloc(1, sizeof(*f));
-    struct wire m = {.type = WIRE_READY};
     int rc;
 
     role_begin("ckptd-front");
@@ -200,7 +210,6 @@ int front_main(struct conf *conf)
     if (has_metrics)
         f->http = http_open(f, ROLE_FD_METRICS);
     start(f);
-    front_send(f, &m);
     ev_run(f->loop, 0);
     client_close_all(f);
     http_close(f->http);

@@ -372,16 +372,19 @@ uint32_t guests_domid(struct daemon *d, const char *domain)
     return 0;
 }
 
-bool guests_freeze(struct daemon *d, uint32_t domid, uint32_t type,
-                   uint32_t deadline_ms)
+bool guests_freeze(struct daemon *d, uint64_t job, uint32_t domid,
+                   uint32_t type, uint32_t deadline_ms)
 {
     struct wire m = {.type = type};
     struct guest *g = find(d, domid);
 
-    if (!g || !(g->requests & GUEST_QUIESCE) || d->door.fd < 0)
+    /* Who froze is thawed, also when the policy has changed meanwhile. */
+    if (!g || d->door.fd < 0 ||
+        (type == WIRE_FREEZE && !(g->requests & GUEST_QUIESCE)))
         return false;
     m.u.freeze.domid = domid;
     m.u.freeze.deadline_ms = deadline_ms;
+    m.u.freeze.job = job;
     child_send(&d->door, &m);
     return true;
 }

@@ -41,8 +41,8 @@ void guests_reconfigure(struct daemon *d);
 /* 0: no such domain here. */
 uint32_t guests_domid(struct daemon *d, const char *domain);
 /* WIRE_FREEZE or WIRE_THAW to the door; false: there is nobody to ask. */
-bool guests_freeze(struct daemon *d, uint32_t domid, uint32_t type,
-                   uint32_t deadline_ms);
+bool guests_freeze(struct daemon *d, uint64_t job, uint32_t domid,
+                   uint32_t type, uint32_t deadline_ms);
 
 /* From jobs.c. */
 void guests_job_ended(struct daemon *d, const struct job *job);

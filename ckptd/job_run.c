@@ -83,7 +83,7 @@ static void process_ended(struct job *job)
     if (has_another(job))
         return;
     if (job->is_frozen)
-        guests_freeze(job->d, job->w.domid, WIRE_THAW, 0);
+        guests_freeze(job->d, job->w.id, job->w.domid, WIRE_THAW, 0);
     job->is_frozen = false;
     if (!job->has_end) {
         job->w.rc = job->is_cancelling ? -ECANCELED : -EIO;
@@ -163,7 +163,9 @@ static void answer_freeze(struct job *job, uint32_t type)
     if (!job->w.domid)
         job->w.domid = guests_domid(job->d, job->w.domain);
     job->is_frozen = type == WIRE_FREEZE;
-    if (guests_freeze(job->d, job->w.domid, type, job->task.quiesce_ms))
+    job->is_asking = guests_freeze(job->d, job->w.id, job->w.domid, type,
+                                   job->task.quiesce_ms);
+    if (job->is_asking)
         return; /* the door will answer */
     job->is_frozen = false;
     m.u.frozen.rc = -ENOTSUP;

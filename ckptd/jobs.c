@@ -288,27 +288,26 @@ void jobs_cancel(struct job *job)
     }
 }
 
-void jobs_frozen(struct daemon *d, uint32_t domid, int rc)
+void jobs_frozen(struct daemon *d, uint64_t id, int rc)
 {
+    struct job *job = jobs_find(d, id);
     struct wire m = {.type = WIRE_FROZEN};
 
-    m.u.frozen.domid = domid;
+    if (!job || job->fd < 0 || job->w.state != JOB_RUNNING)
+        return;
+    job->is_asking = false;
+    m.u.frozen.domid = job->w.domid;
     m.u.frozen.rc = rc;
-    for (size_t i = 0; i < d->jobs->nr; i++) {
-        struct job *job = d->jobs->table[i];
-
-        if (job->fd >= 0 && job->w.state == JOB_RUNNING &&
-            job->task.flags & TASK_QUIESCE && job->w.domid == domid)
-            wire_send(job->fd, &m);
-    }
+    m.u.frozen.job = id;
+    wire_send(job->fd, &m);
 }
 
 void jobs_door_died(struct daemon *d)
 {
     for (size_t i = 0; i < d->jobs->nr; i++)
-        if (d->jobs->table[i]->is_frozen) {
+        if (d->jobs->table[i]->is_frozen || d->jobs->table[i]->is_asking) {
             d->jobs->table[i]->is_frozen = false;
-            jobs_frozen(d, d->jobs->table[i]->w.domid, -EPIPE);
+            jobs_frozen(d, d->jobs->table[i]->w.id, -EPIPE);
         }
 }
 

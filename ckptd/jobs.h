@@ -23,6 +23,7 @@ struct job {
     struct hooks *hooks;
     char *result;   /* owned, result_bytes long so far; NULL: none, or sent */
     bool is_frozen; /* it asked for a freeze, no thaw yet */
+    bool is_asking; /* the door has not answered yet */
     bool is_cancelling; /* once asked, not again */
     bool is_spare;      /* its process was there before it */
     bool has_begun; /* the process said so; before that it changes nothing */
@@ -49,8 +50,9 @@ void jobs_cancel(struct job *job);
 /* The @n-th in order of their ids, NULL past the last. */
 struct job *jobs_nth(struct daemon *d, size_t n);
 
-/* The door's answer to a job's FREEZE or THAW. */
-void jobs_frozen(struct daemon *d, uint32_t domid, int rc);
+/* The door's answer to a job's FREEZE or THAW; what one that has ended is told
+ * is nobody's. */
+void jobs_frozen(struct daemon *d, uint64_t id, int rc);
 /* The door died: nobody will answer. */
 void jobs_door_died(struct daemon *d);
 /* A fork or rollback is making domains whose origin is not known yet. */

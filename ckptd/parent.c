@@ -170,11 +170,13 @@ static void say_hello(struct daemon *d)
 
 static void on_front_start(struct daemon *d)
 {
+    const struct wire all_told = {.type = WIRE_READY};
     struct job *job;
 
     say_hello(d);
     for (size_t i = 0; (job = jobs_nth(d, i)); i++)
         parent_tell_job(d, &job->w);
+    child_send(&d->front, &all_told);
 }
 
 /* --- the door ------------------------------------------------------------------ */
@@ -191,7 +193,7 @@ static void on_door(struct daemon *d, const struct wire *m)
         child_send(&d->front, m);
         guests_request(d, &m->u.guest);
     } else if (m->type == WIRE_FROZEN) {
-        jobs_frozen(d, m->u.frozen.domid, m->u.frozen.rc);
+        jobs_frozen(d, m->u.frozen.job, m->u.frozen.rc);
     }
 }
 

@@ -130,6 +130,17 @@ int wire_pair(int fds[2])
     return 0;
 }
 
+/* A part is as long as what it carries: a front that is started again gets
+ * hundreds at once.  @m has at least what lies before the bytes. */
+static size_t length_of(const struct wire *m)
+{
+    if (m->type != WIRE_PART && m->type != WIRE_METRICS)
+        return HEAD + body_bytes[m->type];
+    return HEAD + offsetof(struct wire_part, bytes) +
+           (m->u.part.len_bytes < WIRE_PART_BYTES ? m->u.part.len_bytes
+                                                  : WIRE_PART_BYTES);
+}
+
 int wire_send(int fd, const struct wire *m)
 {
     ssize_t n;
@@ -137,7 +148,7 @@ int wire_send(int fd, const struct wire *m)
     if (m->type >= WIRE_NR)
         return -EPROTO;
     do
-        n = send(fd, m, HEAD + body_bytes[m->type], MSG_NOSIGNAL);
+        n = send(fd, m, length_of(m), MSG_NOSIGNAL);
     while (n < 0 && errno == EINTR);
     return n < 0 ? -errno : 0;
 }
@@ -184,8 +195,12 @@ int wire_recv(int fd, struct wire *m)
         return -errno;
     if (n == 0)
         return -EPIPE;
-    if ((size_t)n < HEAD || m->type >= WIRE_NR ||
-        (size_t)n != HEAD + body_bytes[m->type])
+    if ((size_t)n < HEAD || m->type >= WIRE_NR)
+        return -EPROTO;
+    if ((m->type == WIRE_PART || m->type == WIRE_METRICS) &&
+        (size_t)n < HEAD + offsetof(struct wire_part, bytes))
+        return -EPROTO;
+    if ((size_t)n != length_of(m))
         return -EPROTO;
     for (size_t i = 0; i < NR(texts); i++)
         if (texts[i].type == m->type)

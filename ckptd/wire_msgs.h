@@ -63,10 +63,12 @@ struct wire_answer {
 };
 struct wire_freeze {
     uint32_t domid, deadline_ms;
+    uint64_t job; /* for which it is */
 };
 struct wire_frozen {
     uint32_t domid;
     int32_t rc;
+    uint64_t job;
 };
 struct wire_progress {
     uint64_t done_bytes, total_bytes, elapsed_us;

@@ -57,7 +57,6 @@ static void freeze(struct agent *a, unsigned ms)
     const uint64_t begin_ms = now_ms();
     int failed;
 
-    thaw(a);
     a->thaw_at_ms = begin_ms + ms;
     a->is_frozen = true; /* also when half of it fails: then thaw undoes it */
     failed = hooks_run(a->g->hooks_dir, "freeze", NULL, false, true, (int)ms);
@@ -75,12 +74,16 @@ static void obey(struct agent *a)
 {
     char value[BUS_VALUE_MAX + 1], word[8] = "";
     unsigned seq = 0, ms = 0;
-    int n;
+    int rc, n;
 
-    if (bus_read(&a->g->bus, DOOR "quiesce", value))
+    rc = bus_read(&a->g->bus, DOOR "quiesce", value);
+    if (rc == -ENOENT)
+        thaw(a); /* the door was taken away: nobody will tell us to */
+    if (rc)
         return;
     n = sscanf(value, "%u %7s %u", &seq, word, &ms);
     if (n == 3 && !strcmp(word, "freeze") && ms <= 600000 && seq != a->seq) {
+        thaw(a); /* of the last order, and by its number */
         a->seq = seq;
         freeze(a, ms);
     } else if (n >= 2 && !strcmp(word, "thaw")) {

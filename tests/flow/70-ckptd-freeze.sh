@@ -30,7 +30,10 @@ with World(CONF) as w:
 
     def ack(word):
         """The agent's word on the last order; one of before does not count."""
-        g.wait(D + 'quiesce-ack', lambda v: v == g.read(D + 'quiesce').split()[0] + ' ' + word)
+        def is_it(v):
+            number, order = g.read(D + 'quiesce').split()[:2]
+            return v == number + ' ' + word and (word != 'frozen' or order == 'freeze')
+        g.wait(D + 'quiesce-ack', is_it)
 
     # nobody answers there: at once, and said as it is
     t = time.monotonic()
@@ -65,6 +68,13 @@ with World(CONF) as w:
     job = w.call('checkpoint.take', domain='web', quiesce=True, disk_only=True, quiesce_timeout_ms=600000)['job']['id']
     ack('frozen')
     w.call('job.cancel', job=job)
+    ack('thawed')
+    # the next does not wait for the guest to have thawed, and is frozen all the same
+    for _ in range(4): # more would be a flood
+        job = w.call('checkpoint.take', domain='web', quiesce=True, disk_only=True, quiesce_timeout_ms=600000)['job']['id']
+        ack('frozen')
+        w.call('job.cancel', job=job)
+        w.until(lambda: w.call('job.show', job=job)['job']['state'] == 'cancelled')
     ack('thawed')
     for victim in ('ckptd-door', 'ckptd-front', 'job', 'ckptd'):
         w.call('checkpoint.take', domain='web', quiesce=True, disk_only=True, quiesce_timeout_ms=600000)
@@ -118,6 +128,23 @@ with World(CONF) as w:
     assert w.read('said') == '10-a hangs\n20-b thaw\n10-a thaw\n'
     # without an agent no freeze is tried
     assert take(600000) == 'crash'
+
+    # no longer asked at all, in the middle of a freeze: thawed
+    os.unlink(w.path('hang'))
+    os.unlink(w.path('said'))
+    w.set_script('held_by=%s\n' % w.path('held') + SCRIPT)
+    w.call('checkpoint.list')
+    w.call('checkpoint.list')
+    agent = w.ckpt_guest(5, '-d', w.path('guest.d'), 'hooks', 'run')
+    g.wait(D + 'feature-quiesce', lambda v: v == '1')
+    job = w.call('checkpoint.take', domain='web', quiesce=True, disk_only=True, quiesce_timeout_ms=600000)['job']['id']
+    ack('frozen')
+    w.set_conf('')
+    w.daemon.send_signal(signal.SIGHUP)
+    w.until(lambda: w.read('said').endswith('20-b thaw\n10-a thaw\n'), what='the thaw')
+    w.call('job.cancel', job=job)
+    agent.terminate()
+    assert agent.wait(LIMIT) == 0
     assert w.stop() == 0
 print('done')
 EOF

@@ -41,6 +41,21 @@ static void every_type_comes_through(void **state)
     }
 }
 
+static void a_part_is_as_long_as_what_it_carries(void **state)
+{
+    const size_t before = offsetof(struct wire, u.part.bytes);
+
+    (void)state;
+    for (size_t len = before - 1; len <= before + 6; len++) {
+        memset(&m, 0, sizeof(m));
+        m.type = WIRE_PART;
+        m.u.part.len_bytes = m.u.part.total_bytes = 5;
+        assert_int_equal(send(fds[0], &m, len, 0), (ssize_t)len);
+        assert_int_equal(wire_recv(fds[1], &m),
+                         len == before + 5 ? 0 : -EPROTO);
+    }
+}
+
 static void another_size_is_no_message(void **state)
 {
     (void)state;
@@ -99,6 +114,7 @@ static void an_end_and_a_full_one_are_told(void **state)
     fcntl(fds[1], F_SETFL, O_NONBLOCK);
     assert_int_equal(wire_recv(fds[1], &m), -EAGAIN);
     m.type = WIRE_METRICS;
+    m.u.part.len_bytes = m.u.part.total_bytes = WIRE_PART_BYTES;
     for (int i = 0; i < 10000 && !rc; i++)
         rc = wire_send(fds[0], &m);
     assert_int_equal(rc, -EAGAIN);
@@ -113,6 +129,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(every_type_comes_through, open_pair,
                                         close_pair),
+        cmocka_unit_test_setup_teardown(a_part_is_as_long_as_what_it_carries,
+                                        open_pair, close_pair),
         cmocka_unit_test_setup_teardown(another_size_is_no_message, open_pair,
                                         close_pair),
         cmocka_unit_test_setup_teardown(texts_end_whatever_was_sent, open_pair,
