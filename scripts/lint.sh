@@ -92,10 +92,15 @@ FILENAME !~ /\.[ch]$/ && /(^|[;&|({]|then|do|else)[[:space:]]*sleep[[:space:]]/ 
     print FILENAME ":" FNR ": " $0
 }' "${tests[@]}" /dev/null | say "wait for the event, or say: lint: sleep ok: REASON"
 
-if command -v shellcheck >/dev/null; then
-    shellcheck -x -P SCRIPTDIR:. -e SC2187,SC2317 -f gcc "${shell[@]}" | say "shellcheck"
-else
+# It takes longer than all the rest: not again for scripts that it has passed.
+passed=${B:-build}/shellcheck.passed
+mapfile -t sourced < <(pick '\.sh$')
+scripts=$({ shellcheck --version; tail -n +1 "${shell[@]}" "${sourced[@]}"; } 2>&1 | sha256sum)
+if ! command -v shellcheck >/dev/null; then
     echo "lint: shellcheck is not installed, scripts are not checked" >&2
+elif [ "$(cat "$passed" 2>/dev/null)" != "$scripts" ]; then
+    shellcheck -x -P SCRIPTDIR:. -e SC2187,SC2317 -f gcc "${shell[@]}" | say "shellcheck"
+    [ "${PIPESTATUS[0]}" -ne 0 ] || { echo "$scripts" >"$passed"; } 2>/dev/null
 fi
 
 header_names=$(sed -n '/^CKPT_API/,/[;(]/p' libckpt/ckpt.h |

@@ -115,7 +115,7 @@ $(XEN_GUEST_TOOLS): %: %.o $(B)/guest/xen_bus.o
 # Every group can be run alone; `check` and `check-fast` add them up.
 RUN = B=$(B) CC='$(CC)' CXX='$(CXX)' scripts/run-tests.sh
 SAN_BUILD := SAN=address,undefined BUILD=build-san
-VALGRIND := valgrind -q --error-exitcode=1 --leak-check=full \
+VALGRIND := env CKPT_TEST_VALGRIND=1 valgrind -q --error-exitcode=1 --leak-check=full \
 	--child-silent-after-fork=yes
 # A script that is not executable is there for others to source.
 scripts_in = $(sort $(shell find tests -path 'tests/$1/*.sh' -perm -u+x))

@@ -216,13 +216,16 @@ static bool is_padding(const struct pack_head *h, uint64_t at)
 static void any_byte_turned_over_is_noticed(void **state)
 {
     struct scratch_world *w = *state;
+    /* Under valgrind, where each takes 20 times as long, an eighth of them. */
+    const unsigned step = getenv("CKPT_TEST_VALGRIND") ? 8 : 1;
     struct pack_head h;
     unsigned nr = 0;
 
     scratch_image_sparse(w->c, ID, NR);
     assert_int_equal(read_all(w), 0);
     scratch_pack_head(w->dir, ID, &h);
-    for (long at = 0; at < scratch_size(pack_of(w)); at += 1 + at % 997) {
+    for (long at = 0; at < scratch_size(pack_of(w));
+         at += step * (1 + at % 997)) {
         if (is_padding(&h, (uint64_t)at))
             continue;
         scratch_flip(pack_of(w), at);
@@ -231,12 +234,13 @@ static void any_byte_turned_over_is_noticed(void **state)
         scratch_flip(pack_of(w), at);
         nr++;
     }
-    for (uint64_t at = h.manifest.offset; !is_padding(&h, at); at++, nr++) {
+    for (uint64_t at = h.manifest.offset; !is_padding(&h, at);
+         at += step, nr++) {
         scratch_flip(pack_of(w), (long)at);
         assert_int_equal(read_all(w), -EUCLEAN);
         scratch_flip(pack_of(w), (long)at);
     }
-    assert_true(nr > 1000);
+    assert_true(nr > 1000 / step);
     assert_int_equal(read_all(w), 0);
 }
 

@@ -66,7 +66,7 @@ kill -INT $first
 wait $first
 is "status when cancelled" 9 $?
 running $g "after a cancelled take"
-guards_end 60
+guards_end 60 || fail "the guard stays"
 is "the host" "$before" "$(host_state)"
 
 step "a paused guest"

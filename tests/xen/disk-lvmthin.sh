@@ -29,6 +29,10 @@ run_one() {
     "$tool" xvda=$web -- "$@" 2>&1 | tee "$out"
     return "${PIPESTATUS[0]}"
 }
+guards_end() {
+    timeout 300 pidwait -f 'ckpt-helper[ ]guard' >/dev/null
+    ! pgrep -f 'ckpt-helper[ ]guard' >/dev/null || fail "the guard stays"
+}
 must() { "$@" || fail "$*"; }
 must_not() { "$@" && fail "not refused: $*"; }
 said() { grep -q -- "$1" "$out" || fail "did not say: $1"; }
@@ -171,7 +175,7 @@ for seconds in 0.1 0.5 1 2 4 8; do
     sleep $seconds # lint: sleep ok: the time of death is what is varied
     kill -9 $pid
     wait $pid 2>/dev/null
-    timeout 300 pidwait -f 'ckpt-helper[ ]guard' >/dev/null
+    guards_end
     cat "$out"
     same_state "$before" "killed after $seconds s of arm"
 done

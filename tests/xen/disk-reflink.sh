@@ -19,6 +19,10 @@ run() { # VERB...
     "$tool" xvda="$web" -- "$@" 2>&1 | tee "$out"
     return "${PIPESTATUS[0]}"
 }
+guards_end() {
+    timeout 300 pidwait -f 'ckpt-helper[ ]guard' >/dev/null
+    ! pgrep -f 'ckpt-helper[ ]guard' >/dev/null || fail "the guard stays"
+}
 must() { "$@" || fail "$*"; }
 must_not() { "$@" && fail "not refused: $*"; }
 said() { grep -q -- "$1" "$out" || fail "did not say: $1"; }
@@ -73,7 +77,7 @@ changed 50331648 4096" ] || fail "changed: $(cat "$out")"
     must_not run driver:reflink guard "fork:$web.ckpt-2222-xvda:a b"
     said "another fork's disk"
     run driver:reflink guard "fork:$web.ckpt-2222-xvda:other" kill
-    timeout 300 pidwait -f 'ckpt-helper[ ]guard' >/dev/null
+    guards_end
     same_state "$before" "a fork that was killed"
 
     title "rollback under an open loop device"
@@ -82,7 +86,7 @@ changed 50331648 4096" ] || fail "changed: $(cat "$out")"
     must run driver:reflink guard "rollback:$web.ckpt-2222-xvda" end:old stop
     same_state "$before" "a rollback that was taken back"
     run driver:reflink guard "rollback:$web.ckpt-2222-xvda" kill
-    timeout 300 pidwait -f 'ckpt-helper[ ]guard' >/dev/null
+    guards_end
     same_state "$before" "a rollback that was killed"
     [ "$(get)" = third ] || fail "the disk has $(get)"
     must run driver:reflink guard "rollback:$web.ckpt-2222-xvda" end:new stop
@@ -97,7 +101,7 @@ changed 50331648 4096" ] || fail "changed: $(cat "$out")"
     for beats in arm:4444 "arm:4444 cut" "arm:4444 cut drain"; do
         # shellcheck disable=SC2086
         run driver:reflink guard $beats kill
-        timeout 300 pidwait -f 'ckpt-helper[ ]guard' >/dev/null
+        guards_end
         same_state "$before" "killed after $beats"
     done
     must run driver:reflink guard arm:4444 cut undo stop

@@ -63,7 +63,7 @@ LIGHT=rate=500
 BEAT=50000 # microseconds of its heart
 LOG_MS=200 # between its records on the disk
 witness_create() {
-    local name=$1 words=writers=2,mb=24,rate=full,beat=$BEAT,logms=$LOG_MS,tickms=250
+    local name=$1 words=writers=2,mb=24,rate=full,beat=$BEAT,logms=$LOG_MS,tickms=125
     words+=,disk=/mnt/disk/witness.log
     local -a guest=()
     shift
@@ -144,11 +144,11 @@ check_stored() { # check_stored CHECKPOINT
     [ "$snap" = null ] || lvchange -qq -an "$snap"
 }
 
-# same_memory CHECKPOINT GUEST MAX: that guest, paused since that was cut, has its
+# same_memory CHECKPOINT GUEST MAX [all]: that guest, paused since that was cut, has its
 # memory, but for at most MAX pages that others than its vCPUs write.
 same_memory() {
     CHECKS=$((CHECKS + 1))
-    "$WORKLOAD/../xen/xen_image_tool" "$1" "$2" "$3" >"$T/equal" 2>&1 ||
+    "$WORKLOAD/../xen/xen_image_tool" "$@" >"$T/equal" 2>&1 ||
         fail "$1 is not the memory of $2: $(tail -8 "$T/equal")"
 }
 
