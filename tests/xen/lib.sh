@@ -63,7 +63,7 @@ LIGHT=rate=500
 BEAT=50000 # microseconds of its heart
 LOG_MS=200 # between its records on the disk
 witness_create() {
-    local name=$1 words=writers=2,mb=24,rate=full,beat=$BEAT,logms=$LOG_MS,tickms=125
+    local name=$1 words=writers=2,mb=24,rate=full,beat=$BEAT,logms=$LOG_MS,tickms=250
     words+=,disk=/mnt/disk/witness.log
     local -a guest=()
     shift
