@@ -7,6 +7,8 @@
 # same volumes.  disk_tool.c is the one that runs its verbs.
 set -u
 [ -n "${LAB:-}" ] || { echo "needs the lab's dom0"; exit 77; }
+# shellcheck source=tests/xen/guards.sh
+. "$(dirname "$0")/guards.sh"
 
 # Neither is installed, and a build on the host must not change them meanwhile.
 cp build/tests/xen/disk_tool build/ckpt-helper /run/ || exit 99
@@ -28,10 +30,6 @@ run() { # VERB...
 run_one() {
     "$tool" xvda=$web -- "$@" 2>&1 | tee "$out"
     return "${PIPESTATUS[0]}"
-}
-guards_end() {
-    timeout 300 pidwait -f 'ckpt-helper[ ]guard' >/dev/null
-    ! pgrep -f 'ckpt-helper[ ]guard' >/dev/null || fail "the guard stays"
 }
 must() { "$@" || fail "$*"; }
 must_not() { "$@" && fail "not refused: $*"; }
@@ -175,7 +173,7 @@ for seconds in 0.1 0.5 1 2 4 8; do
     sleep $seconds # lint: sleep ok: the time of death is what is varied
     kill -9 $pid
     wait $pid 2>/dev/null
-    guards_end
+    guards_end 300 || fail "the guard stays"
     cat "$out"
     same_state "$before" "killed after $seconds s of arm"
 done

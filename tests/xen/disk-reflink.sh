@@ -7,6 +7,8 @@
 # shellcheck disable=SC2010,SC2015
 set -u
 [ -n "${LAB:-}" ] || { echo "needs the lab's dom0"; exit 77; }
+# shellcheck source=tests/xen/guards.sh
+. "$(dirname "$0")/guards.sh"
 
 tool=build/tests/xen/disk_tool
 export CKPT_HELPER=$PWD/build/ckpt-helper
@@ -18,10 +20,6 @@ title() { echo "--- $* ($(cut -d' ' -f1 /proc/uptime))"; }
 run() { # VERB...
     "$tool" xvda="$web" -- "$@" 2>&1 | tee "$out"
     return "${PIPESTATUS[0]}"
-}
-guards_end() {
-    timeout 300 pidwait -f 'ckpt-helper[ ]guard' >/dev/null
-    ! pgrep -f 'ckpt-helper[ ]guard' >/dev/null || fail "the guard stays"
 }
 must() { "$@" || fail "$*"; }
 must_not() { "$@" && fail "not refused: $*"; }
@@ -77,7 +75,7 @@ changed 50331648 4096" ] || fail "changed: $(cat "$out")"
     must_not run driver:reflink guard "fork:$web.ckpt-2222-xvda:a b"
     said "another fork's disk"
     run driver:reflink guard "fork:$web.ckpt-2222-xvda:other" kill
-    guards_end
+    guards_end 300 || fail "the guard stays"
     same_state "$before" "a fork that was killed"
 
     title "rollback under an open loop device"
@@ -86,7 +84,7 @@ changed 50331648 4096" ] || fail "changed: $(cat "$out")"
     must run driver:reflink guard "rollback:$web.ckpt-2222-xvda" end:old stop
     same_state "$before" "a rollback that was taken back"
     run driver:reflink guard "rollback:$web.ckpt-2222-xvda" kill
-    guards_end
+    guards_end 300 || fail "the guard stays"
     same_state "$before" "a rollback that was killed"
     [ "$(get)" = third ] || fail "the disk has $(get)"
     must run driver:reflink guard "rollback:$web.ckpt-2222-xvda" end:new stop
@@ -101,7 +99,7 @@ changed 50331648 4096" ] || fail "changed: $(cat "$out")"
     for beats in arm:4444 "arm:4444 cut" "arm:4444 cut drain"; do
         # shellcheck disable=SC2086
         run driver:reflink guard $beats kill
-        guards_end
+        guards_end 300 || fail "the guard stays"
         same_state "$before" "killed after $beats"
     done
     must run driver:reflink guard arm:4444 cut undo stop

@@ -10,6 +10,8 @@ set -u -o pipefail
 [ -r /mnt/tests/lab/guest.sh ] || { echo "skip: not in the lab's dom0"; exit 77; }
 # shellcheck source=tests/lab/guest.sh
 . /mnt/tests/lab/guest.sh
+# shellcheck source=tests/xen/guards.sh
+. /mnt/tests/xen/guards.sh
 
 WORKLOAD=/mnt/build/tests/workload
 export CKPT_STORE=/var/lib/xen/ckpt-test
@@ -197,12 +199,6 @@ wait_until() { # wait_until SECONDS COMMAND...
         [ $SECONDS -lt $end ] || return 1
         sleep 0.2 # lint: sleep ok: the condition has no event
     done
-}
-
-# guards_end SECONDS: there is no guard by then.
-guards_end() {
-    timeout "$1" pidwait -f 'ckpt-helper[ ]guard' >/dev/null # not this command itself
-    ! pgrep -f 'ckpt-helper[ ]guard' >/dev/null
 }
 
 finish() {
