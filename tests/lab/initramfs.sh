@@ -16,6 +16,12 @@ cp "$root/bin/busybox" "$tmp/bin/busybox"
 cp "$init" "$tmp/init"
 chmod 755 "$tmp/init"
 
+without=()
+for section in .BTF .orc_unwind .orc_unwind_ip __mcount_loc .return_sites .retpoline_sites \
+    .smp_locks _ftrace_events _ftrace_eval_map __bpf_raw_tp_map; do
+    without+=(-R "$section" -R ".rela$section")
+done
+
 # modprobe itself says what each one needs, in order of loading; kept in
 # /lib/modules/load for those who have no time for a modprobe.
 for m in "$@"; do
@@ -23,9 +29,9 @@ for m in "$@"; do
 done | sed -n "s,^insmod .*\(lib/modules/$kver/[^ ]*\).*,\1,p" | awk '!seen[$0]++' |
     while read -r f; do
         install -D -m 644 "$root/usr/$f" "$tmp/$f"
-        # Its types for BPF and its signature, which nobody here asks for, are two thirds
-        # of the time that ext4 takes to load.
-        objcopy --strip-debug -R .BTF "$tmp/$f"
+        # What takes most of the time that ext4 takes to load, and nobody here asks for: types for
+        # BPF, a signature, trace points, places to patch, tables for unwinding a stack.
+        objcopy --strip-unneeded "${without[@]}" "$tmp/$f"
         echo "/$f" >>"$tmp/lib/modules/load"
     done
 cp "$root/usr/lib/modules/$kver"/modules.{builtin,builtin.modinfo,order} "$tmp/lib/modules/$kver/"

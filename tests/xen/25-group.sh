@@ -8,7 +8,7 @@
 . "$(dirname "$0")/lib.sh"
 
 for g in left right; do
-    witness_create $g mem=128 vcpus=1 disk_mb=64 -- "mb=8,$LIGHT"
+    witness_create $g mem=112 vcpus=1 disk_mb=64 net=0 -- "mb=8,$LIGHT"
 done
 is_control && { ticks left control; ticks right control; finish; }
 before=$(host_state)

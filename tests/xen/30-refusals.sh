@@ -9,7 +9,7 @@
 g=refuse
 storing() { [ -n "$(ls "$CKPT_STORE/tmp" 2>/dev/null)" ]; }
 
-witness_create $g mem=128 vcpus=2 disk_mb=64 -- "mb=8,$LIGHT"
+witness_create $g mem=112 vcpus=2 disk_mb=64 net=0 -- "mb=8,$LIGHT"
 is_control && { ticks $g control; finish; }
 
 step "names"

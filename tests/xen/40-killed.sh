@@ -23,7 +23,7 @@ die() {
 # domains N: there are so many, dom0 among them.
 domains() { [ "$(xl list | wc -l)" -eq $(($1 + 1)) ]; }
 
-witness_create $g mem=128 vcpus=2 disk_mb=64 -- "mb=8,$LIGHT"
+witness_create $g mem=112 vcpus=2 disk_mb=64 net=0 -- "mb=8,$LIGHT"
 is_control && { ticks $g control; finish; }
 must "take" xl checkpoint $g -n one
 before=$(host_state)

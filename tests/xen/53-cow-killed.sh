@@ -8,7 +8,7 @@
 . "$(dirname "$0")/lib.sh"
 g=killed
 
-witness_create $g mem=128 vcpus=2 disk_mb=64 -- "mb=8,$LIGHT"
+witness_create $g mem=112 vcpus=2 disk_mb=64 net=0 -- "mb=8,$LIGHT"
 must "take" xl checkpoint $g -n one --no-track
 is "memory driver" cow "$(field one mem_driver)"
 before=$(host_state)

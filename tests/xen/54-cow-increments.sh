@@ -20,7 +20,7 @@ take() {
     check_stored "$1"
 }
 
-witness_create $g mem=128 vcpus=2 disk_mb=64 -- "mb=8,$LIGHT"
+witness_create $g mem=128 vcpus=2 disk_mb=64 net=0 -- "mb=8,$LIGHT"
 is_control && { ticks $g control; finish; }
 
 step "the first is whole, the next are increments"

@@ -42,7 +42,7 @@ ended() {
 }
 
 # The smallest ring of two vCPUs is 18 MiB; of it, the guest gets 13.
-witness_create $g mem=144 vcpus=2 disk_mb=64 -- mb=24,rate=8000
+witness_create $g mem=144 vcpus=2 disk_mb=64 net=0 -- mb=24,rate=8000
 is_control && { ticks $g control; finish; }
 
 step "what is no ring and no answer is refused"

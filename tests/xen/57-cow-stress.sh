@@ -47,7 +47,7 @@ mem_above() { [ "$(xl list "$1" | awk 'NR == 2 { print $3 }')" -ge "$2" ]; }
 
 free=$(free_mib)
 guest_create other mem=96 vcpus=1 disk=none net=0 || broken "no guest other"
-witness_create $g mem=192 vcpus=4 disk_mb=64 extra=sysrq_always_enabled -- writers=4,mb=8
+witness_create $g mem=192 vcpus=4 disk_mb=64 net=0 extra=sysrq_always_enabled -- writers=4,mb=8
 before=$(host_state | grep -v "$g")
 
 step "four vCPUs at full rate"
