@@ -6,12 +6,16 @@
  *     caller   look at page, put | put ... | put ...
  *     worker                     | write   | write ...
  *
- * Two ways.  To a disk the pages are copied, while they are in the processor's
- * cache, and written past the page cache, two runs at a time: the caller goes
- * on at once.  To memory (tmpfs), and where the
- * filesystem knows no other, they are borrowed and written by one worker (two
- * would wait for each other in the kernel), in smaller runs so that it can
- * begin early.
+ * Three ways.  To a disk the pages are copied, while they are in the
+ * processor's cache, and written past the page cache, two runs at a time: the
+ * caller goes on at once.  To memory (tmpfs), and where the filesystem knows no
+ * other, they are borrowed and written by one worker (two would wait for each
+ * other in the kernel), in smaller runs so that it can begin early.  To
+ * persistent memory they are borrowed as well and copied into a mapping of the
+ * file, by one worker and whoever waits for it.
+ *
+ * Runs end where their last place is a multiple of their length: tmpfs then
+ * takes one large page for a run, and need not clear it first.
  *
  * What is less than a run is written by the caller: no thread is started for
  * a few pages.
@@ -23,31 +27,45 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include "safe_io.h"
 
 #define BORROWED_RUN (PACK_RUN_PAGES / 4)
+#define LARGE_PAGE_BYTES ((size_t)2 << 20)
+
+static bool is_full(const struct pack *p, const struct pack_run *run)
+{
+    return (run->first + run->nr) % p->run_pages == 0;
+}
 
 static char *place_for(const struct pack_run *run)
 {
     return run->copy + ((size_t)run->nr << PAGE_SHIFT_BITS);
 }
 
-int pack_init(struct pack *p, int fd, int direct_fd)
+int pack_init(struct pack *p, enum pack_way way, int fd, int direct_fd)
 {
     const size_t run_bytes = (size_t)PACK_RUN_PAGES << PAGE_SHIFT_BITS;
 
     memset(p, 0, sizeof(*p));
+    p->way = way;
     p->fd = fd;
     p->direct_fd = direct_fd;
-    p->run_pages = direct_fd < 0 ? BORROWED_RUN : PACK_RUN_PAGES;
+    p->run_pages = way == PACK_DIRECT ? PACK_RUN_PAGES : BORROWED_RUN;
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->work, NULL);
     pthread_cond_init(&p->done, NULL);
-    if (direct_fd < 0)
+    if (way == PACK_MAPPED)
+        return mapped_init(&p->mapped, fd);
+    if (way == PACK_CACHED)
         return 0;
-    p->room = aligned_alloc(PAGE_SIZE_BYTES, PACK_RUNS * run_bytes);
+    p->room = aligned_alloc(LARGE_PAGE_BYTES, PACK_RUNS * run_bytes);
+    /* Else the kernel looks up each small page of each write. */
+    if (p->room)
+        madvise(p->room, PACK_RUNS * run_bytes, MADV_HUGEPAGE); /* advice */
     for (unsigned i = 0; p->room && i < PACK_RUNS; i++)
         p->run[i].copy = p->room + i * run_bytes;
     return p->room ? 0 : -ENOMEM;
@@ -55,12 +73,23 @@ int pack_init(struct pack *p, int fd, int direct_fd)
 
 /* --- writing ------------------------------------------------------------- */
 
+static int copy_run(const struct pack *p, const struct pack_run *run)
+{
+    for (unsigned i = 0; i < run->nr; i++)
+        mapped_copy(&p->mapped, run->to + ((size_t)i << PAGE_SHIFT_BITS),
+                    run->page[i], PAGE_SIZE_BYTES);
+    mapped_drain(&p->mapped);
+    return 0;
+}
+
 static int write_run(const struct pack *p, const struct pack_run *run)
 {
     const off_t at = (off_t)run->first << PAGE_SHIFT_BITS;
     struct iovec iov[PACK_RUN_PAGES];
     int nr = 0;
 
+    if (p->way == PACK_MAPPED)
+        return copy_run(p, run);
     for (unsigned i = 0; i < run->nr; i++) {
         if (nr && (const char *)iov[nr - 1].iov_base + iov[nr - 1].iov_len ==
                       run->page[i]) {
@@ -70,15 +99,31 @@ static int write_run(const struct pack *p, const struct pack_run *run)
         iov[nr].iov_base = (void *)(uintptr_t)run->page[i]; /* no const there */
         iov[nr++].iov_len = PAGE_SIZE_BYTES;
     }
-    return safe_pwritev_all(p->direct_fd < 0 ? p->fd : p->direct_fd, iov, nr,
-                            at);
+    return safe_pwritev_all(p->way == PACK_DIRECT ? p->direct_fd : p->fd, iov,
+                            nr, at);
+}
+
+/* Writes the run that waits longest.  The lock is held, but not meanwhile. */
+static void write_next(struct pack *p)
+{
+    struct pack_run *run = &p->run[p->queue[p->queue_at]];
+    int rc = p->error;
+
+    p->queue_at = (p->queue_at + 1) % PACK_RUNS;
+    p->nr_queued--;
+    pthread_mutex_unlock(&p->lock);
+    if (!rc)
+        rc = write_run(p, run);
+    pthread_mutex_lock(&p->lock);
+    if (rc && !p->error)
+        p->error = rc;
+    run->is_busy = false;
+    pthread_cond_broadcast(&p->done);
 }
 
 static void *worker_main(void *arg)
 {
     struct pack *p = arg;
-    struct pack_run *run;
-    int rc;
 
     pthread_mutex_lock(&p->lock);
     for (;;) {
@@ -86,18 +131,7 @@ static void *worker_main(void *arg)
             pthread_cond_wait(&p->work, &p->lock);
         if (!p->nr_queued)
             break;
-        run = &p->run[p->queue[p->queue_at]];
-        p->queue_at = (p->queue_at + 1) % PACK_RUNS;
-        p->nr_queued--;
-        rc = p->error;
-        pthread_mutex_unlock(&p->lock);
-        if (!rc)
-            rc = write_run(p, run);
-        pthread_mutex_lock(&p->lock);
-        if (rc && !p->error)
-            p->error = rc;
-        run->is_busy = false;
-        pthread_cond_broadcast(&p->done);
+        write_next(p);
     }
     pthread_mutex_unlock(&p->lock);
     return NULL;
@@ -107,7 +141,7 @@ static void *worker_main(void *arg)
  * none, are enough. */
 static void start_workers(struct pack *p)
 {
-    const unsigned wanted = p->direct_fd < 0 ? 1 : PACK_WORKERS;
+    const unsigned wanted = p->way == PACK_DIRECT ? PACK_WORKERS : 1;
     sigset_t all, before;
 
     sigfillset(&all);
@@ -125,8 +159,12 @@ static int wait_for(struct pack *p, const struct pack_run *run)
     if (!p->nr_workers)
         return p->error;
     pthread_mutex_lock(&p->lock);
-    while (run->is_busy)
-        pthread_cond_wait(&p->done, &p->lock);
+    while (run->is_busy) {
+        if (p->way == PACK_MAPPED && p->nr_queued)
+            write_next(p);
+        else
+            pthread_cond_wait(&p->done, &p->lock);
+    }
     rc = p->error;
     pthread_mutex_unlock(&p->lock);
     return rc;
@@ -140,9 +178,9 @@ static int submit(struct pack *p)
 
     if (!run->nr)
         return 0;
-    if (run->nr == p->run_pages && !p->nr_workers)
+    if (is_full(p, run) && run->nr > p->run_pages / 2 && !p->nr_workers)
         start_workers(p);
-    if (run->nr < p->run_pages || !p->nr_workers) {
+    if (!is_full(p, run) || !p->nr_workers) {
         rc = write_run(p, run);
         if (rc && !p->error)
             p->error = rc;
@@ -183,6 +221,21 @@ int pack_flush(struct pack *p)
     return rc;
 }
 
+int pack_write(struct pack *p, const void *data, size_t len_bytes,
+               uint64_t offset)
+{
+    return p->way == PACK_MAPPED
+               ? mapped_write(&p->mapped, data, len_bytes, offset)
+               : safe_pwrite_all(p->fd, data, len_bytes, (off_t)offset);
+}
+
+int pack_harden(struct pack *p)
+{
+    if (p->way == PACK_MAPPED)
+        return mapped_harden(&p->mapped);
+    return fdatasync(p->fd) < 0 ? -errno : 0;
+}
+
 void pack_fini(struct pack *p)
 {
     if (!p->run_pages)
@@ -196,6 +249,7 @@ void pack_fini(struct pack *p)
     pthread_cond_destroy(&p->work);
     pthread_cond_destroy(&p->done);
     pthread_mutex_destroy(&p->lock);
+    mapped_fini(&p->mapped);
     free(p->room);
     memset(p, 0, sizeof(*p));
 }
@@ -208,7 +262,7 @@ int pack_put(struct pack *p, const void *page, uint32_t place)
     int rc;
 
     if (run->nr &&
-        (place != run->first + run->nr || run->nr == p->run_pages)) {
+        (place != run->first + run->nr || is_full(p, run))) {
         rc = submit(p);
         if (rc)
             return rc;
@@ -217,6 +271,9 @@ int pack_put(struct pack *p, const void *page, uint32_t place)
     if (!run->nr) {
         /* A place used before: what is on its way there goes first. */
         rc = place < p->end ? pack_drain(p) : 0;
+        if (!rc && p->way == PACK_MAPPED)
+            rc = p->error = mapped_at(
+                &p->mapped, (uint64_t)place << PAGE_SHIFT_BITS, &run->to);
         if (rc)
             return rc;
         run->first = place;

@@ -38,15 +38,41 @@ static const struct image_writer writer_verbs;
 
 /* --- beginning ----------------------------------------------------------- */
 
-/* To memory nothing is gained by it, and filesystems may refuse. */
-static void open_direct(struct dir_writer *w)
+/* Past the page cache: to memory nothing is gained by it, and filesystems may
+ * refuse. */
+static enum pack_way choose_way(struct dir_writer *w)
 {
     struct statfs sf;
 
+    if (w->st->is_mapped)
+        return PACK_MAPPED;
     if (fstatfs(w->fd, &sf) < 0 || sf.f_type == TMPFS_MAGIC)
-        return;
+        return PACK_CACHED;
     w->direct_fd = openat(w->st->tmp_fd, w->temp,
                           O_WRONLY | O_DIRECT | O_NOFOLLOW | O_CLOEXEC);
+    return w->direct_fd < 0 ? PACK_CACHED : PACK_DIRECT;
+}
+
+static int begin_pack(struct dir_writer *w)
+{
+    struct ckpt *c = w->base.c;
+    const enum pack_way way = choose_way(w);
+    int rc;
+
+    rc = pack_init(&w->pack, way, w->fd, w->direct_fd);
+    if (rc == -EOPNOTSUPP)
+        return fail(c, rc,
+                    "Store pmem:%s: it must be on ext4 or XFS, mounted with "
+                    "dax; for other filesystems there is dir:%s.",
+                    w->st->path, w->st->path);
+    if (rc)
+        return safe_fail(c, rc, "begin", w->st->tmp_fd, w->temp);
+    if (w->st->is_mapped && !mapped_is_memory(&w->pack.mapped))
+        warn(c,
+             "store pmem:%s is not on persistent memory (a filesystem mounted "
+             "with dax): a disk is slower to map than to write to",
+             w->st->path);
+    return 0;
 }
 
 /* A file in tmp/ with a number of its own, locked. */
@@ -108,10 +134,7 @@ int dir_create(struct store *base, const char *id, struct image **img_out)
         goto out;
     equals_open(&w->equals, st);
     posix_fadvise(w->fd, 0, 0, POSIX_FADV_RANDOM); /* advice */
-    open_direct(w);
-    rc = pack_init(&w->pack, w->fd, w->direct_fd);
-    if (rc)
-        rc = fail(base->c, rc, "checkpoint %s", id);
+    rc = begin_pack(w);
     w->base.stored_bytes = sizeof(struct pack_head);
     *img_out = &w->base;
 out:
@@ -157,7 +180,7 @@ static int dir_reserve(struct image *img, uint64_t bytes)
         return rc;
     if (have < bytes)
         rc = -ENOSPC;
-    else if (w->direct_fd >= 0 &&
+    else if (w->pack.way != PACK_CACHED &&
              fallocate(w->fd, 0, 0, (off_t)bytes) < 0)
         rc = errno == EOPNOTSUPP || errno == EINTR ? 0 : -errno;
     if (!rc)
@@ -249,10 +272,12 @@ static void look_at(struct dir_writer *w, const struct page_batch *b,
     for (unsigned i = first; i < first + nr; i++, look++) {
         const char *page = page_type_has_data(b->type[i]) ? b->data[i] : NULL;
 
+        /* All of it, or none: a few lines keep the processor from seeing
+         * that it is a stream. */
         if (i + 1 < b->nr && b->data[i + 1]) {
             const char *next = b->data[i + 1];
 
-            for (unsigned at = 0; at < 512; at += 64)
+            for (unsigned at = 0; at < PAGE_SIZE_BYTES; at += 64)
                 __builtin_prefetch(next + at);
         }
         look->is_zero = !page || page_is_zero(page);

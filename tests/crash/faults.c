@@ -3,14 +3,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+#include <libpmem2.h>
 
 #define DIRTY_MAX 256
 
@@ -92,6 +96,8 @@ struct loss {
     int fd, to_fd;
     off_t off;
     size_t len;
+    char *mem; /* copied there, by this thread, and not drained */
+    pthread_t thread;
     char name[64], to_name[64], was[16]; /* was: a link to what it replaced */
 };
 static struct loss losses[LOSS_MAX];
@@ -108,7 +114,7 @@ static struct loss *new_loss(ino_t ino, int fd)
         return NULL;
     memset(&losses[nr_losses], 0, sizeof(losses[0]));
     losses[nr_losses].ino = ino;
-    losses[nr_losses].fd = dup(fd);
+    losses[nr_losses].fd = fd < 0 ? -1 : dup(fd);
     losses[nr_losses].to_fd = -1;
     return &losses[nr_losses++];
 }
@@ -126,7 +132,8 @@ static void lose_nothing_of(ino_t ino)
         }
         if (losses[i].was[0])
             __real_unlinkat(losses[i].to_fd, losses[i].was, 0);
-        close(losses[i].fd);
+        if (losses[i].fd >= 0)
+            close(losses[i].fd);
         if (losses[i].to_fd >= 0)
             close(losses[i].to_fd);
     }
@@ -138,6 +145,15 @@ int __real_renameat2(int from, const char *a, int to, const char *b,
                      unsigned flags);
 static void die(void);
 
+/* What is in the caches of the processor is lost line by line. */
+static void lose_lines(const struct loss *l)
+{
+    for (size_t at = 0; at < l->len; at += 64) {
+        if (rand_r(&seed) % 2)
+            memset(l->mem + at, 0, l->len - at < 64 ? l->len - at : 64);
+    }
+}
+
 /* The last first, so that what is undone can be.  A write is lost in parts of
  * a sector. */
 static void cut_power(void)
@@ -147,6 +163,10 @@ static void cut_power(void)
     while (nr_losses--) {
         const struct loss *l = &losses[nr_losses];
 
+        if (l->mem) {
+            lose_lines(l);
+            continue;
+        }
         if (l->to_fd >= 0) {
             const int is_lost = rand_r(&seed) % 2;
 
@@ -383,6 +403,8 @@ static void note_rename(int from, const char *a, int to, const char *b)
         l->was[0] = '\0';
 }
 
+static void look_for_copies(void);
+
 /* Whatever goes to another folder or name is meant to be durable before. */
 int __wrap_renameat2(int from, const char *a, int to, const char *b,
                      unsigned flags)
@@ -392,8 +414,10 @@ int __wrap_renameat2(int from, const char *a, int to, const char *b,
     if (before())
         return -1;
     /* What is removed, or can be made anew, need not last. */
-    if (is_armed && !strstr(b, ".drop") && strcmp(b, "equals"))
+    if (is_armed && !strstr(b, ".drop") && strcmp(b, "equals")) {
         look_for_dirt(from, a);
+        look_for_copies();
+    }
     note_rename(from, a, to, b);
     r = __real_renameat2(from, a, to, b, flags);
     mark(ino_of(to));
@@ -449,6 +473,131 @@ int __wrap_openat(int dirfd, const char *name, int flags, ...)
         mark(ino_of(dirfd));
     after();
     return fd;
+}
+
+/* --- files that are mapped ----------------------------------------------- */
+
+#define COPIES_A_POINT 16u /* each would be one too many */
+
+int __real_posix_fallocate(int fd, off_t off, off_t len);
+int __real_ftruncate(int fd, off_t len);
+int __real_msync(void *at, size_t len, int flags);
+pmem2_memcpy_fn __real_pmem2_get_memcpy_fn(struct pmem2_map *map);
+pmem2_drain_fn __real_pmem2_get_drain_fn(struct pmem2_map *map);
+
+int __wrap_posix_fallocate(int fd, off_t off, off_t len);
+int __wrap_ftruncate(int fd, off_t len);
+int __wrap_msync(void *at, size_t len, int flags);
+pmem2_memcpy_fn __wrap_pmem2_get_memcpy_fn(struct pmem2_map *map);
+pmem2_drain_fn __wrap_pmem2_get_drain_fn(struct pmem2_map *map);
+
+static pthread_mutex_t copying = PTHREAD_MUTEX_INITIALIZER;
+static pmem2_memcpy_fn real_copy;
+static pmem2_drain_fn real_drain;
+static unsigned nr_copies, nr_undrained;
+static _Thread_local unsigned my_undrained;
+static ino_t mapped_ino; /* of the file that is mapped to be written to */
+
+static void look_for_copies(void)
+{
+    if (nr_undrained && !unsound[0])
+        snprintf(unsound, sizeof(unsound), "copies are not drained");
+}
+
+/* A copy cannot fail; what is to fail here, does not. */
+static void *lossy_copy(void *to, const void *from, size_t len, unsigned flags)
+{
+    struct loss *l;
+    int is_point;
+
+    pthread_mutex_lock(&copying);
+    is_point = nr_copies++ % COPIES_A_POINT == 0;
+    if (is_armed && is_point && armed == FAULT_KILL_TORN &&
+        passed + 1 == target) {
+        real_copy(to, from, len / 2, flags);
+        die();
+    }
+    if (is_point)
+        (void)before();
+    l = new_loss(mapped_ino, -1);
+    if (l) {
+        l->mem = to;
+        l->len = len;
+        l->thread = pthread_self();
+    }
+    nr_undrained++;
+    my_undrained++;
+    real_copy(to, from, len, flags);
+    if (is_point)
+        after();
+    pthread_mutex_unlock(&copying);
+    return to;
+}
+
+static void lossy_drain(void)
+{
+    unsigned kept = 0;
+
+    pthread_mutex_lock(&copying);
+    real_drain();
+    for (unsigned i = 0; i < nr_losses; i++) {
+        if (!losses[i].mem || !pthread_equal(losses[i].thread, pthread_self()))
+            losses[kept++] = losses[i];
+    }
+    nr_losses = kept;
+    nr_undrained -= my_undrained;
+    my_undrained = 0;
+    pthread_mutex_unlock(&copying);
+}
+
+pmem2_memcpy_fn __wrap_pmem2_get_memcpy_fn(struct pmem2_map *map)
+{
+    real_copy = __real_pmem2_get_memcpy_fn(map);
+    return lossy_copy;
+}
+
+pmem2_drain_fn __wrap_pmem2_get_drain_fn(struct pmem2_map *map)
+{
+    real_drain = __real_pmem2_get_drain_fn(map);
+    return lossy_drain;
+}
+
+int __wrap_posix_fallocate(int fd, off_t off, off_t len)
+{
+    int r;
+
+    if (before())
+        return errno;
+    r = __real_posix_fallocate(fd, off, len);
+    mapped_ino = ino_of(fd);
+    mark(mapped_ino);
+    after();
+    return r;
+}
+
+int __wrap_ftruncate(int fd, off_t len)
+{
+    int r;
+
+    if (before())
+        return -1;
+    r = __real_ftruncate(fd, len);
+    mark(ino_of(fd));
+    after();
+    return r;
+}
+
+int __wrap_msync(void *at, size_t len, int flags)
+{
+    int r;
+
+    if (before())
+        return -1;
+    nr_syncs++;
+    r = __real_msync(at, len, flags);
+    forget(mapped_ino);
+    after();
+    return r;
 }
 
 /* --- memory -------------------------------------------------------------- */
