@@ -6,16 +6,17 @@
  *     caller   look at page, put | put ... | put ...
  *     worker                     | write   | write ...
  *
- * Three ways.  To a disk the pages are copied, while they are in the
- * processor's cache, and written past the page cache, two runs at a time: the
- * caller goes on at once.  To memory (tmpfs), and where the filesystem knows no
- * other, they are borrowed and written by one worker (two would wait for each
- * other in the kernel), in smaller runs so that it can begin early.  To
- * persistent memory they are borrowed as well and copied into a mapping of the
- * file, by one worker and whoever waits for it.
+ * The ways, with the length of a run:
  *
- * Runs end where their last place is a multiple of their length: tmpfs then
- * takes one large page for a run, and need not clear it first.
+ *   direct  1 MiB    copied aside while they are in the processor's cache, and
+ *                    written past the page cache, two runs at a time
+ *   cached  256 KiB  borrowed, and written by one worker (two would wait for
+ *                    each other in the kernel), in short runs so that it can
+ *                    begin early
+ *   mapped  256 KiB  borrowed, and copied into a mapping of the file, by one
+ *                    worker and whoever waits for it
+ *
+ * Runs end where the place behind them is a multiple of that length.
  *
  * What is less than a run is written by the caller: no thread is started for
  * a few pages.
@@ -31,10 +32,62 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 #include "safe_io.h"
 
-#define BORROWED_RUN (PACK_RUN_PAGES / 4)
 #define LARGE_PAGE_BYTES ((size_t)2 << 20)
+
+static const struct {
+    unsigned run_pages;
+    unsigned nr_workers;
+} ways[] = {
+    [PACK_DIRECT] = {256, PACK_WORKERS},
+    [PACK_CACHED] = {64, 1},
+    [PACK_MAPPED] = {64, 1},
+};
+
+/* Whoever reads it next is the disk: past the caches, from where the disk's
+ * reads would take it, and without fetching what was there before. */
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) static void copy_avx2(char *to,
+                                                      const char *from)
+{
+    for (unsigned at = 0; at < PAGE_SIZE_BYTES; at += 64) {
+        const __m256i *a = (const void *)(from + at);
+        __m256i *b = (void *)(to + at);
+        const __m256i low = _mm256_loadu_si256(a);
+        const __m256i high = _mm256_loadu_si256(a + 1);
+
+        _mm256_stream_si256(b, low);
+        _mm256_stream_si256(b + 1, high);
+    }
+}
+
+static void *copy_past_caches(char *to, const char *from)
+{
+    if (!__builtin_cpu_supports("avx2"))
+        return memcpy(to, from, PAGE_SIZE_BYTES);
+    copy_avx2(to, from);
+    return to;
+}
+
+static void end_of_copies(void)
+{
+    _mm_sfence();
+}
+#else
+static void *copy_past_caches(char *to, const char *from)
+{
+    return memcpy(to, from, PAGE_SIZE_BYTES);
+}
+
+static void end_of_copies(void)
+{
+}
+#endif
 
 static bool is_full(const struct pack *p, const struct pack_run *run)
 {
@@ -48,13 +101,13 @@ static char *place_for(const struct pack_run *run)
 
 int pack_init(struct pack *p, enum pack_way way, int fd, int direct_fd)
 {
-    const size_t run_bytes = (size_t)PACK_RUN_PAGES << PAGE_SHIFT_BITS;
+    const size_t run_bytes = (size_t)ways[way].run_pages << PAGE_SHIFT_BITS;
 
     memset(p, 0, sizeof(*p));
     p->way = way;
     p->fd = fd;
     p->direct_fd = direct_fd;
-    p->run_pages = way == PACK_DIRECT ? PACK_RUN_PAGES : BORROWED_RUN;
+    p->run_pages = ways[way].run_pages;
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->work, NULL);
     pthread_cond_init(&p->done, NULL);
@@ -141,7 +194,7 @@ static void *worker_main(void *arg)
  * none, are enough. */
 static void start_workers(struct pack *p)
 {
-    const unsigned wanted = p->way == PACK_DIRECT ? PACK_WORKERS : 1;
+    const unsigned wanted = ways[p->way].nr_workers;
     sigset_t all, before;
 
     sigfillset(&all);
@@ -178,6 +231,7 @@ static int submit(struct pack *p)
 
     if (!run->nr)
         return 0;
+    end_of_copies();
     if (is_full(p, run) && run->nr > p->run_pages / 2 && !p->nr_workers)
         start_workers(p);
     if (!is_full(p, run) || !p->nr_workers) {
@@ -208,7 +262,6 @@ int pack_drain(struct pack *p)
     }
     return rc;
 }
-
 int pack_flush(struct pack *p)
 {
     int rc;
@@ -261,8 +314,7 @@ int pack_put(struct pack *p, const void *page, uint32_t place)
     struct pack_run *run = &p->run[p->at];
     int rc;
 
-    if (run->nr &&
-        (place != run->first + run->nr || is_full(p, run))) {
+    if (run->nr && (place != run->first + run->nr || is_full(p, run))) {
         rc = submit(p);
         if (rc)
             return rc;
@@ -281,7 +333,7 @@ int pack_put(struct pack *p, const void *page, uint32_t place)
     if (place >= p->end)
         p->end = place + 1;
     if (run->copy)
-        page = memcpy(place_for(run), page, PAGE_SIZE_BYTES);
+        page = copy_past_caches(place_for(run), page);
     run->page[run->nr++] = page;
     return 0;
 }

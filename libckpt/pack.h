@@ -12,15 +12,15 @@
 #include "mapped.h"
 #include "page.h"
 
-/* Three ways to the file. */
+/* The ways to the file. */
 enum pack_way {
     PACK_DIRECT, /* copied aside, and past the page cache: disks */
-    PACK_CACHED, /* by write(): tmpfs, and what knows no other way */
-    PACK_MAPPED, /* into a mapping of it: persistent memory */
+    PACK_CACHED, /* by write(): what knows no other way */
+    PACK_MAPPED, /* into a mapping of it: persistent memory, tmpfs */
 };
 
 #define PACK_RUNS 4u
-#define PACK_RUN_PAGES 256u /* a megabyte; of borrowed pages a quarter */
+#define PACK_RUN_PAGES 256u /* at most, see pack.c */
 #define PACK_WORKERS 2u
 
 /* Pages bound for adjacent places, up to a multiple of so many pages: there a
@@ -56,8 +56,8 @@ struct pack {
 };
 
 /*
- * @direct_fd is for PACK_DIRECT: pages are copied into room of our own and
- * written from there while the caller goes on.  In the other ways they are
+ * @direct_fd is for PACK_DIRECT.  There pages are copied into room of our own
+ * and written from it while the caller goes on.  In the other ways they are
  * borrowed, and written by the end of pack_flush().  0 or -errno, of
  * mapped_init() too; pack_fini() is needed anyway.
  */

@@ -37,6 +37,7 @@ struct packs {
     uint64_t block_key[PACKS_BLOCKS]; /* 0: nothing there */
     char *blocks;                     /* owned, PACKS_BLOCKS of 4096 bytes */
     struct groups *groups;            /* owned; NULL until one is met */
+    bool is_for_all;                  /* most of what is opened will be read */
     uint64_t round;                   /* of lending, see packs_page() */
     struct pack_file *closing;        /* owned: nobody's place, but lent */
 };

@@ -5,8 +5,9 @@
  *
  *     hardening of the pack -> rename to checkpoints/ -> fsync of the folder
  *
- * and that is all that anyone waits for.  Telling the table of equal pages
- * comes after it.
+ * and that is all that anyone waits for.  The table of equal pages is told while
+ * the disk is at it: should the checkpoint come to nothing, it has advice that
+ * leads nowhere.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -195,11 +196,10 @@ int dir_commit(struct image *img, const char *manifest)
     if (rc)
         return safe_fail(img->c, rc, "write", w->st->tmp_fd, w->temp);
     punch_unused(w);
+    sync_file_range(w->fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* advice */
+    tell_equals(w);
     rc = pack_harden(&w->pack);
     if (rc)
         return safe_fail(img->c, rc, "fsync", w->st->tmp_fd, w->temp);
-    rc = publish(w);
-    if (!rc)
-        tell_equals(w);
-    return rc;
+    return publish(w);
 }

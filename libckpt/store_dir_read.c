@@ -242,6 +242,7 @@ static void load(struct dir_reader *r, unsigned nr)
     unsigned n;
 
     packs_take_back(&r->packs);
+    r->packs.is_for_all = true;
     for (unsigned i = 0; i < nr_stored; i += n) {
         const unsigned at = r->order[i];
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
-#include "faults.h"
+#include "faults_private.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,26 +10,25 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include <libpmem2.h>
 
 #define DIRTY_MAX 256
 
-static enum fault armed;
-static unsigned target, passed, nr_syncs;
-static int is_armed, is_full;
+enum fault armed;
+unsigned target, passed, nr_syncs;
+int is_armed;
+static int is_full;
 
 /* Inodes with something that a power cut would take. */
 static ino_t dirty[DIRTY_MAX];
 static unsigned nr_dirty;
-static char unsound[256];
+char unsound[256];
 
 /* --- what is durable ----------------------------------------------------- */
 
-static void forget(ino_t ino)
+void forget(ino_t ino)
 {
     for (unsigned i = 0; i < nr_dirty; i++) {
         if (dirty[i] == ino)
@@ -58,12 +57,12 @@ static ino_t ino_at(int dirfd, const char *name)
     return r ? 0 : sb.st_ino;
 }
 
-static ino_t ino_of(int fd)
+ino_t ino_of(int fd)
 {
     return ino_at(fd, "");
 }
 
-static void mark(ino_t ino)
+void mark(ino_t ino)
 {
     if (is_armed && ino && !is_dirty(ino) && nr_dirty < DIRTY_MAX)
         dirty[nr_dirty++] = ino;
@@ -88,27 +87,16 @@ const char *faults_unsound(void)
 
 /* --- what a power cut takes ---------------------------------------------- */
 
-#define LOSS_MAX 4096
-
-/* A write, or a rename, that no fsync has followed. */
-struct loss {
-    ino_t ino; /* of the file, or of the folder renamed into */
-    int fd, to_fd;
-    off_t off;
-    size_t len;
-    char *mem; /* copied there, by this thread, and not drained */
-    pthread_t thread;
-    char name[64], to_name[64], was[16]; /* was: a link to what it replaced */
-};
-static struct loss losses[LOSS_MAX];
-static unsigned nr_losses, seed;
+struct loss losses[LOSS_MAX];
+unsigned nr_losses;
+static unsigned seed;
 
 void faults_seed(unsigned n)
 {
     seed = n;
 }
 
-static struct loss *new_loss(ino_t ino, int fd)
+struct loss *new_loss(ino_t ino, int fd)
 {
     if (!is_armed || armed != FAULT_POWER || nr_losses == LOSS_MAX)
         return NULL;
@@ -143,7 +131,6 @@ static void lose_nothing_of(ino_t ino)
 ssize_t __real_pwrite(int fd, const void *data, size_t len, off_t off);
 int __real_renameat2(int from, const char *a, int to, const char *b,
                      unsigned flags);
-static void die(void);
 
 /* What is in the caches of the processor is lost line by line. */
 static void lose_lines(const struct loss *l)
@@ -214,13 +201,13 @@ unsigned faults_syncs(void)
     return nr_syncs;
 }
 
-static void die(void)
+void die(void)
 {
     kill(getpid(), SIGKILL);
 }
 
 /* Before a call that writes no data. Nonzero: it fails, errno is set. */
-static int before(void)
+int before(void)
 {
     if (!is_armed || armed == FAULT_ENOMEM)
         return 0;
@@ -242,7 +229,7 @@ static int before(void)
     return 0;
 }
 
-static void after(void)
+void after(void)
 {
     if (is_armed && passed == target && armed == FAULT_KILL_AFTER)
         die();
@@ -403,8 +390,6 @@ static void note_rename(int from, const char *a, int to, const char *b)
         l->was[0] = '\0';
 }
 
-static void look_for_copies(void);
-
 /* Whatever goes to another folder or name is meant to be durable before. */
 int __wrap_renameat2(int from, const char *a, int to, const char *b,
                      unsigned flags)
@@ -473,131 +458,6 @@ int __wrap_openat(int dirfd, const char *name, int flags, ...)
         mark(ino_of(dirfd));
     after();
     return fd;
-}
-
-/* --- files that are mapped ----------------------------------------------- */
-
-#define COPIES_A_POINT 16u /* each would be one too many */
-
-int __real_posix_fallocate(int fd, off_t off, off_t len);
-int __real_ftruncate(int fd, off_t len);
-int __real_msync(void *at, size_t len, int flags);
-pmem2_memcpy_fn __real_pmem2_get_memcpy_fn(struct pmem2_map *map);
-pmem2_drain_fn __real_pmem2_get_drain_fn(struct pmem2_map *map);
-
-int __wrap_posix_fallocate(int fd, off_t off, off_t len);
-int __wrap_ftruncate(int fd, off_t len);
-int __wrap_msync(void *at, size_t len, int flags);
-pmem2_memcpy_fn __wrap_pmem2_get_memcpy_fn(struct pmem2_map *map);
-pmem2_drain_fn __wrap_pmem2_get_drain_fn(struct pmem2_map *map);
-
-static pthread_mutex_t copying = PTHREAD_MUTEX_INITIALIZER;
-static pmem2_memcpy_fn real_copy;
-static pmem2_drain_fn real_drain;
-static unsigned nr_copies, nr_undrained;
-static _Thread_local unsigned my_undrained;
-static ino_t mapped_ino; /* of the file that is mapped to be written to */
-
-static void look_for_copies(void)
-{
-    if (nr_undrained && !unsound[0])
-        snprintf(unsound, sizeof(unsound), "copies are not drained");
-}
-
-/* A copy cannot fail; what is to fail here, does not. */
-static void *lossy_copy(void *to, const void *from, size_t len, unsigned flags)
-{
-    struct loss *l;
-    int is_point;
-
-    pthread_mutex_lock(&copying);
-    is_point = nr_copies++ % COPIES_A_POINT == 0;
-    if (is_armed && is_point && armed == FAULT_KILL_TORN &&
-        passed + 1 == target) {
-        real_copy(to, from, len / 2, flags);
-        die();
-    }
-    if (is_point)
-        (void)before();
-    l = new_loss(mapped_ino, -1);
-    if (l) {
-        l->mem = to;
-        l->len = len;
-        l->thread = pthread_self();
-    }
-    nr_undrained++;
-    my_undrained++;
-    real_copy(to, from, len, flags);
-    if (is_point)
-        after();
-    pthread_mutex_unlock(&copying);
-    return to;
-}
-
-static void lossy_drain(void)
-{
-    unsigned kept = 0;
-
-    pthread_mutex_lock(&copying);
-    real_drain();
-    for (unsigned i = 0; i < nr_losses; i++) {
-        if (!losses[i].mem || !pthread_equal(losses[i].thread, pthread_self()))
-            losses[kept++] = losses[i];
-    }
-    nr_losses = kept;
-    nr_undrained -= my_undrained;
-    my_undrained = 0;
-    pthread_mutex_unlock(&copying);
-}
-
-pmem2_memcpy_fn __wrap_pmem2_get_memcpy_fn(struct pmem2_map *map)
-{
-    real_copy = __real_pmem2_get_memcpy_fn(map);
-    return lossy_copy;
-}
-
-pmem2_drain_fn __wrap_pmem2_get_drain_fn(struct pmem2_map *map)
-{
-    real_drain = __real_pmem2_get_drain_fn(map);
-    return lossy_drain;
-}
-
-int __wrap_posix_fallocate(int fd, off_t off, off_t len)
-{
-    int r;
-
-    if (before())
-        return errno;
-    r = __real_posix_fallocate(fd, off, len);
-    mapped_ino = ino_of(fd);
-    mark(mapped_ino);
-    after();
-    return r;
-}
-
-int __wrap_ftruncate(int fd, off_t len)
-{
-    int r;
-
-    if (before())
-        return -1;
-    r = __real_ftruncate(fd, len);
-    mark(ino_of(fd));
-    after();
-    return r;
-}
-
-int __wrap_msync(void *at, size_t len, int flags)
-{
-    int r;
-
-    if (before())
-        return -1;
-    nr_syncs++;
-    r = __real_msync(at, len, flags);
-    forget(mapped_ino);
-    after();
-    return r;
 }
 
 /* --- memory -------------------------------------------------------------- */
