@@ -49,9 +49,9 @@ typedef struct ckpt ckpt;
 #define CKPT_ID_LEN 16 /* hexadecimal digits, without the final NUL */
 
 /*
- * Opens the store at @url ("dir:/srv/ckpt", or a bare path; NULL means
- * $CKPT_STORE, else CKPT_STORE_DEFAULT).  A directory store is created, mode
- * 0700, when its parent exists.  @log is borrowed until close and may be NULL.
+ * Opens the store at @url ("dir:/srv/ckpt", or a bare path; "pmem:/mnt/ckpt" in
+ * persistent memory; NULL means $CKPT_STORE, else CKPT_STORE_DEFAULT).  Its
+ * folder is created, mode 0700, when the one above exists.  @log is borrowed until close and may be NULL.
  * *c_out is always filled unless memory ran out (-ENOMEM): on failure it is
  * good for ckpt_error() and ckpt_close() only.
  */

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
- * An open-addressed table in a file, at most half full:
+ * Two open-addressed tables in a file, each at most half full:
  *
- *     head (4096 bytes) | entry 0 | entry 1 | ...       16 bytes each
- *     an entry's home is its sum's top bits; then the next, and the next
+ *     head (4096 bytes) | young: 2^15 entries | old: 2^log2 entries
+ *     an entry has 16 bytes; its home is its sum's top bits; then the next ...
  *
- * Readers map it and take what they find, also in the middle of a change: a
- * wrong entry leads to a page that is not equal, or to none.  Writers exclude
- * each other by a flock.  Additions are sorted by home, so that the file is
- * read and written once from front to back; they come after the commit,
- * where nobody waits.
+ * A few additions go to the young table, which is small enough to be read and
+ * written whole.  Once they do not fit there they go to the old one together
+ * with what is young, sorted by home, so that it is read and written once from
+ * front to back.
+ *
+ * Readers map the file and take what they find, also in the middle of a change:
+ * a wrong entry leads to a page that is not equal, or to none.  Writers exclude
+ * each other by a flock.
  */
 #include "equals.h"
 
@@ -28,30 +31,35 @@
 #include "store_dir.h"
 
 #define EQUALS "equals"
-#define MAGIC "XCKPTEQ1"
+#define MAGIC "XCKPTEQ2"
 #define SHIFT_MIN 12u
 #define SHIFT_MAX 34u
+#define AT_ONCE_MAX 22u /* 64 MiB: mapped page by page they would take longer */
 #define PROBES 64u
-#define WINDOW 256u /* entries read and written at a time, and PROBES */
+#define WINDOW 4096u /* entries read and written at a time, and PROBES */
+#define YOUNG_SHIFT EQUALS_YOUNG_SHIFT
+#define YOUNG_NR ((UINT64_MAX >> YOUNG_SHIFT) + 1)
+#define YOUNG_BYTES (YOUNG_NR * sizeof(struct equal))
 
 struct equals_head {
     char magic[8];
-    uint64_t log2; /* of the number of entries */
-    uint64_t used; /* about how many are */
-    uint8_t zero[4072];
+    uint64_t log2;  /* of the number of old entries */
+    uint64_t used;  /* about how many are */
+    uint64_t young; /* about how many of the young */
+    uint8_t zero[4064];
 };
 _Static_assert(sizeof(struct equals_head) == 4096, "equals_head");
 
 static uint64_t file_bytes(uint64_t log2)
 {
-    return sizeof(struct equals_head) + (sizeof(struct equal) << log2);
+    return sizeof(struct equals_head) + YOUNG_BYTES +
+           (sizeof(struct equal) << log2);
 }
 
 static bool head_is_sound(const struct equals_head *h, uint64_t bytes)
 {
-    return !memcmp(h->magic, MAGIC, sizeof(h->magic)) &&
-           h->log2 >= SHIFT_MIN && h->log2 <= SHIFT_MAX &&
-           bytes == file_bytes(h->log2);
+    return !memcmp(h->magic, MAGIC, sizeof(h->magic)) && h->log2 >= SHIFT_MIN &&
+           h->log2 <= SHIFT_MAX && bytes == file_bytes(h->log2);
 }
 
 static int read_head(int fd, struct equals_head *h)
@@ -75,9 +83,13 @@ void equals_open(struct equals *q, struct dir_store *st)
     if (fd < 0)
         return;
     if (!read_head(fd, &h)) {
-        map = mmap(NULL, file_bytes(h.log2), PROT_READ, MAP_SHARED, fd, 0);
+        map = mmap(NULL, file_bytes(h.log2), PROT_READ,
+                   MAP_SHARED | (h.log2 <= AT_ONCE_MAX ? MAP_POPULATE : 0), fd,
+                   0);
         if (map != MAP_FAILED) {
-            q->table = (const void *)((char *)map + sizeof(h));
+            q->young = (const void *)((char *)map + sizeof(h));
+            q->table = q->young + YOUNG_NR;
+            q->has_young = h.young > 0;
             q->shift = 64 - (unsigned)h.log2;
             q->map_bytes = file_bytes(h.log2);
         }
@@ -88,21 +100,19 @@ void equals_open(struct equals *q, struct dir_store *st)
 void equals_close(struct equals *q)
 {
     if (q->table)
-        munmap((char *)(uintptr_t)q->table - sizeof(struct equals_head),
+        munmap((char *)(uintptr_t)q->young - sizeof(struct equals_head),
                q->map_bytes);
     memset(q, 0, sizeof(*q));
 }
 
-unsigned equals_find(const struct equals *q, uint64_t sum, store_ref *refs,
-                     unsigned max)
+static unsigned find(const struct equal *table, unsigned shift, uint64_t sum,
+                     store_ref *refs, unsigned max)
 {
-    const uint64_t mask = q->table ? UINT64_MAX >> q->shift : 0;
+    const uint64_t mask = UINT64_MAX >> shift;
     unsigned nr = 0;
 
-    if (!q->table)
-        return 0;
     for (unsigned i = 0; i < PROBES && nr < max; i++) {
-        const struct equal e = q->table[((sum >> q->shift) + i) & mask];
+        const struct equal e = table[((sum >> shift) + i) & mask];
 
         if (!e.ref)
             break;
@@ -112,7 +122,36 @@ unsigned equals_find(const struct equals *q, uint64_t sum, store_ref *refs,
     return nr;
 }
 
+unsigned equals_find(const struct equals *q, uint64_t sum, store_ref *refs,
+                     unsigned max)
+{
+    unsigned nr = 0;
+
+    if (!q->table)
+        return 0;
+    if (q->has_young)
+        nr = find(q->young, YOUNG_SHIFT, sum, refs, max);
+    return nr + find(q->table, q->shift, sum, refs + nr, max - nr);
+}
+
 /* --- adding -------------------------------------------------------------- */
+
+/* Into a table, or the part of one, of @len entries, at @k or soon after it, or
+ * nowhere.  How many more are used. */
+static unsigned put_in(struct equal *table, uint64_t k, uint64_t len,
+                       const struct equal *e)
+{
+    const uint64_t end = k + PROBES < len ? k + PROBES : len;
+    unsigned is_more;
+
+    while (k < end && table[k].ref && table[k].sum != e->sum)
+        k++;
+    if (k == end)
+        return 0;
+    is_more = !table[k].ref;
+    table[k] = *e;
+    return is_more;
+}
 
 /* By the window of the file they belong to; in it they may lie as they like.
  * NULL: no memory. */
@@ -135,29 +174,6 @@ static struct equal *sort(const struct equal *add, size_t nr, unsigned shift)
         sorted[end[(add[i].sum >> shift) / WINDOW]++] = add[i];
     free(end);
     return sorted;
-}
-
-/* A table in memory with room for twice what is to be in it. */
-struct fresh {
-    struct equal *table;
-    unsigned shift;
-    uint64_t used;
-};
-
-static void insert(struct dir_store *st, struct fresh *f, const struct equal *e)
-{
-    const uint64_t mask = UINT64_MAX >> f->shift;
-
-    for (unsigned i = 0; i < PROBES; i++) {
-        struct equal *at = &f->table[((e->sum >> f->shift) + i) & mask];
-
-        if (at->ref && (at->sum != e->sum ||
-                        dir_by_number(st, ref_pack(at->ref))))
-            continue;
-        f->used += !at->ref;
-        *at = *e;
-        return;
-    }
 }
 
 /* As safe_replace_via(), but nobody waits for it to last. */
@@ -183,109 +199,159 @@ static int replace(struct dir_store *st, const void *data, size_t len_bytes)
     return rc;
 }
 
-/* The old entries that still lead to a pack, in a table that is large enough:
- * written beside the old one and renamed over it. */
-static int grow(struct dir_store *st, int fd, const struct equals_head *old,
-                uint64_t nr_more)
+/* What leads to a pack that is there: into @table, or only counted. */
+static uint64_t keep(struct dir_store *st, const struct equal *from,
+                     uint64_t nr, struct equal *table, unsigned shift)
+{
+    uint64_t kept = 0;
+
+    for (uint64_t i = 0; i < nr; i++) {
+        if (!from[i].ref || !dir_is_known(st, ref_pack(from[i].ref)))
+            continue;
+        kept += table ? put_in(table, from[i].sum >> shift,
+                               (UINT64_MAX >> shift) + 1, &from[i])
+                      : 1;
+    }
+    return kept;
+}
+
+static uint64_t keep_all(struct dir_store *st, const struct equals *q,
+                         struct equal *table, unsigned shift)
+{
+    if (!q->table)
+        return 0;
+    return keep(st, q->table, (UINT64_MAX >> q->shift) + 1, table, shift) +
+           keep(st, q->young, YOUNG_NR, table, shift);
+}
+
+/* A new file, renamed over the old one, with an old table that is large enough
+ * for all that is kept and @add. */
+static int grow(struct dir_store *st, const struct equal *add, size_t nr)
 {
     struct equals_head h = {.magic = MAGIC, .log2 = SHIFT_MIN};
-    struct equals q = {.table = NULL};
-    struct fresh f = {.table = NULL};
+    struct equals q;
+    struct equal *table;
+    uint64_t want;
+    unsigned shift;
     char *file;
     int rc;
 
-    while (h.log2 < SHIFT_MAX && 1ull << h.log2 < 3 * (old->used + nr_more))
+    equals_open(&q, st);
+    want = 3 * (keep_all(st, &q, NULL, 0) + nr);
+    while (h.log2 < SHIFT_MAX && UINT64_C(1) << h.log2 < want)
         h.log2++;
     file = calloc(1, file_bytes(h.log2));
-    if (!file)
+    if (!file) {
+        equals_close(&q);
         return -ENOMEM;
-    f.table = (struct equal *)(void *)(file + sizeof(h));
-    f.shift = 64 - (unsigned)h.log2;
-    if (fd >= 0)
-        equals_open(&q, st);
-    for (uint64_t i = 0; q.table && i <= UINT64_MAX >> q.shift; i++) {
-        const struct equal e = q.table[i];
-
-        if (e.ref && dir_by_number(st, ref_pack(e.ref)))
-            insert(st, &f, &e);
     }
+    table = (struct equal *)(void *)(file + sizeof(h)) + YOUNG_NR;
+    shift = 64 - (unsigned)h.log2;
+    h.used = keep_all(st, &q, table, shift);
     equals_close(&q);
-    h.used = f.used;
+    for (size_t i = 0; i < nr; i++)
+        h.used +=
+            put_in(table, add[i].sum >> shift, UINT64_C(1) << h.log2, &add[i]);
     memcpy(file, &h, sizeof(h));
     rc = replace(st, file, file_bytes(h.log2));
     free(file);
     return rc;
 }
 
-static void put_in(struct equal *window, uint64_t k, uint64_t len,
-                   const struct equal *e, struct equals_head *h)
+/* Into the old table, a window of it at a time. */
+static int merge(int fd, struct equals_head *h, const struct equal *sorted,
+                 size_t nr, struct equal *window)
 {
-    const uint64_t end = k + PROBES < len ? k + PROBES : len;
-
-    for (; k < end; k++) {
-        if (window[k].ref && window[k].sum != e->sum)
-            continue;
-        h->used += !window[k].ref;
-        window[k] = *e;
-        return;
-    }
-}
-
-/* Into the file, a window of it at a time. */
-static int merge(int fd, struct equals_head *h,
-                 const struct equal *add, size_t nr)
-{
-    const uint64_t mask = (UINT64_C(1) << h->log2) - 1;
+    const uint64_t len = UINT64_C(1) << h->log2;
     const unsigned shift = 64 - (unsigned)h->log2;
-    struct equal window[WINDOW + PROBES];
-    struct equal *sorted = sort(add, nr, shift);
     size_t i = 0;
     int rc = 0;
 
-    if (!sorted)
-        return -ENOMEM;
     while (!rc && i < nr) {
         const uint64_t from = (sorted[i].sum >> shift) / WINDOW * WINDOW;
-        const off_t at = (off_t)(sizeof(*h) + from * sizeof(*window));
-        uint64_t len = WINDOW + PROBES;
+        const off_t at =
+            (off_t)(sizeof(*h) + YOUNG_BYTES + from * sizeof(*window));
+        uint64_t here = WINDOW + PROBES;
 
-        if (from + len > mask + 1)
-            len = mask + 1 - from; /* what would wrap around is lost */
-        rc = safe_pread_all(fd, window, len * sizeof(*window), at);
+        if (from + here > len)
+            here = len - from;
+        rc = safe_pread_all(fd, window, here * sizeof(*window), at);
         for (; !rc && i < nr; i++) {
             if ((sorted[i].sum >> shift) / WINDOW * WINDOW != from)
                 break;
-            put_in(window, (sorted[i].sum >> shift) - from, len, &sorted[i], h);
+            h->used += put_in(window, (sorted[i].sum >> shift) - from, here,
+                              &sorted[i]);
         }
         if (!rc)
-            rc = safe_pwrite_all(fd, window, len * sizeof(*window), at);
+            rc = safe_pwrite_all(fd, window, here * sizeof(*window), at);
     }
-    free(sorted);
     return rc;
+}
+
+/* All that is young grows old, with @add. */
+static int age(int fd, struct equals_head *h, struct equal *young,
+               const struct equal *add, size_t nr)
+{
+    struct equal *all = malloc((YOUNG_NR + nr) * sizeof(*all));
+    struct equal *window = malloc((WINDOW + PROBES) * sizeof(*window));
+    struct equal *sorted = NULL;
+    size_t n = 0;
+    int rc = -ENOMEM;
+
+    if (all && window) {
+        for (size_t i = 0; i < YOUNG_NR; i++) {
+            if (young[i].ref)
+                all[n++] = young[i];
+        }
+        memcpy(all + n, add, nr * sizeof(*all));
+        sorted = sort(all, n + nr, 64 - (unsigned)h->log2);
+    }
+    if (sorted)
+        rc = merge(fd, h, sorted, n + nr, window);
+    free(sorted);
+    free(window);
+    free(all);
+    h->young = 0;
+    memset(young, 0, YOUNG_BYTES);
+    return rc;
+}
+
+static int add_to(int fd, struct equals_head *h, const struct equal *add,
+                  size_t nr)
+{
+    struct equal *young = malloc(YOUNG_BYTES);
+    int rc;
+
+    if (!young)
+        return -ENOMEM;
+    rc = safe_pread_all(fd, young, YOUNG_BYTES, sizeof(*h));
+    if (!rc && h->young + nr > YOUNG_NR / 2)
+        rc = age(fd, h, young, add, nr);
+    else if (!rc)
+        for (size_t i = 0; i < nr; i++)
+            h->young +=
+                put_in(young, add[i].sum >> YOUNG_SHIFT, YOUNG_NR, &add[i]);
+    if (!rc)
+        rc = safe_pwrite_all(fd, young, YOUNG_BYTES, sizeof(*h));
+    free(young);
+    return rc ? rc : safe_pwrite_all(fd, h, sizeof(*h), 0);
 }
 
 void equals_add(struct dir_store *st, const struct equal *add, size_t nr)
 {
-    struct equals_head h = {.used = 0};
+    struct equals_head h;
     int lock_fd, fd;
     int rc;
 
     if (!nr || dir_lock_file(st, ".equals", LOCK_EX, &lock_fd))
         return;
     fd = openat(st->fd, EQUALS, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-    rc = fd < 0 ? -errno : read_head(fd, &h);
-    if (rc || h.used + nr > UINT64_C(1) << (h.log2 - 1)) {
-        rc = grow(st, rc ? -1 : fd, &h, nr);
-        if (fd >= 0)
-            close(fd);
-        fd = rc ? -1 : openat(st->fd, EQUALS, O_RDWR | O_CLOEXEC);
-        if (!rc)
-            rc = fd < 0 ? -errno : read_head(fd, &h);
-    }
-    if (!rc)
-        rc = merge(fd, &h, add, nr);
-    if (!rc)
-        rc = safe_pwrite_all(fd, &h, sizeof(h), 0);
+    if (fd < 0 || read_head(fd, &h))
+        memset(&h, 0, sizeof(h));
+    if (!h.log2 || h.used + h.young + nr > UINT64_C(1) << (h.log2 - 1))
+        rc = grow(st, add, nr);
+    else
+        rc = add_to(fd, &h, add, nr);
     if (rc)
         say(st->base.c, "equal pages will not all be found: %s", strerror(-rc));
     st->base.c->error[0] = '\0';

@@ -16,9 +16,13 @@ struct equal {
     store_ref ref;
 };
 
+#define EQUALS_YOUNG_SHIFT (64u - 15u)
+
 struct equals {
-    const struct equal *table; /* a mapping of the file, or NULL */
-    unsigned shift;            /* 64 - log2 of its length */
+    const struct equal *young; /* in a mapping of the file, or NULL */
+    bool has_young;            /* there was one when it was opened */
+    const struct equal *table; /* the old ones, behind it */
+    unsigned shift;            /* 64 - log2 of their number */
     uint64_t map_bytes;
 };
 
@@ -28,11 +32,15 @@ static inline uint64_t equal_sum(enum sum_kind kind, uint64_t sum)
     return kind == SUM_XXH64 ? sum ^ UINT64_C(0x9e3779b97f4a7c15) : sum;
 }
 
-/* It will be looked for soon. */
-static inline void equals_expect(const struct equals *q, uint64_t sum)
+/* It will be looked for soon.  (A call to a function that does no more than that
+ * is dropped by gcc, if it has not become part of the caller by then.) */
+__attribute__((always_inline)) static inline void
+equals_expect(const struct equals *q, uint64_t sum)
 {
     if (q->table)
         __builtin_prefetch(&q->table[sum >> q->shift]);
+    if (q->has_young)
+        __builtin_prefetch(&q->young[sum >> EQUALS_YOUNG_SHIFT]);
 }
 
 /* What is not there, or cannot be used, is an empty table. */

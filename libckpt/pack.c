@@ -6,12 +6,17 @@
  *     caller   look at page, put | put ... | put ...
  *     worker                     | write   | write ...
  *
- * Two ways.  To a disk the pages are copied, while they are in the processor's
- * cache, and written past the page cache, two runs at a time: the caller goes
- * on at once.  To memory (tmpfs), and where the
- * filesystem knows no other, they are borrowed and written by one worker (two
- * would wait for each other in the kernel), in smaller runs so that it can
- * begin early.
+ * The ways, with the length of a run:
+ *
+ *   direct  1 MiB    copied aside while they are in the processor's cache, and
+ *                    written past the page cache, two runs at a time
+ *   cached  256 KiB  borrowed, and written by one worker (two would wait for
+ *                    each other in the kernel), in short runs so that it can
+ *                    begin early
+ *   mapped  256 KiB  borrowed, and copied into a mapping of the file, by one
+ *                    worker and whoever waits for it
+ *
+ * Runs end where the place behind them is a multiple of that length.
  *
  * What is less than a run is written by the caller: no thread is started for
  * a few pages.
@@ -23,31 +28,97 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
+#include <unistd.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 #include "safe_io.h"
 
-#define BORROWED_RUN (PACK_RUN_PAGES / 4)
+#define LARGE_PAGE_BYTES ((size_t)2 << 20)
+
+static const struct {
+    unsigned run_pages;
+    unsigned nr_workers;
+} ways[] = {
+    [PACK_DIRECT] = {256, PACK_WORKERS},
+    [PACK_CACHED] = {64, 1},
+    [PACK_MAPPED] = {64, 1},
+};
+
+/* Whoever reads it next is the disk: past the caches, from where the disk's
+ * reads would take it, and without fetching what was there before. */
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) static void copy_avx2(char *to,
+                                                      const char *from)
+{
+    for (unsigned at = 0; at < PAGE_SIZE_BYTES; at += 64) {
+        const __m256i *a = (const void *)(from + at);
+        __m256i *b = (void *)(to + at);
+        const __m256i low = _mm256_loadu_si256(a);
+        const __m256i high = _mm256_loadu_si256(a + 1);
+
+        _mm256_stream_si256(b, low);
+        _mm256_stream_si256(b + 1, high);
+    }
+}
+
+static void *copy_past_caches(char *to, const char *from)
+{
+    if (!__builtin_cpu_supports("avx2"))
+        return memcpy(to, from, PAGE_SIZE_BYTES);
+    copy_avx2(to, from);
+    return to;
+}
+
+static void end_of_copies(void)
+{
+    _mm_sfence();
+}
+#else
+static void *copy_past_caches(char *to, const char *from)
+{
+    return memcpy(to, from, PAGE_SIZE_BYTES);
+}
+
+static void end_of_copies(void)
+{
+}
+#endif
+
+static bool is_full(const struct pack *p, const struct pack_run *run)
+{
+    return (run->first + run->nr) % p->run_pages == 0;
+}
 
 static char *place_for(const struct pack_run *run)
 {
     return run->copy + ((size_t)run->nr << PAGE_SHIFT_BITS);
 }
 
-int pack_init(struct pack *p, int fd, int direct_fd)
+int pack_init(struct pack *p, enum pack_way way, int fd, int direct_fd)
 {
-    const size_t run_bytes = (size_t)PACK_RUN_PAGES << PAGE_SHIFT_BITS;
+    const size_t run_bytes = (size_t)ways[way].run_pages << PAGE_SHIFT_BITS;
 
     memset(p, 0, sizeof(*p));
+    p->way = way;
     p->fd = fd;
     p->direct_fd = direct_fd;
-    p->run_pages = direct_fd < 0 ? BORROWED_RUN : PACK_RUN_PAGES;
+    p->run_pages = ways[way].run_pages;
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->work, NULL);
     pthread_cond_init(&p->done, NULL);
-    if (direct_fd < 0)
+    if (way == PACK_MAPPED)
+        return mapped_init(&p->mapped, fd);
+    if (way == PACK_CACHED)
         return 0;
-    p->room = aligned_alloc(PAGE_SIZE_BYTES, PACK_RUNS * run_bytes);
+    p->room = aligned_alloc(LARGE_PAGE_BYTES, PACK_RUNS * run_bytes);
+    /* Else the kernel looks up each small page of each write. */
+    if (p->room)
+        madvise(p->room, PACK_RUNS * run_bytes, MADV_HUGEPAGE); /* advice */
     for (unsigned i = 0; p->room && i < PACK_RUNS; i++)
         p->run[i].copy = p->room + i * run_bytes;
     return p->room ? 0 : -ENOMEM;
@@ -55,12 +126,23 @@ int pack_init(struct pack *p, int fd, int direct_fd)
 
 /* --- writing ------------------------------------------------------------- */
 
+static int copy_run(const struct pack *p, const struct pack_run *run)
+{
+    for (unsigned i = 0; i < run->nr; i++)
+        mapped_copy(&p->mapped, run->to + ((size_t)i << PAGE_SHIFT_BITS),
+                    run->page[i], PAGE_SIZE_BYTES);
+    mapped_drain(&p->mapped);
+    return 0;
+}
+
 static int write_run(const struct pack *p, const struct pack_run *run)
 {
     const off_t at = (off_t)run->first << PAGE_SHIFT_BITS;
     struct iovec iov[PACK_RUN_PAGES];
     int nr = 0;
 
+    if (p->way == PACK_MAPPED)
+        return copy_run(p, run);
     for (unsigned i = 0; i < run->nr; i++) {
         if (nr && (const char *)iov[nr - 1].iov_base + iov[nr - 1].iov_len ==
                       run->page[i]) {
@@ -70,15 +152,31 @@ static int write_run(const struct pack *p, const struct pack_run *run)
         iov[nr].iov_base = (void *)(uintptr_t)run->page[i]; /* no const there */
         iov[nr++].iov_len = PAGE_SIZE_BYTES;
     }
-    return safe_pwritev_all(p->direct_fd < 0 ? p->fd : p->direct_fd, iov, nr,
-                            at);
+    return safe_pwritev_all(p->way == PACK_DIRECT ? p->direct_fd : p->fd, iov,
+                            nr, at);
+}
+
+/* Writes the run that waits longest.  The lock is held, but not meanwhile. */
+static void write_next(struct pack *p)
+{
+    struct pack_run *run = &p->run[p->queue[p->queue_at]];
+    int rc = p->error;
+
+    p->queue_at = (p->queue_at + 1) % PACK_RUNS;
+    p->nr_queued--;
+    pthread_mutex_unlock(&p->lock);
+    if (!rc)
+        rc = write_run(p, run);
+    pthread_mutex_lock(&p->lock);
+    if (rc && !p->error)
+        p->error = rc;
+    run->is_busy = false;
+    pthread_cond_broadcast(&p->done);
 }
 
 static void *worker_main(void *arg)
 {
     struct pack *p = arg;
-    struct pack_run *run;
-    int rc;
 
     pthread_mutex_lock(&p->lock);
     for (;;) {
@@ -86,18 +184,7 @@ static void *worker_main(void *arg)
             pthread_cond_wait(&p->work, &p->lock);
         if (!p->nr_queued)
             break;
-        run = &p->run[p->queue[p->queue_at]];
-        p->queue_at = (p->queue_at + 1) % PACK_RUNS;
-        p->nr_queued--;
-        rc = p->error;
-        pthread_mutex_unlock(&p->lock);
-        if (!rc)
-            rc = write_run(p, run);
-        pthread_mutex_lock(&p->lock);
-        if (rc && !p->error)
-            p->error = rc;
-        run->is_busy = false;
-        pthread_cond_broadcast(&p->done);
+        write_next(p);
     }
     pthread_mutex_unlock(&p->lock);
     return NULL;
@@ -107,7 +194,7 @@ static void *worker_main(void *arg)
  * none, are enough. */
 static void start_workers(struct pack *p)
 {
-    const unsigned wanted = p->direct_fd < 0 ? 1 : PACK_WORKERS;
+    const unsigned wanted = ways[p->way].nr_workers;
     sigset_t all, before;
 
     sigfillset(&all);
@@ -125,8 +212,12 @@ static int wait_for(struct pack *p, const struct pack_run *run)
     if (!p->nr_workers)
         return p->error;
     pthread_mutex_lock(&p->lock);
-    while (run->is_busy)
-        pthread_cond_wait(&p->done, &p->lock);
+    while (run->is_busy) {
+        if (p->way == PACK_MAPPED && p->nr_queued)
+            write_next(p);
+        else
+            pthread_cond_wait(&p->done, &p->lock);
+    }
     rc = p->error;
     pthread_mutex_unlock(&p->lock);
     return rc;
@@ -140,9 +231,10 @@ static int submit(struct pack *p)
 
     if (!run->nr)
         return 0;
-    if (run->nr == p->run_pages && !p->nr_workers)
+    end_of_copies();
+    if (is_full(p, run) && run->nr > p->run_pages / 2 && !p->nr_workers)
         start_workers(p);
-    if (run->nr < p->run_pages || !p->nr_workers) {
+    if (!is_full(p, run) || !p->nr_workers) {
         rc = write_run(p, run);
         if (rc && !p->error)
             p->error = rc;
@@ -170,7 +262,6 @@ int pack_drain(struct pack *p)
     }
     return rc;
 }
-
 int pack_flush(struct pack *p)
 {
     int rc;
@@ -181,6 +272,21 @@ int pack_flush(struct pack *p)
     for (unsigned i = 0; i < PACK_RUNS; i++)
         p->run[i].nr = 0;
     return rc;
+}
+
+int pack_write(struct pack *p, const void *data, size_t len_bytes,
+               uint64_t offset)
+{
+    return p->way == PACK_MAPPED
+               ? mapped_write(&p->mapped, data, len_bytes, offset)
+               : safe_pwrite_all(p->fd, data, len_bytes, (off_t)offset);
+}
+
+int pack_harden(struct pack *p)
+{
+    if (p->way == PACK_MAPPED)
+        return mapped_harden(&p->mapped);
+    return fdatasync(p->fd) < 0 ? -errno : 0;
 }
 
 void pack_fini(struct pack *p)
@@ -196,6 +302,7 @@ void pack_fini(struct pack *p)
     pthread_cond_destroy(&p->work);
     pthread_cond_destroy(&p->done);
     pthread_mutex_destroy(&p->lock);
+    mapped_fini(&p->mapped);
     free(p->room);
     memset(p, 0, sizeof(*p));
 }
@@ -207,8 +314,7 @@ int pack_put(struct pack *p, const void *page, uint32_t place)
     struct pack_run *run = &p->run[p->at];
     int rc;
 
-    if (run->nr &&
-        (place != run->first + run->nr || run->nr == p->run_pages)) {
+    if (run->nr && (place != run->first + run->nr || is_full(p, run))) {
         rc = submit(p);
         if (rc)
             return rc;
@@ -217,6 +323,9 @@ int pack_put(struct pack *p, const void *page, uint32_t place)
     if (!run->nr) {
         /* A place used before: what is on its way there goes first. */
         rc = place < p->end ? pack_drain(p) : 0;
+        if (!rc && p->way == PACK_MAPPED)
+            rc = p->error = mapped_at(
+                &p->mapped, (uint64_t)place << PAGE_SHIFT_BITS, &run->to);
         if (rc)
             return rc;
         run->first = place;
@@ -224,7 +333,7 @@ int pack_put(struct pack *p, const void *page, uint32_t place)
     if (place >= p->end)
         p->end = place + 1;
     if (run->copy)
-        page = memcpy(place_for(run), page, PAGE_SIZE_BYTES);
+        page = copy_past_caches(place_for(run), page);
     run->page[run->nr++] = page;
     return 0;
 }

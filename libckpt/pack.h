@@ -9,24 +9,36 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "mapped.h"
 #include "page.h"
 
+/* The ways to the file. */
+enum pack_way {
+    PACK_DIRECT, /* copied aside, and past the page cache: disks */
+    PACK_CACHED, /* by write(): what knows no other way */
+    PACK_MAPPED, /* into a mapping of it: persistent memory, tmpfs */
+};
+
 #define PACK_RUNS 4u
-#define PACK_RUN_PAGES 256u /* a megabyte; of borrowed pages a quarter */
+#define PACK_RUN_PAGES 256u /* at most, see pack.c */
 #define PACK_WORKERS 2u
 
-/* Pages bound for adjacent places. */
+/* Pages bound for adjacent places, up to a multiple of so many pages: there a
+ * filesystem can do with one large page, and a mapping with one piece. */
 struct pack_run {
     uint32_t first;
     unsigned nr;
     bool is_busy;              /* a worker has it */
     char *copy;                /* room for the pages; NULL: they are borrowed */
+    char *to;                  /* where `first` is mapped */
     const void *page[PACK_RUN_PAGES];
 };
 
 struct pack {
+    enum pack_way way;
     int fd;        /* borrowed; the page cache's way */
     int direct_fd; /* borrowed; past it, or -1 */
+    struct mapped mapped;
     unsigned run_pages;
     uint32_t end; /* one past the highest place put so far */
     struct pack_run run[PACK_RUNS];
@@ -44,11 +56,12 @@ struct pack {
 };
 
 /*
- * With @direct_fd pages are copied into room of our own and written from
- * there while the caller goes on; without (-1) they are borrowed, and written
- * by the end of pack_flush().  0 or -errno; pack_fini() is needed anyway.
+ * @direct_fd is for PACK_DIRECT.  There pages are copied into room of our own
+ * and written from it while the caller goes on.  In the other ways they are
+ * borrowed, and written by the end of pack_flush().  0 or -errno, of
+ * mapped_init() too; pack_fini() is needed anyway.
  */
-int pack_init(struct pack *p, int fd, int direct_fd);
+int pack_init(struct pack *p, enum pack_way way, int fd, int direct_fd);
 /* Waits for what is being written.  Harmless on zero bytes. */
 void pack_fini(struct pack *p);
 
@@ -58,6 +71,11 @@ int pack_put(struct pack *p, const void *page, uint32_t place);
 int pack_flush(struct pack *p);
 /* All pages put are in the file (in the kernel's hands, not on disk). */
 int pack_drain(struct pack *p);
+/* What is no page, beside the pages; 0 or -errno. */
+int pack_write(struct pack *p, const void *data, size_t len_bytes,
+               uint64_t offset);
+/* After a drain: all of the file lasts.  0 or -errno. */
+int pack_harden(struct pack *p);
 /* A page put, if it is still in memory; else NULL: it is in the file. */
 const void *pack_find(struct pack *p, uint32_t place);
 

@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
  * Reading packs.  A reference names a pack by its number; the file is looked
- * up, its head checked, and kept until another pack needs its place.  Plain
- * reads, not a mapping: a bad sector is then an error, and not a SIGBUS for
- * our caller.
+ * up, its head checked, and kept until another pack needs its place.  From a
+ * disk by plain reads, not through a mapping: a bad sector is then an error,
+ * and not a SIGBUS for our caller.  What is in memory already is lent as it
+ * lies there.
  */
 #include "packs.h"
 
+#include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #include <zstd.h>
@@ -39,20 +44,40 @@ int packs_init(struct packs *ps, struct dir_store *st)
 {
     memset(ps, 0, sizeof(*ps));
     ps->st = st;
+    ps->round = 1;
     ps->blocks = malloc((size_t)PACKS_BLOCKS * PAGE_SIZE_BYTES);
     return ps->blocks ? 0 : fail(st->base.c, -ENOMEM, "store %s", st->path);
+}
+
+static size_t file_bytes(const struct pack_file *pf)
+{
+    return (size_t)pf->head.file_blocks * PAGE_SIZE_BYTES;
 }
 
 static void file_close(struct pack_file *pf)
 {
     if (!pf)
         return;
+    if (pf->map)
+        munmap((void *)(uintptr_t)pf->map, file_bytes(pf));
     close(pf->fd);
     free(pf);
 }
 
+void packs_take_back(struct packs *ps)
+{
+    struct pack_file *pf;
+
+    ps->round++;
+    while ((pf = ps->closing)) {
+        ps->closing = pf->next;
+        file_close(pf);
+    }
+}
+
 void packs_fini(struct packs *ps)
 {
+    packs_take_back(ps);
     for (unsigned i = 0; i < PACKS_OPEN; i++)
         file_close(ps->file[i]);
     free(ps->blocks);
@@ -98,6 +123,16 @@ int pack_file_head(struct dir_store *st, int fd, const char *name,
     return 0;
 }
 
+/* Pages of an increment lie far apart for a disk that is asked for one after
+ * the other, and near for one that is asked for all. */
+#define AT_ONCE_PAGES 4096u
+
+static void announce(const struct packs *ps, const struct pack_file *pf)
+{
+    if (ps->is_for_all && pf->head.nr_pages <= AT_ONCE_PAGES)
+        posix_fadvise(pf->fd, 0, 0, POSIX_FADV_WILLNEED); /* advice */
+}
+
 static int file_open(struct packs *ps, uint32_t number,
                      struct pack_file **pf_out)
 {
@@ -118,11 +153,13 @@ static int file_open(struct packs *ps, uint32_t number,
     }
     dir_name_print(pf->name, &name);
     rc = pack_file_head(ps->st, pf->fd, pf->name, &pf->head);
-    if (rc)
+    if (rc) {
         file_close(pf);
-    else
-        *pf_out = pf;
-    return rc;
+        return rc;
+    }
+    announce(ps, pf);
+    *pf_out = pf;
+    return 0;
 }
 
 int packs_open(struct packs *ps, uint32_t number, struct pack_file **pf_out)
@@ -135,7 +172,12 @@ int packs_open(struct packs *ps, uint32_t number, struct pack_file **pf_out)
         rc = file_open(ps, number, &pf);
         if (rc)
             return rc;
-        file_close(*place);
+        if (*place && (*place)->lent_in == ps->round) {
+            (*place)->next = ps->closing;
+            ps->closing = *place;
+        } else {
+            file_close(*place);
+        }
         *place = pf;
     }
     *pf_out = *place;
@@ -356,6 +398,48 @@ static int read_groups(struct packs *ps, const struct pack_file *pf,
         place += here;
         pages += here;
         nr -= here;
+    }
+    return 0;
+}
+
+static bool is_memory(int fd)
+{
+    struct statfs sf;
+    struct statx sx;
+
+    if (!fstatfs(fd, &sf) && sf.f_type == TMPFS_MAGIC)
+        return true;
+    return !statx(fd, "", AT_EMPTY_PATH, 0, &sx) &&
+           sx.stx_attributes & STATX_ATTR_DAX;
+}
+
+static void map_file(struct pack_file *pf)
+{
+    void *map = MAP_FAILED;
+
+    if (!(pf->head.mandatory & PACK_COMPRESSED) && is_memory(pf->fd))
+        map = mmap(NULL, file_bytes(pf), PROT_READ, MAP_SHARED, pf->fd, 0);
+    pf->is_unmappable = map == MAP_FAILED;
+    pf->map = pf->is_unmappable ? NULL : map;
+}
+
+int packs_page(struct packs *ps, store_ref ref, const char **page_out)
+{
+    const uint32_t place = ref_place(ref);
+    struct pack_file *pf;
+    int rc;
+
+    *page_out = NULL;
+    rc = packs_open(ps, ref_pack(ref), &pf);
+    if (rc)
+        return rc;
+    if (place == 0 || place > pf->head.nr_pages)
+        return damaged(ps, pf, "page", place, "there is none");
+    if (!pf->map && !pf->is_unmappable)
+        map_file(pf);
+    if (pf->map) {
+        pf->lent_in = ps->round;
+        *page_out = pf->map + (size_t)place * PAGE_SIZE_BYTES;
     }
     return 0;
 }

@@ -3,8 +3,8 @@
 #define CKPT_PACKS_H
 /*
  * The packs of a store, open for reading as references lead to them: a fixed
- * number of files and of blocks is held, whatever the store's size.  Every
- * block is checked when it comes from its file.
+ * number of files and of blocks is held, whatever the store's size (and those
+ * of which pages are lent).  Every block is checked when it comes from its file.
  */
 #include <stddef.h>
 
@@ -23,6 +23,10 @@ struct dir_store;
 
 struct pack_file {
     int fd;
+    const char *map; /* all of it, where packs_page() was asked; or NULL */
+    bool is_unmappable;
+    uint64_t lent_in;       /* the round in which pages of it were lent */
+    struct pack_file *next; /* of those to be closed */
     struct pack_head head;
     char name[CKPT_ID_LEN + 10]; /* for words */
 };
@@ -33,6 +37,9 @@ struct packs {
     uint64_t block_key[PACKS_BLOCKS]; /* 0: nothing there */
     char *blocks;                     /* owned, PACKS_BLOCKS of 4096 bytes */
     struct groups *groups;            /* owned; NULL until one is met */
+    bool is_for_all;                  /* most of what is opened will be read */
+    uint64_t round;                   /* of lending, see packs_page() */
+    struct pack_file *closing;        /* owned: nobody's place, but lent */
 };
 
 /* -ENOMEM with its words. */
@@ -58,6 +65,14 @@ int packs_group(struct packs *ps, uint32_t number, uint64_t n,
 int packs_read(struct packs *ps, store_ref ref, void *page);
 /* @nr <= PAGE_BATCH of them that lie one after the other. */
 int packs_readv(struct packs *ps, store_ref ref, unsigned nr, void **pages);
+/*
+ * A page where it lies, where that is memory anyway (tmpfs, DAX) and it is not
+ * compressed; else *page_out is NULL, and it can be read.  It is not compared
+ * with its checksum, and borrowed until packs_take_back().  A bad block of
+ * persistent memory is a SIGBUS, as bad memory is.
+ */
+int packs_page(struct packs *ps, store_ref ref, const char **page_out);
+void packs_take_back(struct packs *ps);
 /* One page, and its checksum; @gfn for words. */
 int packs_read_page(struct packs *ps, store_ref ref, uint64_t gfn, void *page);
 

@@ -11,9 +11,11 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define ROOM_MIN 1024u
 #define HASH_MIN 4096u
+#define LARGE_PAGE_BYTES ((size_t)2 << 20)
 
 void places_fini(struct places *p)
 {
@@ -38,6 +40,21 @@ static void enter(struct places *p, uint32_t place)
     p->nr_hashed++;
 }
 
+/* It is looked at all over, so in large pages once there are enough of it. */
+static uint64_t *new_hash(uint32_t nr)
+{
+    const size_t bytes = nr * sizeof(uint64_t);
+    uint64_t *hash;
+
+    if (bytes < LARGE_PAGE_BYTES)
+        return calloc(nr, sizeof(*hash));
+    hash = aligned_alloc(LARGE_PAGE_BYTES, bytes);
+    if (!hash)
+        return NULL;
+    madvise(hash, bytes, MADV_HUGEPAGE); /* advice */
+    return memset(hash, 0, bytes);
+}
+
 static bool grow_hash(struct places *p)
 {
     uint32_t nr = p->hash ? p->hash_mask + 1 : HASH_MIN;
@@ -45,7 +62,7 @@ static bool grow_hash(struct places *p)
 
     while (nr / 4 < p->nr_used && nr < 1u << 31)
         nr *= 2;
-    hash = calloc(nr, sizeof(*hash));
+    hash = new_hash(nr);
     if (!hash)
         return false;
     free(p->hash);

@@ -34,7 +34,8 @@ void places_use(struct places *p, uint32_t place);
 /* One use less. 0 or -ENOMEM. */
 int places_release(struct places *p, uint32_t place);
 /* It will be looked for soon. */
-static inline void places_expect(const struct places *p, uint64_t sum)
+__attribute__((always_inline)) static inline void
+places_expect(const struct places *p, uint64_t sum)
 {
     if (p->hash)
         __builtin_prefetch(&p->hash[(uint32_t)(sum >> 32) & p->hash_mask]);

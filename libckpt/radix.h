@@ -37,13 +37,14 @@ int radix_get(struct radix_walk *w, uint64_t gfn, store_ref *ref_out);
 /* --- building ------------------------------------------------------------ */
 
 struct gfn_table;
+struct pack;
 
 struct radix_build {
     struct ckpt *c;          /* borrowed, as all here */
     struct gfn_table *table; /* sorted: the changed frames */
     struct packs *ps;        /* where the tree that it begins with lies */
     uint32_t number;         /* of the pack that gets the nodes */
-    int fd;
+    struct pack *pack;       /* and how */
     struct pack_head *head;  /* nodes_block and sum_kind are set; in: the tree
                               * to begin with; out: the new one and nr_nodes */
     /* The last node made at each level is the rightmost of them. */

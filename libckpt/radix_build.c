@@ -21,7 +21,7 @@
 #include <string.h>
 
 #include "gfn_table.h"
-#include "safe_io.h"
+#include "pack.h"
 
 #define BUF_BLOCKS 64u
 
@@ -33,9 +33,8 @@ static int flush(struct radix_build *b)
 
     for (unsigned i = 0; i < b->nr_blocks; i++)
         node_block_seal(h, &b->blocks[i], first + i);
-    rc = safe_pwrite_all(b->fd, b->blocks,
-                         (size_t)b->nr_blocks * PAGE_SIZE_BYTES,
-                         (off_t)((h->nodes_block + first) * PAGE_SIZE_BYTES));
+    rc = pack_write(b->pack, b->blocks, (size_t)b->nr_blocks * PAGE_SIZE_BYTES,
+                    (h->nodes_block + first) * PAGE_SIZE_BYTES);
     b->written_blocks += b->nr_blocks;
     b->nr_blocks = 0;
     return rc;

@@ -15,6 +15,7 @@
 
 const struct store_driver *const store_drivers[] = {
     &store_dir,
+    &store_pmem,
     NULL,
 };
 
@@ -82,7 +83,8 @@ int store_open(struct ckpt *c, const char *url, unsigned flags,
             return drv->open(c, path, flags, st_out);
     }
     return fail(c, -EINVAL,
-                "Store \"%s\": kind \"%.*s\" is not known; use dir:PATH.", url,
+                "Store \"%s\": kind \"%.*s\" is not known; use dir:PATH, or "
+                "pmem:PATH.", url,
                 (int)len, url);
 }
 

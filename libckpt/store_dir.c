@@ -360,8 +360,8 @@ static void sweep_all(struct dir_store *st)
     st->base.c->error[0] = '\0';
 }
 
-static int dir_open(struct ckpt *c, const char *path, unsigned flags,
-                    struct store **st_out)
+static int open_as(const struct store_driver *drv, struct ckpt *c,
+                   const char *path, unsigned flags, struct store **st_out)
 {
     struct dir_store *st;
     int rc;
@@ -369,7 +369,8 @@ static int dir_open(struct ckpt *c, const char *path, unsigned flags,
     st = calloc(1, sizeof(*st));
     if (!st)
         return fail(c, -ENOMEM, "store %s", path);
-    st->base = (struct store){.drv = &store_dir, .c = c};
+    st->base = (struct store){.drv = drv, .c = c};
+    st->is_mapped = drv == &store_pmem;
     st->is_read_only = flags & STORE_READ_ONLY;
     st->fd = st->tmp_fd = st->locks_fd = st->values_fd = -1;
     st->manifests_fd = -1;
@@ -395,6 +396,18 @@ out:
     if (rc)
         dir_close(&st->base);
     return rc;
+}
+
+static int dir_open(struct ckpt *c, const char *path, unsigned flags,
+                    struct store **st_out)
+{
+    return open_as(&store_dir, c, path, flags, st_out);
+}
+
+static int pmem_open(struct ckpt *c, const char *path, unsigned flags,
+                     struct store **st_out)
+{
+    return open_as(&store_pmem, c, path, flags, st_out);
 }
 
 static int dir_free_bytes(struct store *base, uint64_t *bytes_out)
@@ -478,19 +491,15 @@ out:
     return rc;
 }
 
+/* In persistent memory all is the same, but that packs are written through
+ * mappings of them (mapped.c). */
+#define VERBS                                                                  \
+    .close = dir_close, .free_bytes = dir_free_bytes, .lock = dir_lock,        \
+    .list = dir_list, .drop = dir_drop, .prune = dir_prune,                    \
+    .compress = dir_compress, .space = dir_space, .text_get = dir_text_get,    \
+    .text_set = dir_text_set, .create = dir_create, .image = dir_image
+
 const struct store_driver store_dir = {
-    .scheme = "dir",
-    .open = dir_open,
-    .close = dir_close,
-    .free_bytes = dir_free_bytes,
-    .lock = dir_lock,
-    .list = dir_list,
-    .drop = dir_drop,
-    .prune = dir_prune,
-    .compress = dir_compress,
-    .space = dir_space,
-    .text_get = dir_text_get,
-    .text_set = dir_text_set,
-    .create = dir_create,
-    .image = dir_image,
-};
+    .scheme = "dir", .open = dir_open, VERBS};
+const struct store_driver store_pmem = {
+    .scheme = "pmem", .open = pmem_open, VERBS};

@@ -32,6 +32,7 @@ struct dir_store {
     char *path; /* owned; for words */
     unsigned format;
     bool is_read_only;
+    bool is_mapped; /* packs are written through mappings of them */
     int fd;
     int place_fds[DIR_NR_PLACES];
     int tmp_fd;

@@ -3,10 +3,11 @@
  * Ends one checkpoint: behind its pages come the new nodes of its tree, the
  * pages' checksums, blobs and manifest; the head goes to the front.  Then
  *
- *     fdatasync of the pack -> rename to checkpoints/ -> fsync of the folder
+ *     hardening of the pack -> rename to checkpoints/ -> fsync of the folder
  *
- * and that is all that anyone waits for.  Telling the table of equal pages
- * comes after it.
+ * and that is all that anyone waits for.  The table of equal pages is told while
+ * the disk is at it: should the checkpoint come to nothing, it has advice that
+ * leads nowhere.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -29,7 +30,7 @@ static int write_nodes(struct dir_writer *w)
         .table = &w->table,
         .ps = &w->packs,
         .number = w->head.number,
-        .fd = w->fd,
+        .pack = &w->pack,
         .head = &w->head,
     };
     int rc;
@@ -68,9 +69,8 @@ static int write_sums(struct dir_writer *w)
             }
             sums_block_seal(&w->head, b, first + used);
         }
-        rc = safe_pwrite_all(
-            w->fd, blocks, used * sizeof(*blocks),
-            (off_t)((w->head.sums_block + first) * PAGE_SIZE_BYTES));
+        rc = pack_write(&w->pack, blocks, used * sizeof(*blocks),
+                        (w->head.sums_block + first) * PAGE_SIZE_BYTES);
     }
     free(blocks);
     return rc;
@@ -87,8 +87,7 @@ static int write_blob(struct dir_writer *w, struct pack_blob *row,
     row->len_bytes = len_bytes;
     row->sum = sum_of((enum sum_kind)w->head.sum_kind, data, len_bytes, 0);
     *at = (offset + len_bytes + 7) & ~UINT64_C(7);
-    return len_bytes ? safe_pwrite_all(w->fd, data, len_bytes, (off_t)offset)
-                     : 0;
+    return len_bytes ? pack_write(&w->pack, data, len_bytes, offset) : 0;
 }
 
 /* Blobs and manifest, and the length of the file. */
@@ -117,7 +116,7 @@ static int write_head(struct dir_writer *w)
     memcpy(w->head.id, w->base.id, sizeof(w->head.id));
     w->head.version = PACK_VERSION;
     pack_head_seal(&w->head);
-    return safe_pwrite_all(w->fd, &w->head, sizeof(w->head), 0);
+    return pack_write(&w->pack, &w->head, sizeof(w->head), 0);
 }
 
 /* Places that were used for a while: their room is given back. */
@@ -197,10 +196,10 @@ int dir_commit(struct image *img, const char *manifest)
     if (rc)
         return safe_fail(img->c, rc, "write", w->st->tmp_fd, w->temp);
     punch_unused(w);
-    if (fdatasync(w->fd) < 0)
-        return safe_fail(img->c, -errno, "fsync", w->st->tmp_fd, w->temp);
-    rc = publish(w);
-    if (!rc)
-        tell_equals(w);
-    return rc;
+    sync_file_range(w->fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* advice */
+    tell_equals(w);
+    rc = pack_harden(&w->pack);
+    if (rc)
+        return safe_fail(img->c, rc, "fsync", w->st->tmp_fd, w->temp);
+    return publish(w);
 }

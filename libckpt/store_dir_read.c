@@ -6,7 +6,8 @@
  *     gfn --radix.c--> where its page is --packs.c--> page, checked
  *
  * The pages of a batch are read in the order in which they lie, those that
- * are adjacent by one call, each to where it belongs in the batch.
+ * are adjacent by one call, each to where it belongs in the batch; or, where the
+ * packs are in memory, not at all: they are handed out as they lie.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -36,6 +37,7 @@ struct dir_reader {
     struct packs packs;
     struct radix_walk walk;
     char *batch; /* owned, PAGE_BATCH pages, or NULL */
+    const char *page[PAGE_BATCH]; /* where each is: there, or lent by packs.c */
     struct entry entry[PAGE_BATCH];
     bool is_good[PAGE_BATCH];
     unsigned order[PAGE_BATCH]; /* of those stored, as they lie */
@@ -175,7 +177,8 @@ static int by_place(const void *a, const void *b, void *arg)
     return (x > y) - (x < y);
 }
 
-static char *page_of(struct dir_reader *r, unsigned i)
+/* Where the page of entry @i goes when it has to be read. */
+static char *room_for(struct dir_reader *r, unsigned i)
 {
     return r->batch + ((size_t)i << PAGE_SHIFT_BITS);
 }
@@ -186,10 +189,11 @@ static bool is_good(struct dir_reader *r, unsigned i)
     uint64_t sum;
 
     return !packs_sum(&r->packs, r->entry[i].ref, &sum, &kind) &&
-           sum_of(kind, page_of(r, i), PAGE_SIZE_BYTES, 0) == sum;
+           sum_of(kind, r->page[i], PAGE_SIZE_BYTES, 0) == sum;
 }
 
-/* How many of the entries r->order[i .. end) lie one after the other. */
+/* How many of the entries r->order[i .. end) lie one after the other, to be
+ * read. */
 static unsigned run_length(struct dir_reader *r, unsigned i, unsigned end,
                            void **pages)
 {
@@ -202,17 +206,17 @@ static unsigned run_length(struct dir_reader *r, unsigned i, unsigned end,
         if (ref_pack(ref) != ref_pack(first) ||
             ref_place(ref) != ref_place(first) + n)
             break;
-        pages[n] = page_of(r, r->order[i + n]);
+        pages[n] = room_for(r, r->order[i + n]);
+        r->page[r->order[i + n]] = pages[n];
     }
     return n;
 }
 
-/* Reads what is stored of the first @nr entries and looks whether it is good,
- * both in the order in which it lies. */
-static void load(struct dir_reader *r, unsigned nr)
+/* Those of the first @nr entries that are stored, in the order in which they
+ * lie; how many. */
+static unsigned sort(struct dir_reader *r, unsigned nr)
 {
-    void *pages[PAGE_BATCH];
-    unsigned nr_stored = 0, n;
+    unsigned nr_stored = 0;
     bool is_sorted = true;
 
     for (unsigned i = 0; i < nr; i++) {
@@ -226,10 +230,30 @@ static void load(struct dir_reader *r, unsigned nr)
     }
     if (!is_sorted)
         qsort_r(r->order, nr_stored, sizeof(r->order[0]), by_place, r->entry);
+    return nr_stored;
+}
+
+/* Reads what is stored of the first @nr entries and looks whether it is good,
+ * both in the order in which it lies. */
+static void load(struct dir_reader *r, unsigned nr)
+{
+    const unsigned nr_stored = sort(r, nr);
+    void *pages[PAGE_BATCH];
+    unsigned n;
+
+    packs_take_back(&r->packs);
+    r->packs.is_for_all = true;
     for (unsigned i = 0; i < nr_stored; i += n) {
-        n = run_length(r, i, nr_stored, pages);
-        if (packs_readv(&r->packs, r->entry[r->order[i]].ref, n, pages))
-            continue; /* one by one, later: to find which */
+        const unsigned at = r->order[i];
+
+        n = 1;
+        if (packs_page(&r->packs, r->entry[at].ref, &r->page[at]))
+            continue;
+        if (!r->page[at]) {
+            n = run_length(r, i, nr_stored, pages);
+            if (packs_readv(&r->packs, r->entry[at].ref, n, pages))
+                continue; /* one by one, later: to find which */
+        }
         for (unsigned j = i; j < i + n; j++)
             r->is_good[r->order[j]] = is_good(r, r->order[j]);
     }
@@ -238,8 +262,11 @@ static void load(struct dir_reader *r, unsigned nr)
 /* The words are of the first that is bad. */
 static bool is_bad(struct dir_reader *r, unsigned i)
 {
-    return !r->is_good[i] && packs_read_page(&r->packs, r->entry[i].ref,
-                                             r->entry[i].gfn, page_of(r, i));
+    if (r->is_good[i])
+        return false;
+    r->page[i] = room_for(r, i);
+    return packs_read_page(&r->packs, r->entry[i].ref, r->entry[i].gfn,
+                           room_for(r, i));
 }
 
 static int dir_next(struct image *img, uint64_t *cursor, struct page_batch *b)
@@ -276,7 +303,7 @@ static int dir_next(struct image *img, uint64_t *cursor, struct page_batch *b)
     for (unsigned i = 0; i < good; i++) {
         b->gfn[i] = r->entry[i].gfn;
         b->type[i] = ref_type(r->entry[i].ref);
-        b->data[i] = ref_is_stored(r->entry[i].ref) ? page_of(r, i) : NULL;
+        b->data[i] = ref_is_stored(r->entry[i].ref) ? r->page[i] : NULL;
     }
     *cursor = r->entry[good - 1].gfn + 1;
     return 0;

@@ -38,15 +38,49 @@ static const struct image_writer writer_verbs;
 
 /* --- beginning ----------------------------------------------------------- */
 
-/* To memory nothing is gained by it, and filesystems may refuse. */
-static void open_direct(struct dir_writer *w)
+#define LARGE_PAGE_BYTES (2u << 20)
+
+/* Past the page cache: to memory nothing is gained by it, and filesystems may
+ * refuse.  A tmpfs tells as its block size that it has large pages: those it
+ * clears before a write() that is less than one. */
+static enum pack_way choose_way(struct dir_writer *w)
 {
     struct statfs sf;
+    struct stat sb;
 
-    if (fstatfs(w->fd, &sf) < 0 || sf.f_type == TMPFS_MAGIC)
-        return;
+    if (w->st->is_mapped)
+        return PACK_MAPPED;
+    if (fstatfs(w->fd, &sf) < 0 || fstat(w->fd, &sb) < 0)
+        return PACK_CACHED;
+    if (sf.f_type == TMPFS_MAGIC)
+        return sb.st_blksize < LARGE_PAGE_BYTES ? PACK_CACHED : PACK_MAPPED;
     w->direct_fd = openat(w->st->tmp_fd, w->temp,
                           O_WRONLY | O_DIRECT | O_NOFOLLOW | O_CLOEXEC);
+    return w->direct_fd < 0 ? PACK_CACHED : PACK_DIRECT;
+}
+
+static int begin_pack(struct dir_writer *w)
+{
+    struct ckpt *c = w->base.c;
+    const enum pack_way way = choose_way(w);
+    int rc;
+
+    rc = pack_init(&w->pack, way, w->fd, w->direct_fd);
+    if (rc == -EOPNOTSUPP)
+        return fail(c, rc,
+                    "Store pmem:%s: it must be on ext4 or XFS, mounted with "
+                    "dax; for other filesystems there is dir:%s.",
+                    w->st->path, w->st->path);
+    if (rc)
+        return safe_fail(c, rc, "begin", w->st->tmp_fd, w->temp);
+    /* One processor alone is faster than a disk. */
+    look_init(&w->looks, (enum sum_kind)w->head.sum_kind, way != PACK_DIRECT);
+    if (w->st->is_mapped && !mapped_is_memory(&w->pack.mapped))
+        warn(c,
+             "store pmem:%s is not on persistent memory (a filesystem mounted "
+             "with dax): a disk is slower to map than to write to",
+             w->st->path);
+    return 0;
 }
 
 /* A file in tmp/ with a number of its own, locked. */
@@ -108,10 +142,7 @@ int dir_create(struct store *base, const char *id, struct image **img_out)
         goto out;
     equals_open(&w->equals, st);
     posix_fadvise(w->fd, 0, 0, POSIX_FADV_RANDOM); /* advice */
-    open_direct(w);
-    rc = pack_init(&w->pack, w->fd, w->direct_fd);
-    if (rc)
-        rc = fail(base->c, rc, "checkpoint %s", id);
+    rc = begin_pack(w);
     w->base.stored_bytes = sizeof(struct pack_head);
     *img_out = &w->base;
 out:
@@ -233,37 +264,6 @@ static store_ref find_equal(struct dir_writer *w, const void *page,
     return 0;
 }
 
-/* What was seen of some pages before their places are looked for: memory is
- * slow to come, and comes together. */
-struct look {
-    bool is_zero; /* or has no content */
-    uint64_t sum;
-};
-#define LOOK_AHEAD 16u
-
-static void look_at(struct dir_writer *w, const struct page_batch *b,
-                    unsigned first, unsigned nr, struct look *look)
-{
-    const enum sum_kind kind = (enum sum_kind)w->head.sum_kind;
-
-    for (unsigned i = first; i < first + nr; i++, look++) {
-        const char *page = page_type_has_data(b->type[i]) ? b->data[i] : NULL;
-
-        if (i + 1 < b->nr && b->data[i + 1]) {
-            const char *next = b->data[i + 1];
-
-            for (unsigned at = 0; at < 512; at += 64)
-                __builtin_prefetch(next + at);
-        }
-        look->is_zero = !page || page_is_zero(page);
-        if (look->is_zero)
-            continue;
-        look->sum = sum_of(kind, page, PAGE_SIZE_BYTES, 0);
-        places_expect(&w->places, look->sum);
-        equals_expect(&w->equals, equal_sum(kind, look->sum));
-    }
-}
-
 static int put_page(struct dir_writer *w, struct gfn_slot *slot,
                     const void *page, uint8_t type, const struct look *look)
 {
@@ -293,14 +293,42 @@ static int put_page(struct dir_writer *w, struct gfn_slot *slot,
     return pack_put(&w->pack, page, place);
 }
 
-static int put_some(struct dir_writer *w, const struct page_batch *b,
-                    unsigned first, unsigned nr)
+static unsigned nr_in(const struct page_batch *b, unsigned part)
 {
-    struct look look[LOOK_AHEAD];
+    const unsigned left = b->nr - part * LOOK_PAGES;
+
+    return left < LOOK_PAGES ? left : LOOK_PAGES;
+}
+
+/* Looks at it before it is put, so that what that needs is on its way. */
+static void expect(struct dir_writer *w, const struct page_batch *b,
+                   unsigned part)
+{
+    const struct look *look;
+    unsigned nr;
+
+    if (part * LOOK_PAGES >= b->nr)
+        return;
+    look = look_part(&w->looks, part);
+    nr = nr_in(b, part);
+    for (unsigned i = 0; i < nr; i++) {
+        if (look[i].is_zero)
+            continue;
+        places_expect(&w->places, look[i].sum);
+        equals_expect(&w->equals, equal_sum(w->looks.kind, look[i].sum));
+    }
+}
+
+/* Pages LOOK_PAGES * @part ... */
+static int put_part(struct dir_writer *w, const struct page_batch *b,
+                    unsigned part)
+{
+    const unsigned first = part * LOOK_PAGES;
+    const unsigned nr = nr_in(b, part);
+    const struct look *look = &w->looks.look[first];
     struct image *img = &w->base;
     int rc;
 
-    look_at(w, b, first, nr, look);
     for (unsigned i = 0; i < nr; i++) {
         const uint64_t gfn = b->gfn[first + i];
         const uint8_t type = b->type[first + i];
@@ -327,9 +355,13 @@ static int dir_put(struct image *img, const struct page_batch *b)
     const uint32_t used = w->places.nr_used;
     int rc = 0;
 
-    for (unsigned i = 0; !rc && i < b->nr; i += LOOK_AHEAD)
-        rc = put_some(w, b, i,
-                      b->nr - i < LOOK_AHEAD ? b->nr - i : LOOK_AHEAD);
+    look_begin(&w->looks, b);
+    expect(w, b, 0);
+    for (unsigned part = 0; !rc && part * LOOK_PAGES < b->nr; part++) {
+        expect(w, b, part + 1);
+        rc = put_part(w, b, part);
+    }
+    look_end(&w->looks);
     if (rc)
         return rc;
     rc = pack_flush(&w->pack);
@@ -389,6 +421,7 @@ static void dir_abort(struct image *img)
     struct dir_writer *w = dir_writer_of(img);
     const int fds[] = {w->direct_fd, w->base_fd, w->use_fd, w->fd};
 
+    look_fini(&w->looks);
     pack_fini(&w->pack);
     if (w->temp[0] && w->fd >= 0)
         unlinkat(w->st->tmp_fd, w->temp, 0); /* else it is swept one day */

@@ -5,6 +5,7 @@
  * store_dir_commit.c writes the rest and publishes it. */
 #include "equals.h"
 #include "gfn_table.h"
+#include "look.h"
 #include "pack.h"
 #include "packs.h"
 #include "places.h"
@@ -21,6 +22,7 @@ struct dir_writer {
     bool is_punched;             /* unused places were given back */
     uint64_t reserved_bytes;
     struct pack_head head;
+    struct looks looks;
     struct pack pack;
     struct places places;
     struct gfn_table table;

@@ -100,6 +100,7 @@ struct image {
 /* All drivers, ended by NULL. */
 extern const struct store_driver *const store_drivers[];
 extern const struct store_driver store_dir;
+extern const struct store_driver store_pmem; /* the same, mapped */
 
 /* 16 lower-case hexadecimal digits. */
 bool store_is_id(const char *id);

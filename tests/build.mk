@@ -13,11 +13,13 @@ FUZZ_BINS := $(FUZZ_SRCS:%.c=$(B)/%)
 REPLAY_BINS := $(addsuffix -replay,$(FUZZ_BINS))
 TEST_BINS := $(UNIT_BINS) $(CONFORM_BINS)
 FAKE_OBJS := $(FAKE_SRCS:%.c=$(B)/%.o)
-CRASH_SRCS := $(filter-out tests/crash/faults.c, \
+FAULTS_SRCS := $(sort $(wildcard tests/crash/faults*.c))
+FAULTS_OBJS := $(FAULTS_SRCS:%.c=$(B)/%.o)
+CRASH_SRCS := $(filter-out $(FAULTS_SRCS), \
 	$(sort $(wildcard tests/crash/*.c)))
 CRASH_BINS := $(CRASH_SRCS:%.c=$(B)/%)
 TEST_OBJS := $(addsuffix .o,$(TEST_BINS) $(FUZZ_BINS) $(CRASH_BINS)) \
-	$(FAKE_OBJS) $(B)/tests/fuzz/replay.o $(B)/tests/crash/faults.o
+	$(FAKE_OBJS) $(B)/tests/fuzz/replay.o $(FAULTS_OBJS)
 OBJS += $(TEST_OBJS)
 $(TEST_OBJS): CFLAGS_T := -Itests -Ickptd -Ickptd/job -Ixl-plugin
 $(filter %/fuzz_ckptd_rpc.o,$(TEST_OBJS)): CFLAGS_T += -fno-strict-aliasing
@@ -34,12 +36,12 @@ $(TEST_BINS): %: %.o $(TEST_ARCHIVES)
 $(FUZZ_BINS): %: %.o $(TEST_ARCHIVES)
 	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $< \
 	    $(TEST_LIBS)
-# faults.c stands between the library and the calls that it wraps.
+# faults*.c stand between the library and the calls that it wraps.
 CRASH_WRAPS = $(addprefix -Wl$(,)--wrap=,$(shell sed -n \
-	's/.*__wrap_\([a-z0-9_]*\)[^a-z0-9_].*/\1/p' tests/crash/faults.c | sort -u))
-$(CRASH_BINS): %: %.o $(B)/tests/crash/faults.o $(TEST_ARCHIVES)
+	's/.*__wrap_\([a-z0-9_]*\)[^a-z0-9_].*/\1/p' $(FAULTS_SRCS) | sort -u))
+$(CRASH_BINS): %: %.o $(FAULTS_OBJS) $(TEST_ARCHIVES)
 	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) $(CRASH_WRAPS) -o $@ $< \
-	    $(B)/tests/crash/faults.o $(TEST_LIBS)
+	    $(FAULTS_OBJS) $(TEST_LIBS)
 # A fuzzer's body over its saved corpus, with any compiler.
 $(REPLAY_BINS): %-replay: %.o $(B)/tests/fuzz/replay.o $(TEST_ARCHIVES)
 	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) -o $@ $< \

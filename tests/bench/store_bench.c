@@ -5,7 +5,8 @@
  * same memory.
  *
  *     store_bench ingest DIR MIB ROUNDS   take, memcpy; CPU of each
- *     store_bench chain DIR MIB DEPTH     increments, restores, opening
+ *     store_bench chain DIR MIB DEPTH ALONE   increments, restores, opening;
+ *         the last is stored in ALONE, too, where it is the only one
  *     store_bench image FILE MIB          the memory, as a file for the peers
  */
 #include <errno.h>
@@ -60,9 +61,9 @@ static double cpu_s(void)
 
 static void *get_memory(void)
 {
-    void *m = mmap(NULL, nr_pages * PAGE_SIZE_BYTES + SKEW,
-                   PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    void *m =
+        mmap(NULL, nr_pages * PAGE_SIZE_BYTES + SKEW, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 
     insist(m != MAP_FAILED, "mmap");
     return m;
@@ -173,7 +174,7 @@ static uint64_t dirty(uint64_t *gfns, unsigned round)
     return nr;
 }
 
-static double restore(unsigned n)
+static double restore(struct store *st, unsigned n)
 {
     static struct page_batch b;
     char id[CKPT_ID_LEN + 1];
@@ -182,7 +183,7 @@ static double restore(unsigned n)
     uint64_t cursor = 0;
 
     id_of(id, n);
-    insist(!image_open(c->store, id, &img), "open");
+    insist(!image_open(st, id, &img), "open");
     do {
         insist(!image_next(img, &cursor, &b), "next");
         for (unsigned i = 0; i < b.nr; i++) {
@@ -238,9 +239,36 @@ static void verify(unsigned n)
     image_close(img);
 }
 
-static int chain(unsigned depth)
+/* What is in memory now, as the only checkpoint of a store: what the last of
+ * the chain would cost without one before it. */
+static struct ckpt *take_alone(const char *dir)
+{
+    struct ckpt *chained = c, *alone;
+
+    insist(!ckpt_open(dir, NULL, &c), "store");
+    take(0, -1, NULL, nr_pages, NULL);
+    alone = c;
+    c = chained;
+    return alone;
+}
+
+static void compare_restored(void)
+{
+    static const char zero[PAGE_SIZE_BYTES];
+
+    for (uint64_t gfn = 0; gfn < nr_pages; gfn++) {
+        const char *page = memory + gfn * PAGE_SIZE_BYTES;
+
+        insist(!memcmp(page, zero, sizeof(zero)) ||
+                   !memcmp(page, room + gfn * PAGE_SIZE_BYTES, PAGE_SIZE_BYTES),
+               "what was restored differs");
+    }
+}
+
+static int chain(unsigned depth, const char *alone_dir)
 {
     uint64_t *gfns = malloc((nr_pages + 1) * sizeof(*gfns));
+    struct ckpt *alone;
     double begin;
     uint64_t nr;
 
@@ -250,26 +278,20 @@ static int chain(unsigned depth)
     for (unsigned i = 1; i < depth; i++) {
         nr = dirty(gfns, i);
         printf("increment %.6f\n", take(i, (int)i - 1, gfns, nr, NULL));
-        printf("increment.bytes %llu %llu\n",
-               (unsigned long long)disk_bytes(i),
+        printf("increment.bytes %llu %llu\n", (unsigned long long)disk_bytes(i),
                (unsigned long long)(nr * PAGE_SIZE_BYTES));
     }
+    alone = take_alone(alone_dir);
     for (unsigned i = 0; i < 7; i++) {
-        printf("restore.1 %.6f\n", restore(0));
-        printf("restore.n %.6f\n", restore(depth - 1));
+        printf("restore.1 %.6f\n", restore(c->store, 0));
+        printf("restore.n %.6f\n", restore(c->store, depth - 1));
+        printf("restore.alone %.6f\n", restore(alone->store, 0));
         printf("open.1 %.6f\n", open_and_map(0));
         printf("open.n %.6f\n", open_and_map(depth - 1));
     }
-    restore(depth - 1);
-    for (uint64_t gfn = 0; gfn < nr_pages; gfn++) {
-        static const char zero[PAGE_SIZE_BYTES];
-        const char *page = memory + gfn * PAGE_SIZE_BYTES;
-
-        insist(!memcmp(page, zero, sizeof(zero)) ||
-                   !memcmp(page, room + gfn * PAGE_SIZE_BYTES,
-                           PAGE_SIZE_BYTES),
-               "what was restored differs");
-    }
+    ckpt_close(alone);
+    restore(c->store, depth - 1);
+    compare_restored();
     drop(depth - 1); /* counts are made */
     begin = now_s();
     drop(depth / 2);
@@ -305,7 +327,7 @@ int main(int argc, char **argv)
         return 0;
     }
     insist(!ckpt_open(argv[2], NULL, &c), "store");
-    fd = !strcmp(what, "ingest") ? ingest(n) : chain(n);
+    fd = !strcmp(what, "ingest") ? ingest(n) : argc > 5 ? chain(n, argv[5]) : 2;
     ckpt_close(c);
     return fd;
 }

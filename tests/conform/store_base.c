@@ -5,6 +5,8 @@
 
 #include <unistd.h>
 
+#include "packs.h"
+
 #define NR 3000u
 
 static char id_text[32];
@@ -150,6 +152,30 @@ static void any_generation_can_go(void **state)
     }
 }
 
+/* More than a reader holds open, and all of them in one batch. */
+static void a_batch_comes_from_any_number_of_generations(void **state)
+{
+    const unsigned depth = PACKS_OPEN + 50;
+    struct world *w = *state;
+    static struct page_batch b;
+    uint64_t cursor = 0;
+    struct image *img;
+
+    scratch_image(w->c, id_of(0), depth);
+    for (unsigned n = 1; n < depth; n++) {
+        img = create(w, id_of(n));
+        assert_int_equal(image_base(img, id_of(n - 1)), 0);
+        assert_int_equal(scratch_put(img, n, n + 10000), 0);
+        assert_int_equal(image_commit(img, "{}"), 0);
+    }
+    assert_int_equal(image_open(w->st, id_of(depth - 1), &img), 0);
+    assert_int_equal(image_next(img, &cursor, &b), 0);
+    assert_int_equal(b.nr, depth);
+    for (unsigned n = 0; n < depth; n++)
+        assert_page(b.data[n], n ? n + 10000 : 1);
+    image_close(img);
+}
+
 static void room_can_be_reserved(void **state)
 {
     struct world *w = *state;
@@ -201,6 +227,7 @@ int main(void)
         T(the_last_frames_can_go),
         T(what_is_not_there_is_no_base),
         T(any_generation_can_go),
+        T(a_batch_comes_from_any_number_of_generations),
         T(room_can_be_reserved),
         T(a_home_is_where_the_page_is),
     };

@@ -23,6 +23,7 @@
 static const char *const kinds[] = {
     "%s/store",
     "dir:%s/store",
+    "pmem:%s/store",
 };
 static const char *kind;
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
-#include "faults.h"
+#include "faults_private.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,20 +13,22 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+
 #define DIRTY_MAX 256
 
-static enum fault armed;
-static unsigned target, passed, nr_syncs;
-static int is_armed, is_full;
+enum fault armed;
+unsigned target, passed, nr_syncs;
+int is_armed;
+static int is_full;
 
 /* Inodes with something that a power cut would take. */
 static ino_t dirty[DIRTY_MAX];
 static unsigned nr_dirty;
-static char unsound[256];
+char unsound[256];
 
 /* --- what is durable ----------------------------------------------------- */
 
-static void forget(ino_t ino)
+void forget(ino_t ino)
 {
     for (unsigned i = 0; i < nr_dirty; i++) {
         if (dirty[i] == ino)
@@ -54,12 +57,12 @@ static ino_t ino_at(int dirfd, const char *name)
     return r ? 0 : sb.st_ino;
 }
 
-static ino_t ino_of(int fd)
+ino_t ino_of(int fd)
 {
     return ino_at(fd, "");
 }
 
-static void mark(ino_t ino)
+void mark(ino_t ino)
 {
     if (is_armed && ino && !is_dirty(ino) && nr_dirty < DIRTY_MAX)
         dirty[nr_dirty++] = ino;
@@ -84,31 +87,22 @@ const char *faults_unsound(void)
 
 /* --- what a power cut takes ---------------------------------------------- */
 
-#define LOSS_MAX 4096
-
-/* A write, or a rename, that no fsync has followed. */
-struct loss {
-    ino_t ino; /* of the file, or of the folder renamed into */
-    int fd, to_fd;
-    off_t off;
-    size_t len;
-    char name[64], to_name[64], was[16]; /* was: a link to what it replaced */
-};
-static struct loss losses[LOSS_MAX];
-static unsigned nr_losses, seed;
+struct loss losses[LOSS_MAX];
+unsigned nr_losses;
+static unsigned seed;
 
 void faults_seed(unsigned n)
 {
     seed = n;
 }
 
-static struct loss *new_loss(ino_t ino, int fd)
+struct loss *new_loss(ino_t ino, int fd)
 {
     if (!is_armed || armed != FAULT_POWER || nr_losses == LOSS_MAX)
         return NULL;
     memset(&losses[nr_losses], 0, sizeof(losses[0]));
     losses[nr_losses].ino = ino;
-    losses[nr_losses].fd = dup(fd);
+    losses[nr_losses].fd = fd < 0 ? -1 : dup(fd);
     losses[nr_losses].to_fd = -1;
     return &losses[nr_losses++];
 }
@@ -126,7 +120,8 @@ static void lose_nothing_of(ino_t ino)
         }
         if (losses[i].was[0])
             __real_unlinkat(losses[i].to_fd, losses[i].was, 0);
-        close(losses[i].fd);
+        if (losses[i].fd >= 0)
+            close(losses[i].fd);
         if (losses[i].to_fd >= 0)
             close(losses[i].to_fd);
     }
@@ -136,7 +131,15 @@ static void lose_nothing_of(ino_t ino)
 ssize_t __real_pwrite(int fd, const void *data, size_t len, off_t off);
 int __real_renameat2(int from, const char *a, int to, const char *b,
                      unsigned flags);
-static void die(void);
+
+/* What is in the caches of the processor is lost line by line. */
+static void lose_lines(const struct loss *l)
+{
+    for (size_t at = 0; at < l->len; at += 64) {
+        if (rand_r(&seed) % 2)
+            memset(l->mem + at, 0, l->len - at < 64 ? l->len - at : 64);
+    }
+}
 
 /* The last first, so that what is undone can be.  A write is lost in parts of
  * a sector. */
@@ -147,6 +150,10 @@ static void cut_power(void)
     while (nr_losses--) {
         const struct loss *l = &losses[nr_losses];
 
+        if (l->mem) {
+            lose_lines(l);
+            continue;
+        }
         if (l->to_fd >= 0) {
             const int is_lost = rand_r(&seed) % 2;
 
@@ -194,13 +201,13 @@ unsigned faults_syncs(void)
     return nr_syncs;
 }
 
-static void die(void)
+void die(void)
 {
     kill(getpid(), SIGKILL);
 }
 
 /* Before a call that writes no data. Nonzero: it fails, errno is set. */
-static int before(void)
+int before(void)
 {
     if (!is_armed || armed == FAULT_ENOMEM)
         return 0;
@@ -222,7 +229,7 @@ static int before(void)
     return 0;
 }
 
-static void after(void)
+void after(void)
 {
     if (is_armed && passed == target && armed == FAULT_KILL_AFTER)
         die();
@@ -392,8 +399,10 @@ int __wrap_renameat2(int from, const char *a, int to, const char *b,
     if (before())
         return -1;
     /* What is removed, or can be made anew, need not last. */
-    if (is_armed && !strstr(b, ".drop") && strcmp(b, "equals"))
+    if (is_armed && !strstr(b, ".drop") && strcmp(b, "equals")) {
         look_for_dirt(from, a);
+        look_for_copies();
+    }
     note_rename(from, a, to, b);
     r = __real_renameat2(from, a, to, b, flags);
     mark(ino_of(to));

@@ -195,7 +195,7 @@ static void check_open(struct ckpt *c, enum fault fault, enum outcome outcome)
     ckpt_close(other);
 }
 
-static enum outcome run_take(const char *dir)
+static enum outcome take_in(const char *url)
 {
     enum outcome outcome = FAILED;
     struct ckpt_info info;
@@ -203,7 +203,7 @@ static enum outcome run_take(const char *dir)
 
     scratch_info(&info, ID_N, "new", "one", UUID_1);
     memcpy(info.parent, ID_A, sizeof(info.parent));
-    if (ckpt_open(scratch_path(dir, "store"), NULL, &c))
+    if (ckpt_open(url, NULL, &c))
         goto out;
     if (take(c, &info)) {
         insist(*ckpt_error(c), "no words", c);
@@ -217,6 +217,21 @@ out:
     ckpt_close(c);
     ckpt_info_fini(&info);
     return outcome;
+}
+
+static enum outcome run_take(const char *dir)
+{
+    return take_in(scratch_path(dir, "store"));
+}
+
+/* What lies in the processor's caches is lost with the power, too. */
+static enum outcome run_take_pmem(const char *dir)
+{
+    char url[512];
+
+    snprintf(url, sizeof(url), "pmem:%s", scratch_path(dir, "store"));
+    setenv("PMEM2_FORCE_GRANULARITY", "CACHE_LINE", 1);
+    return take_in(url);
 }
 
 static void check_take(struct ckpt *c, enum fault fault, enum outcome outcome)
@@ -410,6 +425,7 @@ static void check_remove(struct ckpt *c, enum fault fault, enum outcome outcome)
 static const struct scenario scenarios[] = {
     { "open",   run_open,   check_open   },
     { "take",   run_take,   check_take   },
+    { "take-pmem", run_take_pmem, check_take },
     { "increment", run_increment, check_increment },
     { "remove", run_remove, check_remove },
     { "prune",  run_prune,  check_prune  },

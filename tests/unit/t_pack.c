@@ -32,16 +32,31 @@ static void put(struct pack *p, const void *page, uint32_t place)
     assert_int_equal(pack_put(p, page, place), 0);
 }
 
-/* As a disk and as memory: a memfd takes both ways. */
-static void for_both(void (*run)(struct pack *p, int fd))
+/* A memfd takes all ways; as persistent memory, too, when libpmem2 is told. */
+static void for_all(void (*run)(struct pack *p, int fd))
 {
-    for (int is_direct = 0; is_direct < 2; is_direct++) {
+    static const struct {
+        enum pack_way way;
+        const char *granularity;
+    } ways[] = {{PACK_DIRECT, ""},
+                {PACK_CACHED, ""},
+                {PACK_MAPPED, "PAGE"},
+                {PACK_MAPPED, "CACHE_LINE"},
+                {PACK_MAPPED, "BYTE"}};
+
+    for (unsigned i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
         int fd = memfd_create("pack", MFD_CLOEXEC);
         struct pack *p = malloc(sizeof(*p));
 
         assert_true(fd >= 0);
         assert_non_null(p);
-        assert_int_equal(pack_init(p, fd, is_direct ? fd : -1), 0);
+        setenv("PMEM2_FORCE_GRANULARITY", ways[i].granularity, 1);
+        assert_int_equal(pack_init(p, ways[i].way, fd,
+                                   ways[i].way == PACK_DIRECT ? fd : -1),
+                         0);
+        if (ways[i].way == PACK_MAPPED)
+            assert_int_equal(mapped_is_memory(&p->mapped),
+                             strcmp(ways[i].granularity, "PAGE") != 0);
         run(p, fd);
         pack_fini(p);
         free(p);
@@ -74,7 +89,7 @@ static void run_fresh(struct pack *p, int fd)
 static void every_page_lands_in_its_place(void **state)
 {
     (void)state;
-    for_both(run_fresh);
+    for_all(run_fresh);
 }
 
 /* Places put again and again, in any order, have what came last. */
@@ -100,7 +115,7 @@ static void run_again(struct pack *p, int fd)
 static void the_last_page_of_a_place_stays(void **state)
 {
     (void)state;
-    for_both(run_again);
+    for_all(run_again);
 }
 
 static void run_find(struct pack *p, int fd)
@@ -125,7 +140,7 @@ static void run_find(struct pack *p, int fd)
 static void a_page_on_its_way_is_found(void **state)
 {
     (void)state;
-    for_both(run_find);
+    for_all(run_find);
 }
 
 static void run_full(struct pack *p, int fd)
@@ -149,7 +164,36 @@ static void run_full(struct pack *p, int fd)
 static void a_failed_write_is_told(void **state)
 {
     (void)state;
-    for_both(run_full);
+    for_all(run_full);
+}
+
+/* Across pages, pieces and the end of what was put. */
+static void run_write(struct pack *p, int fd)
+{
+    static char text[3 * MAPPED_PIECE_BYTES / 2], got[sizeof(text)];
+    const off_t at = MAPPED_PIECE_BYTES - 1000;
+
+    make_pages();
+    for (size_t i = 0; i < sizeof(text); i++)
+        text[i] = (char)(i * 7 >> 3);
+    for (unsigned i = 0; i < 100; i++)
+        put(p, pages[i], i + 1);
+    assert_int_equal(pack_drain(p), 0);
+    assert_int_equal(pack_write(p, text, sizeof(text), (uint64_t)at), 0);
+    assert_int_equal(pack_write(p, "head", 5, 0), 0);
+    assert_int_equal(ftruncate(fd, at + (off_t)sizeof(text)), 0);
+    assert_int_equal(pack_harden(p), 0);
+    assert_int_equal(pread(fd, got, sizeof(got), at), sizeof(got));
+    assert_memory_equal(got, text, sizeof(got));
+    assert_int_equal(pread(fd, got, 5, 0), 5);
+    assert_string_equal(got, "head");
+    assert_place(fd, 100, pages[99]);
+}
+
+static void what_is_no_page_lands_too(void **state)
+{
+    (void)state;
+    for_all(run_write);
 }
 
 int main(void)
@@ -159,6 +203,7 @@ int main(void)
         cmocka_unit_test(the_last_page_of_a_place_stays),
         cmocka_unit_test(a_page_on_its_way_is_found),
         cmocka_unit_test(a_failed_write_is_told),
+        cmocka_unit_test(what_is_no_page_lands_too),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
