@@ -74,17 +74,59 @@ int ckpt_export(ckpt *c, const char *checkpoint, enum ckpt_format format,
     return rc;
 }
 
-int ckpt_import(ckpt *c, int fd, const char *name, struct ckpt_info *info_out)
+static void note_list(char *out, size_t room, const char *key,
+                      const char *const *list)
 {
-    char first = '?';
+    size_t len = strlen(out);
+
+    for (; list && *list; list++)
+        len += (size_t)snprintf(out + len, room - len, " %s=%s", key, *list);
+}
+
+int ckpt_export_archive(ckpt *c, const char *checkpoint,
+                        const struct ckpt_export_opts *opts, int fd,
+                        struct ckpt_export_result *result_out)
+{
+    const char *v = script_get("archived"); /* ARCHIVE|MEMORY|DISK|NR */
+    char words[256] = "";
     int rc;
 
-    script_note("import name=%s first=%c", name,
-         read(fd, &first, 1) == 1 ? first : '?');
-    rc = script_long_answer(c, "import", name);
+    note_list(words, sizeof(words), "exclude", opts->exclude_disks);
+    note_list(words, sizeof(words), "encrypt", opts->encrypt_to);
+    script_note("archive checkpoint=%s%s sign=%s", checkpoint, words,
+                opts->sign_with ? opts->sign_with : "(none)");
+    rc = script_long_answer(c, "archive", checkpoint);
+    if (!rc && write(fd, "archived\n", 9) != 9)
+        script_broken("export");
+    *result_out = (struct ckpt_export_result){
+        .archive_bytes = script_part_num(v, 0),
+        .memory_bytes = script_part_num(v, 1),
+        .disk_bytes = script_part_num(v, 2),
+        .nr_disks = (unsigned)script_part_num(v, 3)};
+    return rc;
+}
+
+int ckpt_import_with(ckpt *c, int fd, const struct ckpt_import_opts *opts,
+                     struct ckpt_info *info_out)
+{
+    char first = '?', words[256] = "";
+    int rc;
+
+    note_list(words, sizeof(words), "disk", opts->disks);
+    note_list(words, sizeof(words), "decrypt", opts->decrypt_with);
+    note_list(words, sizeof(words), "signed", opts->signed_by);
+    script_note("import name=%s first=%c%s", opts->name ? opts->name : "(none)",
+                read(fd, &first, 1) == 1 ? first : '?', words);
+    rc = script_long_answer(c, "import", opts->name);
     if (!rc)
         script_fill(script_next_checkpoint(0), info_out);
     return rc;
+}
+
+int ckpt_keygen(ckpt *c, enum ckpt_key kind, const char *path)
+{
+    script_note("keygen kind=%d path=%s", (int)kind, path);
+    return script_answer(c, "keygen", path);
 }
 
 int ckpt_verify_sample(ckpt *c, const char *checkpoint, unsigned percent,
