@@ -14,7 +14,8 @@ LIB_CORE_SRCS := $(addprefix libckpt/, \
 	disk_qcow2_content.c disk_manual.c qcow2_file.c qcow2_node.c \
 	store.c store_dir.c store_dir_names.c store_dir_text.c \
 	store_dir_write.c store_dir_commit.c store_dir_read.c \
-	store_dir_drop.c store_dir_refs.c store_dir_compress.c packs.c radix.c radix_build.c \
+	store_dir_drop.c store_dir_refs.c store_dir_compress.c \
+	store_dir_dump.c packs.c radix.c radix_build.c \
 	store_format.c store_text.c gfn_table.c safe_io.c \
 	store_v1.c store_v1_read.c \
 	checkpoint.c checkpoint_group.c checkpoint_json.c \

@@ -317,6 +317,13 @@ CKPT_API int ckpt_quota_set(ckpt *c, const char *domain_uuid,
 CKPT_API int ckpt_quota_get(ckpt *c, const char *domain_uuid,
                             struct ckpt_quota *quota_out);
 
+/* A line for each piece of what is stored of @checkpoint (which may also be an
+ * id whose manifest is damaged, or the name of a pack, ID.NUMBER), and whether
+ * it is good.  For looking into a store: the words may change. */
+typedef void ckpt_line_fn(void *arg, const char *line);
+CKPT_API int ckpt_dump(ckpt *c, const char *checkpoint, ckpt_line_fn *fn,
+                       void *arg);
+
 struct ckpt_verify_result {
     uint64_t pages_checked;
     uint64_t pages_bad;

@@ -47,6 +47,23 @@ int ckpt_find(ckpt *c, const char *checkpoint, struct ckpt_info *info_out)
     return checkpoint_find(c, NULL, checkpoint, info_out);
 }
 
+/* A whole id, or a pack's name, is what is meant, whatever state it is in. */
+int ckpt_dump(ckpt *c, const char *checkpoint, ckpt_line_fn *fn, void *arg)
+{
+    struct ckpt_info info = {.parent = ""};
+    const size_t len = strspn(checkpoint, "0123456789abcdef");
+    int rc;
+
+    ctx_begin(c);
+    if (len == CKPT_ID_LEN && (!checkpoint[len] || checkpoint[len] == '.'))
+        return store_dump(c->store, checkpoint, fn, arg);
+    rc = checkpoint_find(c, NULL, checkpoint, &info);
+    if (!rc)
+        rc = store_dump(c->store, info.id, fn, arg);
+    ckpt_info_fini(&info);
+    return rc;
+}
+
 /* --- memory -------------------------------------------------------------- */
 
 struct ckpt_memory {

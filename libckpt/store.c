@@ -384,6 +384,12 @@ int store_compress(struct store *st, const char *const *raw_ids,
     return st->drv->compress(st, raw_ids, saved_bytes);
 }
 
+int store_dump(struct store *st, const char *word, store_line_fn *fn,
+               void *arg)
+{
+    return st->drv->dump(st, word, fn, arg);
+}
+
 int store_space(struct store *st, const char *id,
                 struct store_space *space_out)
 {

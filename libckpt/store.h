@@ -60,6 +60,14 @@ int store_prune(struct store *st, struct store_space *space_out);
  */
 int store_compress(struct store *st, const char *const *raw_ids,
                    uint64_t *saved_bytes);
+/*
+ * A line for each piece of what is stored as @word, an id or in the store's own
+ * words, and whether it is good; also of what is damaged.  What is shown is fit
+ * for a terminal.
+ */
+typedef void store_line_fn(void *arg, const char *line);
+int store_dump(struct store *st, const char *word, store_line_fn *fn,
+               void *arg);
 /* What the removal of @id would give. */
 int store_space(struct store *st, const char *id,
                 struct store_space *space_out);

@@ -488,6 +488,7 @@ const struct store_driver store_dir = {
     .drop = dir_drop,
     .prune = dir_prune,
     .compress = dir_compress,
+    .dump = dir_dump,
     .space = dir_space,
     .text_get = dir_text_get,
     .text_set = dir_text_set,

@@ -37,6 +37,8 @@ struct store_driver {
     int (*prune)(struct store *st, struct store_space *space_out);
     int (*compress)(struct store *st, const char *const *raw_ids,
                     uint64_t *saved_bytes);
+    int (*dump)(struct store *st, const char *word, store_line_fn *fn,
+                void *arg);
     int (*space)(struct store *st, const char *id,
                  struct store_space *space_out);
     int (*text_get)(struct store *st, enum store_text what, const char *name,

@@ -74,3 +74,10 @@ called "keygen kind=1 path=$tmp/key"
 has 'keep it secret' "$tmp/out"
 run checkpoint-keygen --kind=door "$tmp/key"
 exits 2
+
+run checkpoint-show --raw 4f1c22a90b71de03.00000007
+exits 0
+called 'dump checkpoint=4f1c22a90b71de03.00000007'
+same 'pack: good' "$tmp/out"
+run checkpoint-show --raw --json day1
+exits 2

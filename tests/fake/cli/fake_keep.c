@@ -129,6 +129,17 @@ int ckpt_keygen(ckpt *c, enum ckpt_key kind, const char *path)
     return script_answer(c, "keygen", path);
 }
 
+int ckpt_dump(ckpt *c, const char *checkpoint, ckpt_line_fn *fn, void *arg)
+{
+    int rc;
+
+    script_note("dump checkpoint=%s", checkpoint);
+    rc = script_answer(c, "dump", checkpoint);
+    if (!rc)
+        fn(arg, "pack: good");
+    return rc;
+}
+
 int ckpt_verify_sample(ckpt *c, const char *checkpoint, unsigned percent,
                        struct ckpt_verify_result *result_out)
 {
