@@ -15,13 +15,13 @@ LIB_CORE_SRCS := $(addprefix libckpt/, \
 	store.c store_dir.c store_dir_names.c store_dir_text.c \
 	store_dir_write.c store_dir_commit.c store_dir_read.c \
 	store_dir_drop.c store_dir_refs.c store_dir_compress.c \
-	store_dir_dump.c packs.c radix.c radix_build.c \
+	store_dir_dump.c store_dir_sharers.c packs.c radix.c radix_build.c \
 	store_format.c store_text.c gfn_table.c safe_io.c \
 	store_v1.c store_v1_read.c \
 	checkpoint.c checkpoint_group.c checkpoint_json.c \
 	checkpoint_keep.c json.c \
 	stream_write.c stream_read.c build.c watch.c \
-	take.c group.c rollback.c fork.c query.c remove.c diff.c prune.c \
+	take.c group.c rollback.c fork.c query.c verify.c remove.c diff.c prune.c \
 	export.c export_xl.c export_vmcore.c import.c \
 	archive_key.c archive_out.c archive_in.c archive_write.c \
 	archive_place.c archive_config.c archive_read_disk.c archive_read.c)

@@ -338,6 +338,25 @@ CKPT_API int ckpt_verify_sample(ckpt *c, const char *checkpoint,
                                 unsigned percent,
                                 struct ckpt_verify_result *result_out);
 
+/* The same, and what is to be known to do something about it.  It is filled on
+ * -EUCLEAN, too, and given back with _fini() whatever the result was. */
+struct ckpt_frames {
+    uint64_t gfn, nr;
+};
+struct ckpt_verify_report {
+    struct ckpt_verify_result result;
+    char **damaged;     /* in words, the first 64; NULL-terminated, or NULL */
+    size_t nr_damaged;  /* all: pages, nodes, blobs, snapshots of disks */
+    struct ckpt_frames *lost; /* ascending */
+    size_t nr_lost;
+    char **also_damaged; /* ids of other checkpoints that need the same pages;
+                          * NULL-terminated, or NULL */
+};
+CKPT_API int ckpt_verify_report(ckpt *c, const char *checkpoint,
+                                unsigned percent,
+                                struct ckpt_verify_report *report_out);
+CKPT_API void ckpt_verify_report_fini(struct ckpt_verify_report *r);
+
 /* Formats of others.  Neither has disks. */
 enum ckpt_format {
     CKPT_FORMAT_XL,     /* what `xl save` writes and `xl restore` reads */

@@ -390,6 +390,14 @@ int store_dump(struct store *st, const char *word, store_line_fn *fn,
     return st->drv->dump(st, word, fn, arg);
 }
 
+int store_sharers(struct store *st, const char *id,
+                  const struct ckpt_frames *lost, size_t nr, char ***ids_out)
+{
+    int rc = check_id(st->c, id);
+
+    return rc ? rc : st->drv->sharers(st, id, lost, nr, ids_out);
+}
+
 int store_space(struct store *st, const char *id,
                 struct store_space *space_out)
 {

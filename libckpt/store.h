@@ -14,6 +14,7 @@
 #include "image.h"
 
 struct ckpt;
+struct ckpt_frames;
 struct store;
 struct store_lock;
 
@@ -68,6 +69,10 @@ int store_compress(struct store *st, const char *const *raw_ids,
 typedef void store_line_fn(void *arg, const char *line);
 int store_dump(struct store *st, const char *word, store_line_fn *fn,
                void *arg);
+/* The ids, as store_list() gives them, of other images that need what is damaged
+ * where @id lost @lost, or that are damaged themselves so that nobody can tell. */
+int store_sharers(struct store *st, const char *id,
+                  const struct ckpt_frames *lost, size_t nr, char ***ids_out);
 /* What the removal of @id would give. */
 int store_space(struct store *st, const char *id,
                 struct store_space *space_out);

@@ -489,6 +489,7 @@ const struct store_driver store_dir = {
     .prune = dir_prune,
     .compress = dir_compress,
     .dump = dir_dump,
+    .sharers = dir_sharers,
     .space = dir_space,
     .text_get = dir_text_get,
     .text_set = dir_text_set,

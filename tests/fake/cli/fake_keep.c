@@ -140,10 +140,11 @@ int ckpt_dump(ckpt *c, const char *checkpoint, ckpt_line_fn *fn, void *arg)
     return rc;
 }
 
-int ckpt_verify_sample(ckpt *c, const char *checkpoint, unsigned percent,
-                       struct ckpt_verify_result *result_out)
+/* verified=CHECKED|BAD|FIRST_GFN damaged=WORDS also=ID: of a damaged one. */
+int ckpt_verify_report(ckpt *c, const char *checkpoint, unsigned percent,
+                       struct ckpt_verify_report *r)
 {
-    const char *v = script_get("verified");
+    const char *v = script_get("verified"), *also = script_get("also");
     int rc;
 
     if (percent == 100)
@@ -151,9 +152,43 @@ int ckpt_verify_sample(ckpt *c, const char *checkpoint, unsigned percent,
     else
         script_note("verify checkpoint=%s percent=%u", checkpoint, percent);
     rc = script_long_answer(c, "verify", checkpoint);
+    memset(r, 0, sizeof(*r));
     if (rc == 0 || rc == -EUCLEAN)
-        *result_out = (struct ckpt_verify_result){
+        r->result = (struct ckpt_verify_result){
             script_part_num(v, 0), rc ? script_part_num(v, 1) : 0, script_part_num(v, 2)};
+    if (rc != -EUCLEAN)
+        return rc;
+    r->nr_damaged = 1;
+    r->damaged = calloc(2, sizeof(*r->damaged));
+    r->lost = calloc(1, sizeof(*r->lost));
+    r->also_damaged = calloc(2, sizeof(*r->also_damaged));
+    if (!r->damaged || !r->lost || !r->also_damaged)
+        script_broken("no memory");
+    r->damaged[0] = strdup(ckpt_error(c));
+    r->nr_lost = r->result.pages_bad ? 1 : 0;
+    r->lost[0] =
+        (struct ckpt_frames){r->result.first_bad_gfn, r->result.pages_bad};
+    r->also_damaged[0] = (char *)(uintptr_t)also;
+    return rc;
+}
+
+void ckpt_verify_report_fini(struct ckpt_verify_report *r)
+{
+    free(r->damaged ? r->damaged[0] : NULL);
+    free(r->damaged);
+    free(r->lost);
+    free(r->also_damaged);
+    memset(r, 0, sizeof(*r));
+}
+
+int ckpt_verify_sample(ckpt *c, const char *checkpoint, unsigned percent,
+                       struct ckpt_verify_result *result_out)
+{
+    struct ckpt_verify_report r;
+    int rc = ckpt_verify_report(c, checkpoint, percent, &r);
+
+    *result_out = r.result;
+    ckpt_verify_report_fini(&r);
     return rc;
 }
 
