@@ -55,9 +55,10 @@ int store_drop(struct store *st, const char *id, struct store_space *space_out);
 /* Gives back whatever no checkpoint needs. */
 int store_prune(struct store *st, struct store_space *space_out);
 /*
- * Compresses what is stored, but for the images @raw_ids (NULL-terminated), and
- * what somebody reads just now.  Adds the room that this gave to *saved_bytes,
- * also when it fails half-way.  -EBUSY: a take is under way.
+ * Compresses what is stored, but for the images @raw_ids (NULL-terminated).
+ * Takes and readers go on meanwhile; what removals give back waits.  Adds the
+ * room that this gave to *saved_bytes, also when it fails half-way.  -EBUSY:
+ * another compresses, or a removal is under way.
  */
 int store_compress(struct store *st, const char *const *raw_ids,
                    uint64_t *saved_bytes);
