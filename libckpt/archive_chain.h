@@ -23,8 +23,8 @@ _Static_assert(ARCHIVE_PROOF_MAX == crypto_sign_BYTES, "proof");
 _Static_assert(sizeof(((struct archive_head *)0)->stream) ==
                    crypto_secretstream_xchacha20poly1305_HEADERBYTES,
                "stream");
-_Static_assert(ARCHIVE_WRAPPED_BYTES == crypto_box_SEALBYTES +
-                                            ARCHIVE_KEY_BYTES,
+_Static_assert(ARCHIVE_WRAPPED_BYTES ==
+                   crypto_box_SEALBYTES + ARCHIVE_KEY_BYTES,
                "wrapped");
 
 static inline void archive_chain_begin(uint8_t chain[ARCHIVE_CHAIN_BYTES],
@@ -48,9 +48,9 @@ static inline void archive_chain_link(uint8_t chain[ARCHIVE_CHAIN_BYTES],
 }
 
 #define ARCHIVE_SIGNED_BYTES (24u + ARCHIVE_CHAIN_BYTES)
-static inline void archive_chain_to_sign(
-    const uint8_t chain[ARCHIVE_CHAIN_BYTES],
-    uint8_t out[ARCHIVE_SIGNED_BYTES])
+static inline void
+archive_chain_to_sign(const uint8_t chain[ARCHIVE_CHAIN_BYTES],
+                      uint8_t out[ARCHIVE_SIGNED_BYTES])
 {
     memcpy(out, ARCHIVE_SIGNED_PREFIX, 24);
     memcpy(out + 24, chain, ARCHIVE_CHAIN_BYTES);

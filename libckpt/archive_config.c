@@ -153,8 +153,10 @@ static int check(struct ckpt *c, const struct rewrite *w, yajl_val disks)
             if (place_of(w, disks->u.array.values[d]) == &w->places[i])
                 found = &w->places[i];
         if (!found)
-            return fail(c, -EUCLEAN, "The archive: its configuration has no "
-                                     "disk %s.", w->places[i].disk.vdev);
+            return fail(c, -EUCLEAN,
+                        "The archive: its configuration has no "
+                        "disk %s.",
+                        w->places[i].disk.vdev);
     }
     return 0;
 }
@@ -181,7 +183,8 @@ int archive_config(struct ckpt *c, const char *config,
         put_config(&w, tree, disks);
         did(&w, yajl_gen_get_buf(w.gen, &text, &len));
         *config_out = w.status == yajl_gen_status_ok
-                          ? strndup((const char *)text, len) : NULL;
+                          ? strndup((const char *)text, len)
+                          : NULL;
         if (!*config_out)
             rc = w.status == yajl_gen_status_ok
                      ? fail(c, -ENOMEM, WHAT)

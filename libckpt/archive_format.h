@@ -70,9 +70,9 @@ enum archive_type {
     ARCHIVE_MANIFEST = 2, /* JSON */
     ARCHIVE_BLOB = 3,     /* a name, and its bytes */
     ARCHIVE_PAGES = 4,
-    ARCHIVE_DISK = 5,     /* a disk begins */
-    ARCHIVE_DATA = 6,     /* of the disk that began last */
-    ARCHIVE_END = 7,      /* the last */
+    ARCHIVE_DISK = 5, /* a disk begins */
+    ARCHIVE_DATA = 6, /* of the disk that began last */
+    ARCHIVE_END = 7,  /* the last */
 };
 
 struct archive_record {

@@ -118,10 +118,9 @@ static int find_key(struct archive_in *in, const char *const *decrypt_with,
                     "The archive is encrypted: --decrypt-with names the file "
                     "of a key that it is for.");
     for (; !is_found && *decrypt_with; decrypt_with++) {
-        rc = archive_key_read(in->c, *decrypt_with,
-                              1u << ARCHIVE_KEY_SHARED |
-                                  1u << ARCHIVE_KEY_READ_SECRET,
-                              &key);
+        rc = archive_key_read(
+            in->c, *decrypt_with,
+            1u << ARCHIVE_KEY_SHARED | 1u << ARCHIVE_KEY_READ_SECRET, &key);
         if (rc)
             return rc;
         for (unsigned i = 0; !is_found && i < in->head.nr_slots; i++)
@@ -230,8 +229,8 @@ static int check_chunk(struct archive_in *in, const struct archive_chunk *chunk)
 
     if (chunk->zero || chunk->raw > ARCHIVE_CHUNK_MAX ||
         chunk->flags & ~(ARCHIVE_CHUNK_LAST | ARCHIVE_CHUNK_ZSTD) ||
-        (!is_last && chunk->raw != ARCHIVE_CHUNK_MAX) ||
-        chunk->stored < tag || chunk->stored > STORED_MAX)
+        (!is_last && chunk->raw != ARCHIVE_CHUNK_MAX) || chunk->stored < tag ||
+        chunk->stored > STORED_MAX)
         return bad(in, "the length of a chunk");
     if (chunk->flags & ARCHIVE_CHUNK_ZSTD ? chunk->stored - tag >= chunk->raw
                                           : chunk->stored - tag != chunk->raw)
@@ -275,8 +274,8 @@ static int decrypt(struct archive_in *in, const struct archive_chunk *chunk,
     *data_out = in->plain;
     *len_out = chunk->stored - TAG_BYTES;
     if (crypto_secretstream_xchacha20poly1305_pull(
-            &in->stream, in->plain, NULL, &tag, in->stored, chunk->stored,
-            with, ARCHIVE_WITH_BYTES) ||
+            &in->stream, in->plain, NULL, &tag, in->stored, chunk->stored, with,
+            ARCHIVE_WITH_BYTES) ||
         (tag == final) != is_last)
         return bad(in, "a chunk cannot be decrypted: it is damaged or forged");
     return 0;

@@ -62,8 +62,8 @@ static int check_free(struct place *p)
 {
     struct stat st;
 
-    return lstat(p->where, &st) < 0 ? 0 : fail(p->disk.c, -EEXIST, "%s",
-                                               p->where);
+    return lstat(p->where, &st) < 0 ? 0
+                                    : fail(p->disk.c, -EEXIST, "%s", p->where);
 }
 
 static int raw_make(struct place *p, uint64_t data_bytes)
@@ -72,8 +72,8 @@ static int raw_make(struct place *p, uint64_t data_bytes)
 
     rc = check_room(p, data_bytes);
     if (!rc)
-        rc = disk_file_create(&p->disk, GUARD_DISK_MADE, p->where, 0600,
-                              &p->fd);
+        rc =
+            disk_file_create(&p->disk, GUARD_DISK_MADE, p->where, 0600, &p->fd);
     if (!rc && ftruncate(p->fd, (off_t)p->size_bytes) < 0)
         rc = fail(p->disk.c, -errno, "%s", p->where);
     return rc ? rc : p->kind->drv->probe(&p->disk);
@@ -161,8 +161,7 @@ static void thin_keep(struct place *p)
 {
     struct thin_words w;
 
-    if (split_thin(p, &w) ||
-        lvm_remove_tag(p->disk.c, w.vg, w.name, LVM_TAG))
+    if (split_thin(p, &w) || lvm_remove_tag(p->disk.c, w.vg, w.name, LVM_TAG))
         warn(p->disk.c, "%s keeps the tag " LVM_TAG ": %s", p->disk.target,
              p->disk.c->error);
 }
@@ -291,9 +290,8 @@ int place_finish(struct place *p, const char *id)
 {
     int rc;
 
-    rc = fsync(p->fd) < 0
-             ? fail(p->disk.c, -errno, "%s: fsync", p->disk.target)
-             : p->kind->fill(p);
+    rc = fsync(p->fd) < 0 ? fail(p->disk.c, -errno, "%s: fsync", p->disk.target)
+                          : p->kind->fill(p);
     if (close(p->fd) < 0 && !rc)
         rc = fail(p->disk.c, -errno, "%s: close", p->disk.target);
     p->fd = -1;

@@ -41,8 +41,8 @@ static int skip(struct import_archive *a, uint64_t len_bytes)
     int rc = 0;
 
     while (!rc && len_bytes) {
-        here = len_bytes < sizeof(a->data) ? (size_t)len_bytes
-                                           : sizeof(a->data);
+        here =
+            len_bytes < sizeof(a->data) ? (size_t)len_bytes : sizeof(a->data);
         rc = get(a, a->data, here);
         if (!rc)
             rc = check_cancel(a->c);
@@ -252,7 +252,8 @@ static int add_frame(struct import_archive *a, unsigned i, uint64_t word,
                      const uint8_t **page)
 {
     const uint8_t type = (uint8_t)(word >> ARCHIVE_FRAME_TYPE_SHIFT);
-    const uint64_t gfn = word & ((UINT64_C(1) << ARCHIVE_FRAME_TYPE_SHIFT) - 1) &
+    const uint64_t gfn = word &
+                         ((UINT64_C(1) << ARCHIVE_FRAME_TYPE_SHIFT) - 1) &
                          ~ARCHIVE_FRAME_ZERO;
     const bool is_zero = word & ARCHIVE_FRAME_ZERO;
 
@@ -284,8 +285,8 @@ static int get_pages(struct import_archive *a, uint32_t len)
         return rc;
     if (!head.nr || head.nr > ARCHIVE_PAGES_MAX || head.nr_stored > head.nr)
         return bad(a, "a record of pages");
-    want = head.nr * sizeof(frame[0]) +
-           (size_t)head.nr_stored * PAGE_SIZE_BYTES;
+    want =
+        head.nr * sizeof(frame[0]) + (size_t)head.nr_stored * PAGE_SIZE_BYTES;
     if (len - sizeof(head) != want)
         return bad(a, "a record of pages");
     rc = get(a, frame, head.nr * sizeof(frame[0]));
@@ -298,9 +299,9 @@ static int get_pages(struct import_archive *a, uint32_t len)
             return bad(a, "a record of pages");
         rc = add_frame(a, i, frame[i], &page);
     }
-    if (!rc && (page != a->data + (size_t)head.nr_stored * PAGE_SIZE_BYTES ||
-                a->nr_stored > a->begin.nr_stored ||
-                a->nr_zero > a->begin.nr_zero))
+    if (!rc &&
+        (page != a->data + (size_t)head.nr_stored * PAGE_SIZE_BYTES ||
+         a->nr_stored > a->begin.nr_stored || a->nr_zero > a->begin.nr_zero))
         rc = bad(a, "it has other pages than it said");
     progress(a->c, "memory imported", a->nr_stored * PAGE_SIZE_BYTES,
              a->begin.nr_stored * PAGE_SIZE_BYTES);
@@ -330,11 +331,10 @@ static int get_end(struct import_archive *a, uint32_t len)
     if (len != sizeof(end))
         return bad(a, "its end");
     rc = get(a, &end, sizeof(end));
-    if (!rc && (end.nr_records != a->nr_records ||
-                a->nr_stored != a->begin.nr_stored ||
-                a->nr_zero != a->begin.nr_zero ||
-                a->nr_blobs != a->begin.nr_blobs ||
-                a->nr_disks != a->begin.nr_disks))
+    if (!rc &&
+        (end.nr_records != a->nr_records ||
+         a->nr_stored != a->begin.nr_stored || a->nr_zero != a->begin.nr_zero ||
+         a->nr_blobs != a->begin.nr_blobs || a->nr_disks != a->begin.nr_disks))
         rc = bad(a, "it has not all that it said");
     if (!rc && a->info.has_memory && (!a->has_config || !a->has_machine))
         rc = bad(a, "it has no machine to its memory");

@@ -29,7 +29,7 @@ struct import_archive {
     struct image *img;
     struct place *places; /* owned; of the disks that had a snapshot */
     size_t nr_places;
-    struct place *disk; /* that began last, or NULL */
+    struct place *disk;            /* that began last, or NULL */
     uint64_t disk_left, disk_next; /* data to come at most; and from where */
     uint64_t disk_size;
     uint64_t nr_records, nr_stored, nr_zero, next_gfn;

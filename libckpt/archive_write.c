@@ -128,8 +128,8 @@ static int put_some_pages(struct archive *a, unsigned first, unsigned nr)
     int rc;
 
     for (unsigned i = 0; i < nr; i++) {
-        frame[i] = b->gfn[first + i] |
-                   (uint64_t)b->type[first + i] << ARCHIVE_FRAME_TYPE_SHIFT;
+        frame[i] = b->gfn[first + i] | (uint64_t)b->type[first + i]
+                                           << ARCHIVE_FRAME_TYPE_SHIFT;
         if (b->data[first + i])
             head.nr_stored++;
         else
@@ -241,8 +241,8 @@ static void align(struct disk_content *content)
         if (end > content->size_bytes)
             end = content->size_bytes;
         if (i && begin < e->list[i - 1].offset_bytes + e->list[i - 1].len_bytes)
-            x->offset_bytes = e->list[i - 1].offset_bytes +
-                              e->list[i - 1].len_bytes;
+            x->offset_bytes =
+                e->list[i - 1].offset_bytes + e->list[i - 1].len_bytes;
         else
             x->offset_bytes = begin;
         x->len_bytes = end > x->offset_bytes ? end - x->offset_bytes : 0;

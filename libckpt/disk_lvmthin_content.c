@@ -133,8 +133,8 @@ void lvmthin_close(struct ckpt *c, struct disk_content *content)
     content->volume = NULL;
     disk_content_close(c, content);
     memcpy(words, c->error, sizeof(words));
-    if (volume && (lvm_split(c, volume, vg, lv) ||
-                   lvm_activate(c, vg, lv, false)))
+    if (volume &&
+        (lvm_split(c, volume, vg, lv) || lvm_activate(c, vg, lv, false)))
         say(c, "%s stays active: %s", volume, c->error);
     memcpy(c->error, words, sizeof(words));
     free(volume);

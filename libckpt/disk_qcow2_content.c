@@ -29,8 +29,8 @@ int qcow2_nameless(struct ckpt *c, const char *beside, uint64_t size_bytes,
 
     if (!slash || (size_t)(slash - beside) >= sizeof(dir))
         return fail(c, -EINVAL, "%s: its path is not absolute.", beside);
-    snprintf(dir, sizeof(dir), "%.*s", slash == beside ? 1 : (int)(slash - beside),
-             beside);
+    snprintf(dir, sizeof(dir), "%.*s",
+             slash == beside ? 1 : (int)(slash - beside), beside);
     *fd_out = open(dir, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
     if (*fd_out < 0)
         return fail(c, -errno, "%s: a file without a name", dir);
@@ -45,10 +45,10 @@ int qcow2_nameless(struct ckpt *c, const char *beside, uint64_t size_bytes,
 
 int qcow2_open(struct ckpt *c, const char *snapshot, struct disk_content *out)
 {
-    const char *argv[] = {"qemu-img", "convert", "-U",         "-n",
-                          "-f",       "qcow2",   "-O",         "raw",
-                          "--target-is-zero",    snapshot,     "/dev/stdout",
-                          NULL};
+    const char *argv[] = {"qemu-img", "convert",     "-U",
+                          "-n",       "-f",          "qcow2",
+                          "-O",       "raw",         "--target-is-zero",
+                          snapshot,   "/dev/stdout", NULL};
     struct qcow2_head head;
     int fd = -1, rc;
 

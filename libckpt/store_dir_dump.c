@@ -112,21 +112,24 @@ static const char *dump_head(struct dump *d)
     add(d, "head: magic ");
     add_text(d, h->magic, sizeof(h->magic));
     add(d, ", version %u, sums %s, mandatory %#x, optional %#x, id ",
-        h->version, h->sum_kind == SUM_XXH3    ? "XXH3"
-                    : h->sum_kind == SUM_XXH64 ? "XXH64"
-                                               : "?",
+        h->version,
+        h->sum_kind == SUM_XXH3    ? "XXH3"
+        : h->sum_kind == SUM_XXH64 ? "XXH64"
+                                   : "?",
         h->mandatory, h->optional);
     add_text(d, h->id, sizeof(h->id));
     add(d, ", number %08x", h->number);
     end_judged(d, pack_head_check(h, d->file_bytes));
-    add(d, "tree: height %u, root %08x/%" PRIu32 ", %" PRIu64
-           " frame numbers, %" PRIu64 " stored, %" PRIu64 " zero",
+    add(d,
+        "tree: height %u, root %08x/%" PRIu32 ", %" PRIu64
+        " frame numbers, %" PRIu64 " stored, %" PRIu64 " zero",
         h->height, ref_pack(h->root), ref_place(h->root), h->nr_gfns,
         h->nr_stored, h->nr_zero);
     end(d);
-    add(d, "blocks: %" PRIu64 ", pages %" PRIu64 " from 1, nodes %" PRIu64
-           " from %" PRIu64 ", sums from %" PRIu64 ", groups from %" PRIu64
-           ", codec %u",
+    add(d,
+        "blocks: %" PRIu64 ", pages %" PRIu64 " from 1, nodes %" PRIu64
+        " from %" PRIu64 ", sums from %" PRIu64 ", groups from %" PRIu64
+        ", codec %u",
         h->file_blocks, h->nr_pages, h->nr_nodes, h->nodes_block, h->sums_block,
         h->groups_block, h->codec);
     end(d);
@@ -216,13 +219,14 @@ static void dump_node(struct dump *d, const struct node_block *b, uint64_t n,
 static void dump_nodes(struct dump *d)
 {
     const struct pack_head *h = &d->head;
-    const uint64_t nr = (at_most(d, h->nr_nodes, sizeof(struct store_node)) +
-                         BLOCK_NODES - 1) / BLOCK_NODES;
+    const uint64_t nr =
+        (at_most(d, h->nr_nodes, sizeof(struct store_node)) + BLOCK_NODES - 1) /
+        BLOCK_NODES;
     struct node_block b;
 
     for (uint64_t n = 0; n < nr && !check_cancel(d->c); n++) {
-        const char *wrong = get(d, &b, sizeof(b),
-                                (h->nodes_block + n) * PAGE_SIZE_BYTES);
+        const char *wrong =
+            get(d, &b, sizeof(b), (h->nodes_block + n) * PAGE_SIZE_BYTES);
         const bool is_read = !wrong;
 
         add(d, "nodes, block %" PRIu64, n);
@@ -299,7 +303,8 @@ static void dump_pages(struct dump *d)
         const uint64_t n = i / BLOCK_SUMS;
 
         if (i % BLOCK_SUMS == 0) {
-            wrong = get(d, &b, sizeof(b), (h->sums_block + n) * PAGE_SIZE_BYTES);
+            wrong =
+                get(d, &b, sizeof(b), (h->sums_block + n) * PAGE_SIZE_BYTES);
             add(d, "sums, block %" PRIu64, n);
             if (wrong)
                 memset(&b, 0, sizeof(b));
@@ -331,9 +336,9 @@ static int open_pack(struct dir_store *st, const char *word, int *fd_out,
         close(*fd_out);
         rc = -ENOENT;
     }
-    return rc == -ENOENT ? fail(st->base.c, rc, "No pack %s in %s.", word,
-                                st->path)
-                         : rc;
+    return rc == -ENOENT
+               ? fail(st->base.c, rc, "No pack %s in %s.", word, st->path)
+               : rc;
 }
 
 int dir_dump(struct store *base, const char *word, store_line_fn *fn, void *arg)
@@ -356,7 +361,10 @@ int dir_dump(struct store *base, const char *word, store_line_fn *fn, void *arg)
         close(fd);
         return fail(base->c, -ENOTSUP, "%s is no pack of format 2.", word);
     }
-    *d = (struct dump){.c = base->c, .fd = fd, .fn = fn, .arg = arg,
+    *d = (struct dump){.c = base->c,
+                       .fd = fd,
+                       .fn = fn,
+                       .arg = arg,
                        .file_bytes = (uint64_t)sb.st_size};
     dir_name_print(text, &name);
     add(d, "pack %s/%s, %" PRIu64 " bytes, %" PRIu64 " on the disk",

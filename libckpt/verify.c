@@ -70,8 +70,8 @@ static int note_frames(struct verify *v, uint64_t gfn, uint64_t nr)
 /* Random numbers that need not be good ones. */
 static uint64_t next_random(uint64_t *state)
 {
-    *state = *state * UINT64_C(6364136223846793005) +
-             UINT64_C(1442695040888963407);
+    *state =
+        *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
     return *state >> 33;
 }
 

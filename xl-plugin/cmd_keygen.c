@@ -42,8 +42,8 @@ int cmd_keygen(struct job *job)
         if (strcmp(word, kinds[i].word) == 0)
             k = &kinds[i];
     if (!k)
-        return job_fail(job, -EINVAL, "--kind is read, sign or shared, not '%s'",
-                        word);
+        return job_fail(job, -EINVAL,
+                        "--kind is read, sign or shared, not '%s'", word);
     rc = job_go(job);
     if (!rc)
         rc = ckpt_keygen(job->c, k->key, file);

@@ -22,7 +22,8 @@ static char *dir;
 static int fd = -1;
 
 static const char manifest[] =
-    "{\"version\":1,\"mandatory\":[],\"id\":\"00000000000000aa\",\"parent\":\"\","
+    "{\"version\":1,\"mandatory\":[],\"id\":\"00000000000000aa\",\"parent\":"
+    "\"\","
     "\"name\":\"one\",\"description\":\"\",\"domain_name\":\"web\","
     "\"domain_uuid\":\"11111111-1111-1111-1111-111111111111\","
     "\"domain_type\":\"pvh\",\"created_unix_us\":1,\"has_memory\":true,"

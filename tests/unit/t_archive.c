@@ -368,8 +368,7 @@ static void a_key_that_others_can_read_is_refused(void **state)
     assert_int_equal(ckpt_export_archive(w->c, "one", &out, fd, NULL), -EPERM);
     assert_int_equal(chmod(path, 0600), 0);
     assert_int_equal(truncate(path, 30), 0);
-    assert_int_equal(ckpt_export_archive(w->c, "one", &out, fd, NULL),
-                     -EINVAL);
+    assert_int_equal(ckpt_export_archive(w->c, "one", &out, fd, NULL), -EINVAL);
     assert_int_equal(fstat(fd, &st), 0);
     assert_int_equal(st.st_size, 0); /* keys are looked at first */
     close(fd);
@@ -393,8 +392,9 @@ static void take_with_disk(struct scratch_world *w, const char *snapshot)
                                        .snapshot = strdup(snapshot),
                                        .size_bytes = 300u << 10};
     assert_int_equal(image_create(w->c->store, info.id, &img), 0);
-    put_blob(img, "config",
-             "{\"disks\":[{\"vdev\":\"xvda\",\"pdev_path\":\"/old/web.img\"}]}");
+    put_blob(
+        img, "config",
+        "{\"disks\":[{\"vdev\":\"xvda\",\"pdev_path\":\"/old/web.img\"}]}");
     assert_int_equal(checkpoint_to_json(w->c, &info, &json), 0);
     assert_int_equal(image_commit(img, json), 0);
     free(json);
@@ -472,7 +472,8 @@ static void a_disk_needs_a_place(void **state)
 static void a_disk_can_be_left_out(void **state)
 {
     struct scratch_world *w = *state;
-    const char *const exclude[] = {"xvda", NULL}, *const other[] = {"xvdb", NULL};
+    const char *const exclude[] = {"xvda", NULL}, *const other[] = {"xvdb",
+                                                                    NULL};
     struct ckpt_export_opts out = {.exclude_disks = exclude};
     int fd = export_with_disk(w, NULL);
     struct ckpt_info info;

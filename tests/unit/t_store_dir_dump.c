@@ -133,8 +133,7 @@ static void any_head_is_survived(void **state)
     assert_said("head: DAMAGED: ");
 }
 
-#define T(f)                                                                   \
-    cmocka_unit_test_setup_teardown(f, scratch_setup, scratch_teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, scratch_setup, scratch_teardown)
 
 int main(void)
 {
