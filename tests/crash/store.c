@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
  * Dies, or meets a full or broken disk, at every single point where the store
- * changes a file, and finds no memory at every allocation, in each of three
+ * changes a file, and finds no memory at every allocation, in each of its
  * operations; then looks at what is left:
  *
  *   - whole checkpoints only, each page of them right;
