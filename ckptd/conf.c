@@ -70,6 +70,7 @@ static const struct key own_keys[] = {
     {"hook_timeout", SECONDS, 86400, offsetof(struct conf, hook_timeout_s)},
     {"metrics_interval", SECONDS, 86400,
      offsetof(struct conf, metrics_interval_s)},
+    {"compress", SECONDS, 366 * 86400, offsetof(struct conf, compress_s)},
     OWN(jobs_max, COUNT, 64),
     OWN(xenstore, BOOL, 0),
 };

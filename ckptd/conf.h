@@ -37,6 +37,7 @@ struct conf {
     char read_group[64], operate_group[64], admin_group[64];
     uint64_t hook_timeout_s;
     uint64_t metrics_interval_s;
+    uint64_t compress_s; /* between compressions of the store; 0: none */
     uint32_t jobs_max;
     uint32_t xenstore; /* bool: serve guests at all */
     struct policy policy;

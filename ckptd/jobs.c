@@ -112,24 +112,38 @@ static bool is_active(const struct job *job)
     return job->w.state > JOB_QUEUED && !has_ended(job);
 }
 
+/* Queries, and what only makes the store smaller, run beside the others: no take
+ * waits for one of them. */
+enum class { CLASS_WORK, CLASS_SHORT, CLASS_BACKGROUND };
+static enum class class_of(const struct job *job)
+{
+    if (verb_is_short(job->w.verb))
+        return CLASS_SHORT;
+    return job->w.verb == VERB_PRUNE && job->task.flags & TASK_COMPRESS
+               ? CLASS_BACKGROUND : CLASS_WORK;
+}
+
 /* Whether @job has to wait: for its domain, or for its turn. */
 static bool must_wait(const struct jobs *j, const struct job *job,
                       unsigned jobs_max)
 {
-    const bool is_short = verb_is_short(job->w.verb);
+    const enum class class = class_of(job);
+    const unsigned max[] = {[CLASS_WORK] = jobs_max,
+                            [CLASS_SHORT] = JOBS_SHORT_MAX,
+                            [CLASS_BACKGROUND] = 1};
     unsigned active = 0;
 
     for (size_t i = 0; i < j->nr; i++) {
         const struct job *o = j->table[i];
 
-        if (!is_active(o) || verb_is_short(o->w.verb) != is_short)
+        if (!is_active(o) || class_of(o) != class)
             continue;
         active++;
-        if (!is_short && job->w.domain[0] &&
+        if (class == CLASS_WORK && job->w.domain[0] &&
             !strcmp(o->w.domain, job->w.domain))
             return true;
     }
-    return active >= (is_short ? JOBS_SHORT_MAX : jobs_max);
+    return active >= max[class];
 }
 
 void jobs_kick(struct daemon *d)

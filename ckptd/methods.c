@@ -175,11 +175,16 @@ static int run_prune(struct client *cl, struct request *rq)
         (rc = TEXT("prefix", false, prefix)) ||
         (rc = param_u32(rq, "keep_count", 1000000, &t->keep_count)) ||
         (rc = param_u64(rq, "keep_age_s", UINT32_MAX, &t->keep_age_s)) ||
+        (rc = param_flag(rq, "compress", TASK_COMPRESS, &t->flags)) ||
         (rc = param_flag(rq, "dry_run", TASK_DRY_RUN, &t->flags)))
         return rc;
-    if (!t->keep_count && !t->keep_age_s)
+    if (!t->keep_count && !t->keep_age_s && !(t->flags & TASK_COMPRESS))
         return fail(&rq->c, -EINVAL,
-                    "\"keep_count\" or \"keep_age_s\" is missing.");
+                    "\"keep_count\", \"keep_age_s\" or \"compress\" is "
+                    "missing.");
+    if (t->flags & TASK_DRY_RUN && t->flags & TASK_COMPRESS)
+        return fail(&rq->c, -EINVAL,
+                    "\"dry_run\" and \"compress\" do not go together.");
     return submit(cl, rq, &m);
 }
 
@@ -345,8 +350,8 @@ static const struct method methods[] = {
     { "checkpoint.delete", RIGHT_ADMIN, run_delete,
       PARAMS("checkpoint", "key", "wait", NULL) },
     { "store.prune", RIGHT_ADMIN, run_prune,
-      PARAMS("domain", "prefix", "keep_count", "keep_age_s", "dry_run", "key",
-             "wait", NULL) },
+      PARAMS("domain", "prefix", "keep_count", "keep_age_s", "compress",
+             "dry_run", "key", "wait", NULL) },
     { "policy.show", RIGHT_READ, run_policy, PARAMS("domain", NULL) },
     { "job.list", RIGHT_READ, run_job_list, PARAMS(NULL) },
     { "job.show", RIGHT_READ, run_job_show, PARAMS("job", NULL) },

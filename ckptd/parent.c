@@ -26,7 +26,7 @@
 struct parent {
     ev_signal term, intr, hup;
     ev_child child;
-    ev_timer stop, stats;
+    ev_timer stop, stats, compress;
     ev_check stopped;
     bool was_ready;
 };
@@ -219,9 +219,19 @@ static int find_groups(struct daemon *d)
     return 0;
 }
 
+/* As configured; also when that was read again. */
+static void arm_compress(struct daemon *d, ev_timer *w)
+{
+    w->repeat = (double)d->conf.compress_s;
+    ev_timer_again(d->loop, w); /* stops it for 0 */
+}
+
 static void on_hup(struct ev_loop *loop, ev_signal *w, int events)
 {
+    struct parent *p =
+        (struct parent *)((char *)w - offsetof(struct parent, hup));
     struct daemon *d = w->data;
+    const uint64_t compress_s = d->conf.compress_s;
     char error[CONF_ERROR_LEN];
     struct conf conf;
 
@@ -243,6 +253,8 @@ static void on_hup(struct ev_loop *loop, ev_signal *w, int events)
         find_groups(d);
         say_hello(d);
         guests_reconfigure(d);
+        if (d->conf.compress_s != compress_s)
+            arm_compress(d, &p->compress);
         log_msg(LOG_NOTICE, "%s is read", d->conf_path);
     }
     notify_systemd("READY=1");
@@ -318,6 +330,30 @@ static void on_stats(struct ev_loop *loop, ev_timer *w, int events)
         jobs_kick(d);
 }
 
+/* Room is made of what lies in the store, but for the heads; a compression that
+ * still waits, or is under way, is enough. */
+static void on_compress(struct ev_loop *loop, ev_timer *w, int events)
+{
+    struct daemon *d = w->data;
+    struct wire_task task = {.verb = VERB_PRUNE, .flags = TASK_COMPRESS};
+    char words[TEXT_WORDS];
+    struct job *job;
+    bool is_old;
+    int rc;
+
+    (void)events;
+    arm_compress(d, w);
+    for (size_t n = 0; (job = jobs_nth(d, n)); n++)
+        if (job->w.verb == VERB_PRUNE && job->task.flags & TASK_COMPRESS &&
+            job->w.state < JOB_DONE)
+            return;
+    (void)loop;
+    if (jobs_submit(d, ORIGIN_SCHEDULE, 0, "", &task, &rc, &is_old, words))
+        jobs_kick(d);
+    else
+        log_msg(LOG_WARNING, "the store is not compressed: %s", words);
+}
+
 static void watch_signals(struct daemon *d, struct parent *p)
 {
     ev_signal_init(&p->term, on_term, SIGTERM);
@@ -327,8 +363,9 @@ static void watch_signals(struct daemon *d, struct parent *p)
     ev_check_init(&p->stopped, on_stopped);
     ev_timer_init(&p->stop, on_stop_limit, STOP_S, STOP_S);
     ev_timer_init(&p->stats, on_stats, 1., 60.);
+    ev_timer_init(&p->compress, on_compress, 0., 0.);
     p->term.data = p->intr.data = p->hup.data = p->child.data =
-        p->stopped.data = p->stop.data = p->stats.data = d;
+        p->stopped.data = p->stop.data = p->stats.data = p->compress.data = d;
     ev_signal_start(d->loop, &p->term);
     ev_signal_start(d->loop, &p->intr);
     ev_signal_start(d->loop, &p->hup);
@@ -336,6 +373,7 @@ static void watch_signals(struct daemon *d, struct parent *p)
     ev_check_start(d->loop, &p->stopped);
     ev_timer_start(d->loop, &p->stop);
     ev_timer_start(d->loop, &p->stats);
+    arm_compress(d, &p->compress);
 }
 
 static void child_init(struct daemon *d, struct child *c, const char *name)

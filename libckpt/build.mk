@@ -8,19 +8,23 @@ LIB_CORE_SRCS := $(addprefix libckpt/, \
 	bitmap.c mem.c mem_cow.c mem_dirty.c mem_stream.c machine.c qmp.c \
 	pack.c mapped.c pack_sum.c look.c places.c equals.c \
 	disk.c disks.c disk_name.c disk_lvmthin.c disk_lvmthin_use.c \
-	disk_lvmthin_changed.c \
+	disk_lvmthin_changed.c disk_lvmthin_content.c disk_content.c \
 	thin.c lvm.c dm.c disk_file.c disk_extents.c disk_reflink.c \
-	disk_qcow2.c disk_qcow2_remove.c disk_qcow2_changed.c disk_manual.c qcow2_file.c qcow2_node.c \
+	disk_qcow2.c disk_qcow2_remove.c disk_qcow2_changed.c \
+	disk_qcow2_content.c disk_manual.c qcow2_file.c qcow2_node.c \
 	store.c store_dir.c store_dir_names.c store_dir_text.c \
 	store_dir_write.c store_dir_commit.c store_dir_read.c \
-	store_dir_drop.c store_dir_refs.c store_dir_compress.c packs.c radix.c radix_build.c \
+	store_dir_drop.c store_dir_refs.c store_dir_compress.c \
+	store_dir_dump.c store_dir_sharers.c packs.c radix.c radix_build.c \
 	store_format.c store_text.c gfn_table.c safe_io.c \
 	store_v1.c store_v1_read.c \
 	checkpoint.c checkpoint_group.c checkpoint_json.c \
 	checkpoint_keep.c json.c \
 	stream_write.c stream_read.c build.c watch.c \
-	take.c group.c rollback.c fork.c query.c remove.c diff.c prune.c \
-	export.c export_xl.c export_vmcore.c import.c)
+	take.c group.c rollback.c fork.c query.c verify.c remove.c diff.c prune.c \
+	export.c export_xl.c export_vmcore.c import.c \
+	archive_key.c archive_out.c archive_in.c archive_write.c \
+	archive_place.c archive_config.c archive_read_disk.c archive_read.c)
 
 # The process that outlives an operation.  It calls what the library does not
 # export, so it links the archive.

@@ -317,6 +317,13 @@ CKPT_API int ckpt_quota_set(ckpt *c, const char *domain_uuid,
 CKPT_API int ckpt_quota_get(ckpt *c, const char *domain_uuid,
                             struct ckpt_quota *quota_out);
 
+/* A line for each piece of what is stored of @checkpoint (which may also be an
+ * id whose manifest is damaged, or the name of a pack, ID.NUMBER), and whether
+ * it is good.  For looking into a store: the words may change. */
+typedef void ckpt_line_fn(void *arg, const char *line);
+CKPT_API int ckpt_dump(ckpt *c, const char *checkpoint, ckpt_line_fn *fn,
+                       void *arg);
+
 struct ckpt_verify_result {
     uint64_t pages_checked;
     uint64_t pages_bad;
@@ -331,6 +338,25 @@ CKPT_API int ckpt_verify_sample(ckpt *c, const char *checkpoint,
                                 unsigned percent,
                                 struct ckpt_verify_result *result_out);
 
+/* The same, and what is to be known to do something about it.  It is filled on
+ * -EUCLEAN, too, and given back with _fini() whatever the result was. */
+struct ckpt_frames {
+    uint64_t gfn, nr;
+};
+struct ckpt_verify_report {
+    struct ckpt_verify_result result;
+    char **damaged;     /* in words, the first 64; NULL-terminated, or NULL */
+    size_t nr_damaged;  /* all: pages, nodes, blobs, snapshots of disks */
+    struct ckpt_frames *lost; /* ascending */
+    size_t nr_lost;
+    char **also_damaged; /* ids of other checkpoints that need the same pages;
+                          * NULL-terminated, or NULL */
+};
+CKPT_API int ckpt_verify_report(ckpt *c, const char *checkpoint,
+                                unsigned percent,
+                                struct ckpt_verify_report *report_out);
+CKPT_API void ckpt_verify_report_fini(struct ckpt_verify_report *r);
+
 /* Formats of others.  Neither has disks. */
 enum ckpt_format {
     CKPT_FORMAT_XL,     /* what `xl save` writes and `xl restore` reads */
@@ -343,6 +369,47 @@ CKPT_API int ckpt_export(ckpt *c, const char *checkpoint,
  * checkpoint @name.  @info_out may be NULL. */
 CKPT_API int ckpt_import(ckpt *c, int fd, const char *name,
                          struct ckpt_info *info_out);
+
+/* An archive of our own has the disks' contents, too.  Keys are always given as
+ * the names of files that ckpt_keygen() made.  Lists are NULL-terminated, or
+ * NULL; so is what is not wanted. */
+struct ckpt_export_opts {
+    const char *const *exclude_disks; /* vdevs */
+    const char *const *encrypt_to;    /* public or shared keys */
+    const char *sign_with;            /* a secret key for signing */
+};
+struct ckpt_export_result {
+    uint64_t archive_bytes;
+    uint64_t memory_bytes; /* in it, before they were compressed */
+    uint64_t disk_bytes;
+    unsigned nr_disks;
+};
+/* -ENOTSUP: a disk's snapshot cannot be read (and was not excluded).  @opts and
+ * @result_out may be NULL. */
+CKPT_API int ckpt_export_archive(ckpt *c, const char *checkpoint,
+                                 const struct ckpt_export_opts *opts, int fd,
+                                 struct ckpt_export_result *result_out);
+struct ckpt_import_opts {
+    const char *name;         /* NULL: as it was; what xl saved: "imported" */
+    const char *const *disks; /* "VDEV=PLACE" for each with content, PLACE being
+                               * a new file's path, "qcow2:PATH",
+                               * "thin:VG/POOL/NAME", or "none" */
+    const char *const *decrypt_with; /* secret or shared keys */
+    const char *const *signed_by;    /* public keys: one of them it must be */
+};
+/* Reads an archive, or what `xl save` wrote; neither is to be trusted.  -EPERM:
+ * a key is missing, or another's; -EUCLEAN: damaged or forged; -EEXIST also:
+ * where a disk is to go there is something.  Unless it is 0 nothing is left. */
+CKPT_API int ckpt_import_with(ckpt *c, int fd,
+                              const struct ckpt_import_opts *opts,
+                              struct ckpt_info *info_out);
+enum ckpt_key {
+    CKPT_KEY_READ,   /* a pair: to PATH.pub is encrypted what PATH decrypts */
+    CKPT_KEY_SIGN,   /* a pair: PATH signs, PATH.pub tells */
+    CKPT_KEY_SHARED, /* one for both who encrypt and who decrypt */
+};
+/* Makes @path, mode 0600, and for a pair @path.pub; neither may be there. */
+CKPT_API int ckpt_keygen(ckpt *c, enum ckpt_key kind, const char *path);
 
 /* --- what changed on the disks ------------------------------------------- */
 

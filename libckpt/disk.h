@@ -12,21 +12,15 @@
 #include <stdint.h>
 
 #include "ckpt.h"
+#include "disk_extent.h"
 #include "guard.h"
 
 struct disk;
+struct disk_content;
 struct disk_deed;
 
 #define DISK_CAP_QUICK_CUT (1u << 0) /* cut takes milliseconds */
 #define DISK_CAP_FORK (1u << 1)
-
-/* A run of bytes of a disk that two snapshots of it may differ in. */
-struct disk_extent {
-    uint64_t offset_bytes;
-    uint64_t len_bytes;
-};
-/* Not 0: stop, and return it. */
-typedef int disk_extent_fn(void *arg, const struct disk_extent *e);
 
 struct disk_driver {
     const char *name;
@@ -64,6 +58,11 @@ struct disk_driver {
      * @fn, in ascending order; -ENOTSUP: cannot tell. */
     int (*changed)(struct ckpt *c, const char *from, const char *to,
                    disk_extent_fn *fn, void *arg);
+    /* What @snapshot holds, to be read for a while (disk_content.h); -ENOTSUP:
+     * it cannot be read from here.  @out is zero before, and to be closed after
+     * a success only. */
+    int (*open)(struct ckpt *c, const char *snapshot, struct disk_content *out);
+    void (*close)(struct ckpt *c, struct disk_content *content);
 };
 
 #define DISK_NO_DOMAIN UINT32_MAX

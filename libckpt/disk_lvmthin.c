@@ -37,6 +37,7 @@
 #include <unistd.h>
 
 #include "ctx.h"
+#include "disk_content.h"
 #include "disk_deed.h"
 #include "disk_name.h"
 #include "dm.h"
@@ -327,4 +328,6 @@ const struct disk_driver disk_lvmthin = {
     .check = lvmthin_check,
     .take_back = lvmthin_take_back,
     .changed = lvmthin_changed,
+    .open = lvmthin_open,
+    .close = lvmthin_close,
 };

@@ -49,9 +49,23 @@ int lvmthin_check(struct ckpt *c, const char *snapshot);
 int lvmthin_changed(struct ckpt *c, const char *from, const char *to,
                     disk_extent_fn *fn, void *arg);
 
+int lvmthin_open(struct ckpt *c, const char *snapshot,
+                 struct disk_content *out);
+void lvmthin_close(struct ckpt *c, struct disk_content *content);
+/* A new thin volume of @pool, active, with our tag, to be removed again unless
+ * it is kept.  -EEXIST: there is one of that name. */
+int lvmthin_create(struct disk *d, const char *vg, const char *pool,
+                   const char *name, uint64_t size_bytes);
+
 struct disk_extents;
-/* One line of thin_delta's XML; *block_bytes is 0 until a line has told it.
- * -EUCLEAN: not understood. */
+/* Runs @argv, a program that reads metadata, with that of the pool as its word
+ * @at, and its report to @fd. */
+int lvmthin_ask_pool(struct ckpt *c, const char *vg, const char *pool,
+                     const char **argv, unsigned at, int fd);
+int lvmthin_read_report(struct ckpt *c, const char *program, int fd,
+                        struct disk_extents *out);
+/* One line of thin_delta's or thin_dump's XML; *block_bytes is 0 until a line
+ * has told it.  -EUCLEAN: not understood. */
 int lvmthin_read_delta(const char *line, uint64_t *block_bytes,
                        struct disk_extents *out);
 

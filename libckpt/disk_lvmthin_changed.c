@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
- * What changed between two thin volumes: thin_delta compares their mappings in
- * the pool's metadata.  That is in use, so the pool sets a copy of it aside
- * meanwhile; there can be one such copy at a time.  The report, one XML element
- * a line, goes to a file in memory, however long it gets.
+ * What the pool's metadata says of thin volumes: thin_delta compares the
+ * mappings of two, thin_dump lists those of one.  The metadata is in use, so the
+ * pool sets a copy of it aside meanwhile; there can be one such copy at a time.
+ * The report, one XML element a line, goes to a file in memory, however long it
+ * gets.
  */
 #include "disk_lvmthin.h"
 
@@ -45,9 +46,16 @@ static bool attribute(const char *line, const char *name, uint64_t *out)
 int lvmthin_read_delta(const char *line, uint64_t *block_bytes,
                        struct disk_extents *out)
 {
-    static const char *const differing[] = {"<different ", "<left_only ",
-                                            "<right_only "};
-    uint64_t begin, len;
+    static const struct {
+        const char *element, *begin, *len; /* NULL: one block */
+    } rows[] = {
+        {"<different ", "begin", "length"},
+        {"<left_only ", "begin", "length"},
+        {"<right_only ", "begin", "length"},
+        {"<range_mapping ", "origin_begin", "length"},
+        {"<single_mapping ", "origin_block", NULL},
+    };
+    uint64_t begin, len = 1;
 
     line += strspn(line, " \t");
     if (!strncmp(line, "<superblock ", 12)) {
@@ -57,11 +65,11 @@ int lvmthin_read_delta(const char *line, uint64_t *block_bytes,
         *block_bytes *= 512;
         return 0;
     }
-    for (size_t i = 0; i < sizeof(differing) / sizeof(differing[0]); i++) {
-        if (strncmp(line, differing[i], strlen(differing[i])))
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        if (strncmp(line, rows[i].element, strlen(rows[i].element)))
             continue;
-        if (!*block_bytes || !attribute(line, "begin", &begin) ||
-            !attribute(line, "length", &len) ||
+        if (!*block_bytes || !attribute(line, rows[i].begin, &begin) ||
+            (rows[i].len && !attribute(line, rows[i].len, &len)) ||
             begin > UINT64_MAX / *block_bytes - len ||
             len > UINT64_MAX / *block_bytes)
             return -EUCLEAN;
@@ -70,7 +78,8 @@ int lvmthin_read_delta(const char *line, uint64_t *block_bytes,
     return 0; /* what is the same, and what is around it */
 }
 
-static int read_report(struct ckpt *c, int fd, struct disk_extents *out)
+int lvmthin_read_report(struct ckpt *c, const char *program, int fd,
+                        struct disk_extents *out)
 {
     FILE *f = fdopen(dup(fd), "r");
     uint64_t block_bytes = 0;
@@ -78,7 +87,7 @@ static int read_report(struct ckpt *c, int fd, struct disk_extents *out)
     int rc = 0;
 
     if (!f)
-        return fail(c, -errno, "thin_delta: its report");
+        return fail(c, -errno, "%s: its report", program);
     rewind(f);
     while (!rc && fgets(line, sizeof(line), f))
         rc = strchr(line, '\n') ? lvmthin_read_delta(line, &block_bytes, out)
@@ -86,7 +95,8 @@ static int read_report(struct ckpt *c, int fd, struct disk_extents *out)
     if (!rc && (ferror(f) || !block_bytes))
         rc = -EUCLEAN;
     fclose(f);
-    return rc ? fail(c, rc, "thin_delta: its report is not understood") : 0;
+    return rc ? fail(c, rc, "%s: its report is not understood", program)
+              : 0;
 }
 
 /* --- asking ---------------------------------------------------------------- */
@@ -120,16 +130,10 @@ static int find_pool(struct ckpt *c, const char *vg, const char *lv,
     return rc ? fail(c, rc, "/dev/mapper/control") : 0;
 }
 
-static int run_delta(struct ckpt *c, struct pool *p, uint32_t from, uint32_t to,
-                     int fd)
+static int ask(struct ckpt *c, struct pool *p, const char *const *argv, int fd)
 {
-    char from_text[16], to_text[16];
-    const char *argv[] = {"thin_delta", "-m",    "--thin1",   from_text,
-                          "--thin2",    to_text, p->metadata, NULL};
     int rc, r;
 
-    snprintf(from_text, sizeof(from_text), "%" PRIu32, from);
-    snprintf(to_text, sizeof(to_text), "%" PRIu32, to);
     rc = dm_message(p->dm_fd, p->dev, "reserve_metadata_snap");
     if (rc)
         return fail(c, rc,
@@ -142,24 +146,39 @@ static int run_delta(struct ckpt *c, struct pool *p, uint32_t from, uint32_t to,
     return rc ? rc : r ? fail(c, r, "thin pool %s", p->name) : 0;
 }
 
+int lvmthin_ask_pool(struct ckpt *c, const char *vg, const char *pool,
+                     const char **argv, unsigned at, int fd)
+{
+    struct pool p = {.dm_fd = -1};
+    int rc;
+
+    rc = find_pool(c, vg, pool, &p);
+    argv[at] = p.metadata;
+    if (!rc)
+        rc = ask(c, &p, argv, fd);
+    argv[at] = NULL;
+    if (p.dm_fd >= 0)
+        close(p.dm_fd);
+    return rc;
+}
+
 static int changed(struct ckpt *c, const char *vg, const struct lvm_volume *a,
                    const struct lvm_volume *b, struct disk_extents *out)
 {
-    struct pool p = {.dm_fd = -1};
-    int fd = -1, rc;
+    char from[16], to[16];
+    const char *argv[] = {"thin_delta", "-m", "--thin1", from, "--thin2", to,
+                          NULL, NULL};
+    int fd, rc;
 
-    rc = find_pool(c, vg, a->pool, &p);
-    if (!rc) {
-        fd = memfd_create("thin_delta", MFD_CLOEXEC);
-        rc = fd < 0 ? fail(c, -errno, "thin_delta")
-                    : run_delta(c, &p, a->thin_id, b->thin_id, fd);
-    }
+    snprintf(from, sizeof(from), "%" PRIu32, a->thin_id);
+    snprintf(to, sizeof(to), "%" PRIu32, b->thin_id);
+    fd = memfd_create("thin_delta", MFD_CLOEXEC);
+    if (fd < 0)
+        return fail(c, -errno, "thin_delta");
+    rc = lvmthin_ask_pool(c, vg, a->pool, argv, 6, fd);
     if (!rc)
-        rc = read_report(c, fd, out);
-    if (fd >= 0)
-        close(fd);
-    if (p.dm_fd >= 0)
-        close(p.dm_fd);
+        rc = lvmthin_read_report(c, "thin_delta", fd, out);
+    close(fd);
     return rc;
 }
 

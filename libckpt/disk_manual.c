@@ -21,6 +21,7 @@
 
 #include "ctx.h"
 #include "disk.h"
+#include "disk_content.h"
 #include "disk_deed.h"
 #include "disk_manual.h"
 #include "spawn.h"
@@ -404,4 +405,6 @@ const struct disk_driver disk_manual = {
     .check = manual_check,
     .take_back = manual_take_back,
     .changed = disk_no_changed,
+    .open = disk_no_content,
+    .close = disk_content_close,
 };

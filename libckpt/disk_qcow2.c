@@ -30,6 +30,7 @@
 #include <unistd.h>
 
 #include "ctx.h"
+#include "disk_content.h"
 #include "disk_deed.h"
 #include "qcow2_file.h"
 #include "qcow2_node.h"
@@ -527,4 +528,6 @@ const struct disk_driver disk_qcow2 = {
     .check = qcow2_check,
     .take_back = qcow2_take_back,
     .changed = qcow2_changed,
+    .open = qcow2_open,
+    .close = disk_content_close,
 };

@@ -3,7 +3,8 @@
 #define CKPT_DISK_QCOW2_H
 /* The parts of the qcow2 driver: disk_qcow2.c makes and uses snapshots,
  * disk_qcow2_remove.c takes them out of the middle of chains,
- * disk_qcow2_changed.c says what changed between two. */
+ * disk_qcow2_changed.c says what changed between two, disk_qcow2_content.c
+ * reads and fills them. */
 #include <stddef.h>
 
 #include "disk.h"
@@ -11,6 +12,13 @@
 int qcow2_remove(struct ckpt *c, const char *snapshot);
 int qcow2_changed(struct ckpt *c, const char *from, const char *to,
                   disk_extent_fn *fn, void *arg);
+
+int qcow2_open(struct ckpt *c, const char *snapshot, struct disk_content *out);
+/* A raw file without a name, all holes, in the folder of @beside. */
+int qcow2_nameless(struct ckpt *c, const char *beside, uint64_t size_bytes,
+                   int *fd_out);
+/* Fills @path, which is there and empty, with what the raw file @fd has. */
+int qcow2_from_raw(struct ckpt *c, int fd, const char *path);
 
 struct disk_extents;
 /* The report of `qemu-img map --output=json`: adds the runs that are found

@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "ctx.h"
+#include "disk_content.h"
 #include "disk_deed.h"
 #include "disk_extents.h"
 #include "disk_file.h"
@@ -251,6 +252,18 @@ static int reflink_check(struct ckpt *c, const char *snapshot)
     return 0;
 }
 
+static int reflink_open(struct ckpt *c, const char *snapshot,
+                        struct disk_content *out)
+{
+    int rc = reflink_check(c, snapshot), fd;
+
+    if (rc)
+        return rc;
+    fd = open(snapshot, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    return fd < 0 ? fail(c, -errno, "%s", snapshot)
+                  : disk_content_of_file(c, fd, snapshot, out);
+}
+
 static int reflink_take_back(struct ckpt *c, const char *words)
 {
     int rc = disk_file_take_back(c, words);
@@ -274,4 +287,6 @@ const struct disk_driver disk_reflink = {
     .check = reflink_check,
     .take_back = reflink_take_back,
     .changed = disk_extents_changed_files,
+    .open = reflink_open,
+    .close = disk_content_close,
 };

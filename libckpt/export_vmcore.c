@@ -6,12 +6,15 @@
  *     ELF head | program heads | notes | pages, run by run
  *
  * Tools that know Linux (crash, drgn) need the kernel's own VMCOREINFO note;
- * it lies in the guest's memory and is looked for there.  Zero pages are
- * written as zeros, as holes where the file can have them.
+ * it lies in the guest's memory and is looked for there.  drgn also wants to
+ * find the root of the kernel's page tables at its virtual address before it has
+ * any: so that page has a program head more.  Zero pages are written as zeros,
+ * as holes where the file can have them.
  */
 #include "export.h"
 
 #include <elf.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -24,6 +27,8 @@
 #define NOTE_NAME "VMCOREINFO"
 #define NOTE_MAX 4096u
 #define RUNS_MAX 60000u /* below PN_XNUM */
+/* Where Linux has its image, and so the first page table: x86-64. */
+#define KERNEL_MAP UINT64_C(0xffffffff80000000)
 
 struct run {
     uint64_t gfn, nr;
@@ -39,6 +44,7 @@ struct vmcore {
     size_t nr_runs;
     uint8_t note[sizeof(Elf64_Nhdr) + 12 + NOTE_MAX];
     size_t note_bytes;
+    uint64_t root_va, root_gfn; /* of the kernel's page tables; or root_va 0 */
     struct page_batch batch;
 };
 
@@ -91,6 +97,43 @@ static void look_for_note(struct vmcore *v, const uint8_t *page)
     }
 }
 
+static const struct run *run_of(const struct vmcore *v, uint64_t gfn)
+{
+    for (size_t i = 0; i < v->nr_runs; i++)
+        if (gfn >= v->run[i].gfn && gfn - v->run[i].gfn < v->run[i].nr)
+            return &v->run[i];
+    return NULL;
+}
+
+/* As the note has it, "KEY=VALUE" a line.  It is the guest's word: what does not
+ * lead to a page of its memory counts for nothing. */
+static void look_for_root(struct vmcore *v)
+{
+    char text[NOTE_MAX + 2] = "\n";
+    const char *at, *base;
+    unsigned long long va;
+    Elf64_Nhdr head;
+    long long phys_base;
+    uint64_t gfn;
+
+    if (!v->note_bytes)
+        return;
+    memcpy(&head, v->note, sizeof(head));
+    memcpy(text + 1, v->note + sizeof(head) + 12, head.n_descsz);
+    text[1 + head.n_descsz] = '\0';
+    at = strstr(text, "\nSYMBOL(swapper_pg_dir)=");
+    base = strstr(text, "\nNUMBER(phys_base)=");
+    if (!at || !base || sscanf(strchr(at, '=') + 1, "%llx", &va) != 1 ||
+        sscanf(strchr(base, '=') + 1, "%lld", &phys_base) != 1 ||
+        va < KERNEL_MAP || va % PAGE_SIZE_BYTES)
+        return;
+    gfn = (va - KERNEL_MAP + (uint64_t)phys_base) / PAGE_SIZE_BYTES;
+    if (!run_of(v, gfn))
+        return;
+    v->root_va = va;
+    v->root_gfn = gfn;
+}
+
 static int look(struct vmcore *v)
 {
     uint64_t cursor = 0;
@@ -135,9 +178,27 @@ static int put_page(struct vmcore *v, const void *page)
     return 0;
 }
 
+/* The note's, one a run, and that of the page tables. */
+static size_t nr_heads(const struct vmcore *v)
+{
+    return v->nr_runs + 1 + (v->root_va != 0);
+}
+
+static void fill_root(const struct vmcore *v, Elf64_Phdr *p)
+{
+    const struct run *r = run_of(v, v->root_gfn);
+
+    p[v->nr_runs + 1] = p[1 + (r - v->run)];
+    p += v->nr_runs + 1;
+    p->p_offset += (v->root_gfn - r->gfn) * PAGE_SIZE_BYTES;
+    p->p_paddr = v->root_gfn * PAGE_SIZE_BYTES;
+    p->p_vaddr = v->root_va;
+    p->p_filesz = p->p_memsz = PAGE_SIZE_BYTES;
+}
+
 static void fill_heads(const struct vmcore *v, Elf64_Ehdr *e, Elf64_Phdr *p)
 {
-    uint64_t offset = sizeof(*e) + (v->nr_runs + 1) * sizeof(*p);
+    uint64_t offset = sizeof(*e) + nr_heads(v) * sizeof(*p);
 
     memcpy(e->e_ident, ELFMAG, SELFMAG);
     e->e_ident[EI_CLASS] = ELFCLASS64;
@@ -149,7 +210,7 @@ static void fill_heads(const struct vmcore *v, Elf64_Ehdr *e, Elf64_Phdr *p)
     e->e_phoff = sizeof(*e);
     e->e_ehsize = sizeof(*e);
     e->e_phentsize = sizeof(*p);
-    e->e_phnum = (Elf64_Half)(v->nr_runs + 1);
+    e->e_phnum = (Elf64_Half)nr_heads(v);
     p[0].p_type = PT_NOTE;
     p[0].p_offset = offset;
     p[0].p_filesz = p[0].p_memsz = v->note_bytes;
@@ -168,12 +229,14 @@ static void fill_heads(const struct vmcore *v, Elf64_Ehdr *e, Elf64_Phdr *p)
         p[i + 1].p_align = PAGE_SIZE_BYTES;
         offset += bytes;
     }
+    if (v->root_va)
+        fill_root(v, p);
 }
 
 static int put_heads(struct vmcore *v)
 {
     static const uint8_t zeros[PAGE_SIZE_BYTES];
-    Elf64_Phdr *p = calloc(v->nr_runs + 1, sizeof(*p));
+    Elf64_Phdr *p = calloc(nr_heads(v), sizeof(*p));
     Elf64_Ehdr e = {.e_type = 0};
     size_t pad;
     int rc;
@@ -185,7 +248,7 @@ static int put_heads(struct vmcore *v)
            (p[0].p_offset + v->note_bytes) % PAGE_SIZE_BYTES) % PAGE_SIZE_BYTES;
     rc = put(v, &e, sizeof(e));
     if (!rc)
-        rc = put(v, p, (v->nr_runs + 1) * sizeof(*p));
+        rc = put(v, p, nr_heads(v) * sizeof(*p));
     if (!rc)
         rc = put(v, v->note, v->note_bytes);
     if (!rc)
@@ -231,6 +294,7 @@ int export_vmcore(struct ckpt *c, const struct ckpt_info *info,
     v->fd = fd;
     v->can_seek = !fstat(fd, &sb) && S_ISREG(sb.st_mode);
     rc = look(v);
+    look_for_root(v);
     if (!rc && !v->note_bytes)
         warn(c, "checkpoint %s: no VMCOREINFO in its memory: tools for Linux "
                 "may not know it", info->id);

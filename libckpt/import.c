@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
- * The file of `xl save` becomes a checkpoint.  It may come from anywhere:
- * every length is checked before anything is allocated or skipped.
+ * The file of `xl save` becomes a checkpoint; what is an archive, by its first
+ * octets, is left to archive_read.c.  It may come from anywhere: every length
+ * is checked before anything is allocated or skipped.
  *
  *     head | configuration | libxl head | LIBXC_CONTEXT, a libxc stream |
  *     EMULATOR_... | END
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "archive_read.h"
 #include "checkpoint.h"
 #include "ctx.h"
 #include "export.h"
@@ -28,6 +30,7 @@
 struct import {
     struct ckpt *c;
     int fd;
+    char magic[ARCHIVE_MAGIC_BYTES]; /* the first octets, read already */
     char *config; /* owned, with its NUL */
     struct image *img;
     struct machine machine;
@@ -56,7 +59,9 @@ static int read_head(struct import *im)
     uint32_t len;
     int rc;
 
-    rc = get(im, &head, sizeof(head));
+    memcpy(&head, im->magic, sizeof(im->magic));
+    rc = get(im, (char *)&head + sizeof(im->magic),
+             sizeof(head) - sizeof(im->magic));
     if (rc)
         return rc;
     if (memcmp(head.magic, XL_SAVE_MAGIC, sizeof(head.magic)))
@@ -281,33 +286,60 @@ static int commit(struct import *im)
     return rc;
 }
 
-int ckpt_import(ckpt *c, int fd, const char *name, struct ckpt_info *info_out)
+static int import_xl(struct import *im, const char *name,
+                     struct ckpt_info *info_out)
+{
+    int rc;
+
+    rc = read_head(im);
+    if (!rc)
+        rc = read_config(im);
+    if (!rc)
+        rc = checkpoint_name_check(im->c, im->info.domain_uuid, name);
+    if (!rc)
+        rc = fill_info(im, name);
+    if (!rc)
+        rc = checkpoint_new_id(im->c, im->info.id);
+    if (!rc)
+        rc = image_create(im->c->store, im->info.id, &im->img);
+    if (!rc)
+        rc = read_stream(im);
+    if (!rc)
+        rc = commit(im);
+    image_abort(im->img);
+    machine_fini(&im->machine);
+    free(im->config);
+    if (rc || !info_out)
+        ckpt_info_fini(&im->info);
+    else
+        *info_out = im->info;
+    return rc;
+}
+
+/* Its first octets tell what it is. */
+int ckpt_import_with(ckpt *c, int fd, const struct ckpt_import_opts *opts,
+                     struct ckpt_info *info_out)
 {
     struct import im = {.c = c, .fd = fd};
     int rc;
 
     ctx_begin(c);
-    rc = read_head(&im);
-    if (!rc)
-        rc = read_config(&im);
-    if (!rc)
-        rc = checkpoint_name_check(c, im.info.domain_uuid, name);
-    if (!rc)
-        rc = fill_info(&im, name);
-    if (!rc)
-        rc = checkpoint_new_id(c, im.info.id);
-    if (!rc)
-        rc = image_create(c->store, im.info.id, &im.img);
-    if (!rc)
-        rc = read_stream(&im);
-    if (!rc)
-        rc = commit(&im);
-    image_abort(im.img);
-    machine_fini(&im.machine);
-    free(im.config);
-    if (rc || !info_out)
-        ckpt_info_fini(&im.info);
-    else
-        *info_out = im.info;
-    return rc;
+    rc = get(&im, im.magic, sizeof(im.magic));
+    if (rc)
+        return rc;
+    if (!memcmp(im.magic, ARCHIVE_MAGIC, sizeof(im.magic)))
+        return import_archive(c, fd, im.magic, opts, info_out);
+    if ((opts->decrypt_with && *opts->decrypt_with) ||
+        (opts->signed_by && *opts->signed_by))
+        return fail(c, -EPERM, "It is no archive, and not signed or encrypted.");
+    if (opts->disks && *opts->disks)
+        return fail(c, -EINVAL, "It is no archive, and has no disks.");
+    return import_xl(&im, opts->name ? opts->name : "imported", info_out);
+}
+
+int ckpt_import(ckpt *c, int fd, const char *name, struct ckpt_info *info_out)
+{
+    const struct ckpt_import_opts opts = {.name = name};
+
+    return ckpt_import_with(c, fd, &opts, info_out);
 }

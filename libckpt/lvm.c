@@ -330,6 +330,33 @@ int lvm_remove_tag(struct ckpt *c, const char *vg, const char *lv,
     return spawn_run(c, argv, LVM_TIMEOUT_MS, NULL);
 }
 
+int lvm_activate(struct ckpt *c, const char *vg, const char *lv, bool is_on)
+{
+    char path[LVM_PATH_MAX];
+    const char *argv[] = {"lvchange", "-y", is_on ? "-ay" : "-an",
+                          "--ignoreactivationskip", "--", path, NULL};
+
+    if (!is_name(vg) || !is_name(lv))
+        return fail(c, -EINVAL, "%s/%s: not a logical volume.", vg, lv);
+    snprintf(path, sizeof(path), "%s/%s", vg, lv);
+    return spawn_run(c, argv, LVM_TIMEOUT_MS, NULL);
+}
+
+int lvm_create_thin(struct ckpt *c, const char *vg, const char *pool,
+                    const char *name, uint64_t size_bytes)
+{
+    char size[32];
+    const char *argv[] = {"lvcreate", "-y", "-n", name, "-V", size, "--addtag",
+                          LVM_TAG, "--setactivationskip", "n", "-ay",
+                          "--thinpool", pool, "--", vg, NULL};
+
+    if (!is_name(vg) || !is_name(pool) || !is_name(name))
+        return fail(c, -EINVAL, "%s/%s: no name for a logical volume.", vg,
+                    name);
+    snprintf(size, sizeof(size), "%llub", (unsigned long long)size_bytes);
+    return spawn_run(c, argv, LVM_TIMEOUT_MS, NULL);
+}
+
 /* --- LVM's lock ------------------------------------------------------------ */
 
 /* locking_dir="/run/lock/lvm" */

@@ -62,6 +62,11 @@ int lvm_rename(struct ckpt *c, const char *vg, const char *from,
 /* Only if it has this uuid. */
 int lvm_remove(struct ckpt *c, const char *vg, const char *lv,
                const char *uuid);
+/* Read-only volumes are activated as such, hidden ones too. */
+int lvm_activate(struct ckpt *c, const char *vg, const char *lv, bool is_on);
+/* A thin volume in @pool, with our tag, active now and after the next boot. */
+int lvm_create_thin(struct ckpt *c, const char *vg, const char *pool,
+                    const char *name, uint64_t size_bytes);
 int lvm_remove_tag(struct ckpt *c, const char *vg, const char *lv,
                    const char *tag);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
- * The public functions that only read the store: list, find, verify, and a
- * checkpoint's memory frame by frame.
+ * The public functions that only read the store: list, find, show what lies
+ * there, and a checkpoint's memory frame by frame.  (Verify is in verify.c.)
  */
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +45,23 @@ int ckpt_find(ckpt *c, const char *checkpoint, struct ckpt_info *info_out)
 {
     ctx_begin(c);
     return checkpoint_find(c, NULL, checkpoint, info_out);
+}
+
+/* A whole id, or a pack's name, is what is meant, whatever state it is in. */
+int ckpt_dump(ckpt *c, const char *checkpoint, ckpt_line_fn *fn, void *arg)
+{
+    struct ckpt_info info = {.parent = ""};
+    const size_t len = strspn(checkpoint, "0123456789abcdef");
+    int rc;
+
+    ctx_begin(c);
+    if (len == CKPT_ID_LEN && (!checkpoint[len] || checkpoint[len] == '.'))
+        return store_dump(c->store, checkpoint, fn, arg);
+    rc = checkpoint_find(c, NULL, checkpoint, &info);
+    if (!rc)
+        rc = store_dump(c->store, info.id, fn, arg);
+    ckpt_info_fini(&info);
+    return rc;
 }
 
 /* --- memory -------------------------------------------------------------- */
@@ -118,115 +135,4 @@ void ckpt_memory_close(ckpt_memory *m)
         return;
     image_close(m->img);
     free(m);
-}
-
-/* --- verify -------------------------------------------------------------- */
-
-struct verify {
-    ckpt *c;
-    struct image *img;
-    unsigned percent;
-    struct ckpt_verify_result result;
-    char first_error[512]; /* "" while all is well */
-};
-
-static void note_damage(struct verify *v)
-{
-    if (!v->first_error[0])
-        memcpy(v->first_error, v->c->error, sizeof(v->first_error));
-}
-
-/* Random numbers that need not be good ones. */
-static uint64_t next_random(uint64_t *state)
-{
-    *state = *state * UINT64_C(6364136223846793005) +
-             UINT64_C(1442695040888963407);
-    return *state >> 33;
-}
-
-static int verify_pages(struct verify *v)
-{
-    const uint64_t nr_gfns = image_nr_gfns(v->img);
-    uint64_t random = now_us();
-    struct page_batch *b;
-    uint64_t cursor = 0;
-    int rc;
-
-    b = malloc(sizeof(*b));
-    if (!b)
-        return fail(v->c, -ENOMEM, "verify");
-    do {
-        rc = image_next(v->img, &cursor, b);
-        v->result.pages_checked += b->nr;
-        if (rc == -EUCLEAN) {
-            note_damage(v);
-            if (!v->result.pages_bad)
-                v->result.first_bad_gfn = b->gfn[0];
-            v->result.pages_bad += b->nr;
-        } else if (rc) {
-            break;
-        }
-        /* From batch to batch: of those that lie between, a share. */
-        while (v->percent < 100 && cursor < nr_gfns &&
-               next_random(&random) % 100 >= v->percent)
-            cursor += PAGE_BATCH;
-        progress(v->c, "verify", cursor * CKPT_PAGE_SIZE,
-                 nr_gfns * CKPT_PAGE_SIZE);
-        rc = check_cancel(v->c);
-    } while (!rc && cursor < nr_gfns);
-    free(b);
-    return rc;
-}
-
-static int verify_blobs(struct verify *v)
-{
-    const char *name;
-    void *data;
-    size_t len;
-    int rc;
-
-    for (unsigned i = 0; (name = image_blob_name(v->img, i)); i++) {
-        rc = image_blob(v->img, name, &data, &len);
-        free(data);
-        if (rc == -EUCLEAN)
-            note_damage(v);
-        else if (rc)
-            return rc;
-    }
-    return 0;
-}
-
-int ckpt_verify(ckpt *c, const char *checkpoint,
-                struct ckpt_verify_result *result_out)
-{
-    return ckpt_verify_sample(c, checkpoint, 100, result_out);
-}
-
-int ckpt_verify_sample(ckpt *c, const char *checkpoint, unsigned percent,
-                       struct ckpt_verify_result *result_out)
-{
-    struct verify v = {.c = c, .percent = percent};
-    struct ckpt_info info;
-    int rc;
-
-    ctx_begin(c);
-    if (result_out)
-        memset(result_out, 0, sizeof(*result_out));
-    rc = checkpoint_find(c, NULL, checkpoint, &info);
-    if (rc)
-        return rc;
-    rc = image_open(c->store, info.id, &v.img);
-    if (!rc)
-        rc = verify_pages(&v);
-    if (!rc)
-        rc = verify_blobs(&v);
-    if (!rc && v.first_error[0]) {
-        memcpy(c->error, v.first_error, sizeof(c->error));
-        rc = -EUCLEAN;
-    }
-    if (result_out)
-        *result_out = v.result;
-    image_close(v.img);
-    ckpt_info_fini(&info);
-    return rc;
 }

@@ -386,6 +386,20 @@ int store_compress(struct store *st, const char *const *raw_ids,
     return st->drv->compress(st, raw_ids, saved_bytes);
 }
 
+int store_dump(struct store *st, const char *word, store_line_fn *fn,
+               void *arg)
+{
+    return st->drv->dump(st, word, fn, arg);
+}
+
+int store_sharers(struct store *st, const char *id,
+                  const struct ckpt_frames *lost, size_t nr, char ***ids_out)
+{
+    int rc = check_id(st->c, id);
+
+    return rc ? rc : st->drv->sharers(st, id, lost, nr, ids_out);
+}
+
 int store_space(struct store *st, const char *id,
                 struct store_space *space_out)
 {

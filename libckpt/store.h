@@ -14,6 +14,7 @@
 #include "image.h"
 
 struct ckpt;
+struct ckpt_frames;
 struct store;
 struct store_lock;
 
@@ -54,12 +55,25 @@ int store_drop(struct store *st, const char *id, struct store_space *space_out);
 /* Gives back whatever no checkpoint needs. */
 int store_prune(struct store *st, struct store_space *space_out);
 /*
- * Compresses what is stored, but for the images @raw_ids (NULL-terminated), and
- * what somebody reads just now.  Adds the room that this gave to *saved_bytes,
- * also when it fails half-way.  -EBUSY: a take is under way.
+ * Compresses what is stored, but for the images @raw_ids (NULL-terminated).
+ * Takes and readers go on meanwhile; what removals give back waits.  Adds the
+ * room that this gave to *saved_bytes, also when it fails half-way.  -EBUSY:
+ * another compresses, or a removal is under way.
  */
 int store_compress(struct store *st, const char *const *raw_ids,
                    uint64_t *saved_bytes);
+/*
+ * A line for each piece of what is stored as @word, an id or in the store's own
+ * words, and whether it is good; also of what is damaged.  What is shown is fit
+ * for a terminal.
+ */
+typedef void store_line_fn(void *arg, const char *line);
+int store_dump(struct store *st, const char *word, store_line_fn *fn,
+               void *arg);
+/* The ids, as store_list() gives them, of other images that need what is damaged
+ * where @id lost @lost, or that are damaged themselves so that nobody can tell. */
+int store_sharers(struct store *st, const char *id,
+                  const struct ckpt_frames *lost, size_t nr, char ***ids_out);
 /* What the removal of @id would give. */
 int store_space(struct store *st, const char *id,
                 struct store_space *space_out);

@@ -496,8 +496,9 @@ out:
 #define VERBS                                                                  \
     .close = dir_close, .free_bytes = dir_free_bytes, .lock = dir_lock,        \
     .list = dir_list, .drop = dir_drop, .prune = dir_prune,                    \
-    .compress = dir_compress, .space = dir_space, .text_get = dir_text_get,    \
-    .text_set = dir_text_set, .create = dir_create, .image = dir_image
+    .compress = dir_compress, .dump = dir_dump, .sharers = dir_sharers,        \
+    .space = dir_space, .text_get = dir_text_get, .text_set = dir_text_set,    \
+    .create = dir_create, .image = dir_image
 
 const struct store_driver store_dir = {
     .scheme = "dir", .open = dir_open, VERBS};

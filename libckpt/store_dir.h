@@ -5,7 +5,8 @@
  * What the files of the directory store share: store_dir.c (the folders and
  * locks), store_dir_names.c (which pack is where), store_dir_text.c (small
  * texts), store_dir_write.c and store_dir_read.c (one checkpoint),
- * store_dir_drop.c and store_dir_refs.c (removing), store_dir_compress.c.
+ * store_dir_drop.c and store_dir_refs.c (removing), store_dir_compress.c,
+ * store_dir_dump.c, store_dir_sharers.c.
  */
 #include "store_driver.h"
 
@@ -98,6 +99,9 @@ int dir_space(struct store *st, const char *id, struct store_space *space_out);
 int dir_use_alone(struct dir_store *st, int *fd_out);
 int dir_compress(struct store *st, const char *const *raw_ids,
                  uint64_t *saved_bytes);
+int dir_sharers(struct store *st, const char *id,
+                const struct ckpt_frames *lost, size_t nr, char ***ids_out);
+int dir_dump(struct store *st, const char *word, store_line_fn *fn, void *arg);
 
 /* The manifest of what is open as @fd. */
 int dir_manifest(struct dir_store *st, int fd, const struct dir_name *name,

@@ -7,9 +7,10 @@
  *     raw          | head | p1 p2 ... p16 | p17 ... p32 | nodes | sums | ...
  *     compressed   | head | zz            | zzz         | nodes | sums | ... | lengths
  *
- * The new file is written in tmp/ and renamed over the old one.  Nobody reads
- * that meanwhile (its flock) and no take refers to it (DIR_USE_LOCK); whoever
- * had it open has all of it until it is closed.
+ * The new file is written in tmp/ and exchanged for the old one, if that is still
+ * where it was.  Both mean the same, so takes and readers go on meanwhile; whoever
+ * has the old one open has all of it until it is closed.  Only removals, which
+ * make holes in what was copied, wait: DIR_USE_LOCK is held, shared.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,10 +26,12 @@
 #include "pack_sum.h"
 #include "packs.h"
 #include "safe_io.h"
+#include "steps.h"
 #include "store_dir.h"
 #include "store_group.h"
 
 #define LEVEL 3
+#define ALONE_LOCK ".compress" /* two at a time would do it twice */
 
 struct compress {
     struct dir_store *st;
@@ -164,7 +167,7 @@ static int make_file(struct compress *z)
     dir_sweep(st, z->text); /* of one who died here */
     z->to = openat(st->tmp_fd, z->text,
                    O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (z->to < 0 || flock(z->to, LOCK_EX | LOCK_NB) < 0)
+    if (z->to < 0 || flock(z->to, LOCK_SH | LOCK_NB) < 0)
         rc = safe_fail(st->base.c, -errno, "create", st->tmp_fd, z->text);
     close(lock_fd);
     return rc;
@@ -179,14 +182,18 @@ static int replace(struct compress *z, uint64_t *saved_bytes)
     if (fstat(z->from, &before) < 0 || fstat(z->to, &after) < 0)
         return safe_fail(z->st->base.c, -errno, "look at", z->st->tmp_fd,
                          z->text);
-    if (renameat(z->st->tmp_fd, z->text, place_fd, z->text) < 0) {
-        rc = safe_fail(z->st->base.c, -errno, "rename to", place_fd, z->text);
+    if (renameat2(z->st->tmp_fd, z->text, place_fd, z->text,
+                  RENAME_EXCHANGE) < 0) {
+        rc = errno == ENOENT ? 0 /* deleted meanwhile */
+                             : safe_fail(z->st->base.c, -errno, "exchange",
+                                         place_fd, z->text);
         unlinkat(z->st->tmp_fd, z->text, 0);
         return rc;
     }
     if (fsync(place_fd) < 0)
         return safe_fail(z->st->base.c, -errno, "fsync of the folder", place_fd,
                          z->text);
+    unlinkat(z->st->tmp_fd, z->text, 0); /* the old one; else it is swept */
     if (before.st_blocks > after.st_blocks)
         *saved_bytes += (uint64_t)(before.st_blocks - after.st_blocks) * 512;
     return 0;
@@ -206,6 +213,8 @@ static int compress_open(struct compress *z, uint64_t *saved_bytes)
         rc = fail(z->st->base.c, -ENOMEM, "compress %s", z->text);
     if (!rc) {
         rc = fill(z);
+        if (!rc)
+            rc = steps_fault(z->st->base.c, "compress", "filled");
         if (!rc)
             rc = replace(z, saved_bytes);
         else
@@ -228,7 +237,7 @@ static bool is_kept(const struct dir_name *n, const char *const *ids)
     return false;
 }
 
-/* One that somebody reads, or that is damaged, is left as it is. */
+/* One that is being removed, or that is damaged, is left as it is. */
 static int compress_one(struct compress *z, const struct dir_name *n,
                         uint64_t *saved_bytes)
 {
@@ -245,7 +254,7 @@ static int compress_one(struct compress *z, const struct dir_name *n,
     if (z->from < 0)
         return safe_fail(st->base.c, -errno, "open", st->place_fds[n->place],
                          z->text);
-    if (flock(z->from, LOCK_EX | LOCK_NB) < 0) {
+    if (flock(z->from, LOCK_SH | LOCK_NB) < 0) {
         if (errno != EWOULDBLOCK)
             rc = safe_fail(st->base.c, -errno, "lock",
                            st->place_fds[n->place], z->text);
@@ -264,23 +273,39 @@ out:
     return rc;
 }
 
+/* No removal, and no other of us; takes go on. */
+static int lock(struct dir_store *st, int *use_fd, int *alone_fd)
+{
+    int rc;
+
+    rc = dir_lock_file(st, DIR_USE_LOCK, LOCK_SH | LOCK_NB, use_fd);
+    if (!rc)
+        rc = dir_lock_file(st, ALONE_LOCK, LOCK_EX | LOCK_NB, alone_fd);
+    return rc == -EWOULDBLOCK
+               ? fail(st->base.c, -EBUSY,
+                      "A removal from %s, or a compression of it, is under "
+                      "way: try again when it is over.",
+                      st->path)
+               : rc;
+}
+
 int dir_compress(struct store *base, const char *const *raw_ids,
                  uint64_t *saved_bytes)
 {
     struct dir_store *st = dir_of(base);
-    struct compress *z;
-    int fd;
+    int use_fd = -1, alone_fd = -1;
+    struct compress *z = NULL;
     int rc;
 
     rc = dir_upgrade(st);
     if (!rc)
-        rc = dir_use_alone(st, &fd);
+        rc = lock(st, &use_fd, &alone_fd);
     if (rc)
-        return rc;
+        goto out;
     z = calloc(1, sizeof(*z));
     if (!z) {
-        close(fd);
-        return fail(base->c, -ENOMEM, "store %s", st->path);
+        rc = fail(base->c, -ENOMEM, "store %s", st->path);
+        goto out;
     }
     z->st = st;
     rc = dir_scan(st);
@@ -290,7 +315,11 @@ int dir_compress(struct store *base, const char *const *raw_ids,
         if (n.number && n.place != DIR_DROPPED && !is_kept(&n, raw_ids))
             rc = compress_one(z, &n, saved_bytes);
     }
+out:
     free(z);
-    close(fd);
+    if (alone_fd >= 0)
+        close(alone_fd);
+    if (use_fd >= 0)
+        close(use_fd);
     return rc;
 }

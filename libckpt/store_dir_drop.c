@@ -330,7 +330,8 @@ int dir_use_alone(struct dir_store *st, int *fd_out)
 
     return rc == -EWOULDBLOCK
                ? fail(st->base.c, -EBUSY,
-                      "A take into %s is under way: try again when it is over.",
+                      "A take into %s, or a compression of it, is under way: "
+                      "try again when it is over.",
                       st->path)
                : rc;
 }

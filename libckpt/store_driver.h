@@ -37,6 +37,10 @@ struct store_driver {
     int (*prune)(struct store *st, struct store_space *space_out);
     int (*compress)(struct store *st, const char *const *raw_ids,
                     uint64_t *saved_bytes);
+    int (*dump)(struct store *st, const char *word, store_line_fn *fn,
+                void *arg);
+    int (*sharers)(struct store *st, const char *id,
+                   const struct ckpt_frames *lost, size_t nr, char ***ids_out);
     int (*space)(struct store *st, const char *id,
                  struct store_space *space_out);
     int (*text_get)(struct store *st, enum store_text what, const char *name,

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /* xl checkpoint-list and checkpoint-show: they only read. */
+#include <errno.h>
+
 #include "job.h"
 
 #include "print.h"
@@ -11,6 +13,13 @@ const struct opt list_opts[] = {
      .offset = OPT_FIELD(tree),
      .help = "Draw who descends from whom, a tree per domain; '*' marks what "
              "the domain's state descends from."},
+    {.name = NULL},
+};
+const struct opt show_opts[] = {
+    {.name = "raw",
+     .offset = OPT_FIELD(raw),
+     .help = "Show what lies in the store, piece by piece, and which of it is "
+             "damaged; also by ID.NUMBER, a pack's name."},
     {.name = NULL},
 };
 const struct opt no_opts[] = {
@@ -48,11 +57,30 @@ int cmd_list(struct job *job)
     return rc;
 }
 
+static void put_line(void *arg, const char *line)
+{
+    text_print(arg, line);
+    putc('\n', arg);
+}
+
+static int show_raw(struct job *job)
+{
+    int rc;
+
+    if (job->json)
+        return job_fail(job, -EINVAL, "--raw is text, not JSON");
+    rc = ckpt_dump(job->c, job->args.words[0], put_line, job_output(job));
+    return rc < 0 ? job_failed(job, rc) : 0;
+}
+
 int cmd_show(struct job *job)
 {
     struct ckpt_info info = {.parent = ""};
     FILE *f;
     int rc;
+
+    if (job->args.raw)
+        return show_raw(job);
 
     rc = ckpt_find(job->c, job->args.words[0], &info);
     if (rc < 0)

@@ -56,7 +56,8 @@ _xl_ckpt_takes_value()
 {
     case $1 in
     --store | --name | --group | --description | --exclude-disk | --timeout | \
-        --ring | --when-full | --count | --keep-last | --keep-within | --sample | --tag | --format) ;;
+        --ring | --when-full | --count | --keep-last | --keep-within | --sample | --tag | --format | --disk | \
+        --encrypt-to | --sign-with | --decrypt-with | --signed-by | --kind) ;;
     -n) [[ $command != checkpoint-prune ]] ;;
     *) return 1 ;;
     esac
@@ -99,6 +100,21 @@ _xl_ckpt_ours()
         _xl_ckpt_offer "$cur" < <(printf 'wait\ngive-up\n')
         return
     fi
+    case $prev:$before in
+    --format:* | =:--format)
+        _xl_ckpt_offer "$cur" < <(printf 'xl\nvmcore\narchive\n')
+        return
+        ;;
+    --kind:* | =:--kind)
+        _xl_ckpt_offer "$cur" < <(printf 'read\nsign\nshared\n')
+        return
+        ;;
+    --encrypt-to:* | --sign-with:* | --decrypt-with:* | --signed-by:* | \
+        =:--encrypt-to | =:--sign-with | =:--decrypt-with | =:--signed-by)
+        compopt -o default 2>/dev/null # files of keys
+        return
+        ;;
+    esac
     [[ $prev != '=' ]] && ! _xl_ckpt_takes_value "$prev" || return
     case $command:${#args[@]}:$cur in
     *:*:-*)

@@ -57,10 +57,12 @@ int cmd_keep(struct job *job);
 int cmd_prune(struct job *job);
 int cmd_export(struct job *job);
 int cmd_import(struct job *job);
+int cmd_keygen(struct job *job);
 
 /* Their options, each table beside its command. */
 extern const struct opt checkpoint_opts[], rollback_opts[], fork_opts[];
-extern const struct opt list_opts[], no_opts[], verify_opts[];
+extern const struct opt list_opts[], no_opts[], show_opts[],
+    verify_opts[];
 extern const struct opt keep_opts[], prune_opts[];
-extern const struct opt export_opts[], import_opts[];
+extern const struct opt export_opts[], import_opts[], keygen_opts[];
 #endif

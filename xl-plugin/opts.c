@@ -291,10 +291,14 @@ int opts_parse(const struct command *cmd, int argc, char **argv,
 
 void args_fini(struct args *args)
 {
-    free(args->tag);
-    args->tag = NULL;
-    free(args->exclude);
-    args->exclude = NULL;
+    const char ***lists[] = {&args->tag,          &args->exclude,
+                             &args->encrypt_to,   &args->decrypt_with,
+                             &args->signed_by,    &args->disk};
+
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+        free(*lists[i]);
+        *lists[i] = NULL;
+    }
 }
 
 /* Words of @s wrapped between HELP_COLUMN and HELP_WIDTH. */

@@ -19,8 +19,10 @@ struct args {
     const char *name, *description, *group, *format;
     const char **exclude; /* owned; NULL-terminated, NULL when none */
     bool disk_only, quiesce, no_track, paused, destroy_first, tree;
-    bool off, dry_run, compress;
+    bool off, dry_run, compress, raw;
     const char **tag;     /* owned; NULL-terminated, NULL when none */
+    const char *sign_with, *kind;
+    const char **encrypt_to, **decrypt_with, **signed_by, **disk; /* as tag */
     unsigned count;       /* 0 when not given */
     unsigned timeout_ms;  /* 0 when not given */
     unsigned ring_mib;    /* 0 when not given */

@@ -100,7 +100,16 @@ exits 9
 run checkpoint-verify -q day1
 exits 8
 same 'day1: DAMAGED, 2 of 79872 pages bad, the first at gfn 0x1000' "$tmp/out"
+# and in words: what, who else, what to do
+echo "also=$(sed -n 's/^checkpoint=//p' "$golden_dir/two.script" | head -n 1)" >>"$CKPT_FAKE"
+run checkpoint-verify day1
+has '  page 4096 is damaged' "$tmp/out"
+has '(web1/before-upgrade)' "$tmp/out"
+has 'What to do: ' "$tmp/out"
 run checkpoint-verify day1 --json
+same '(["page 4096 is damaged"], [{"gfn": 4096, "pages": 2}], 1)' <(json "$tmp/out" \
+    '(d["verified"][0]["damaged"], d["verified"][0]["lost"],
+    len(d["verified"][0]["also_damaged"]))' | tr "'" '"')
 same '(False, 2, 4096)' <(json "$tmp/out" 'tuple(d["verified"][0][k]
     for k in ("ok", "pages_bad", "first_bad_gfn"))')
 

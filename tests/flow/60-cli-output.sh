@@ -52,7 +52,8 @@ for file in sys.argv[1:]:
 # --help, one line after the other, fits a terminal
 for word in checkpoint rollback fork checkpoint-list checkpoint-show \
     checkpoint-delete checkpoint-verify checkpoint-keep \
-    checkpoint-prune checkpoint-export checkpoint-import checkpoint-diff; do
+    checkpoint-prune checkpoint-export checkpoint-import checkpoint-keygen \
+    checkpoint-diff; do
     run "$word" --help
     exits 0
     golden "help-$word"

@@ -52,7 +52,7 @@ grep -q "^$tmp/bad:2: unknown key \"nonsense\"$" "$tmp/err" || fail "no file and
 # The sample has every key with its default, and the page has every key.
 grep -oE '^#?[a-z_]+ =' ckptd/init/ckptd.conf | tr -d '#= ' | sort -u >"$tmp/keys"
 for key in $(grep -oE '(OWN|OWN_TEXT|RULE)\([a-z_]+' ckptd/conf.c | sed 's/.*(//' | grep -v '^field$') \
-    hook_timeout metrics_interval guest_rate quiesce_timeout schedule keep_age; do
+    hook_timeout metrics_interval compress guest_rate quiesce_timeout schedule keep_age; do
     grep -q "B<$key>" docs/man/ckptd.conf.5.pod || fail "$key is not in ckptd.conf(5)"
     case $key in
     state_dir | run_dir | job_program | xenstore) ;;

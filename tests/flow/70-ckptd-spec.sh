@@ -60,7 +60,7 @@ DONE = {
     'checkpoint.list': {'domain': 'web'}, 'checkpoint.show': {'checkpoint': 'one'},
     'checkpoint.take': {'domain': 'web'}, 'checkpoint.rollback': {'domain': 'web'},
     'checkpoint.fork': {'domain': 'web', 'count': 2}, 'checkpoint.verify': {'checkpoint': 'one'},
-    'checkpoint.delete': {'checkpoint': 'one'}, 'store.prune': {'keep_count': 1, 'prefix': 'x'},
+    'checkpoint.delete': {'checkpoint': 'one'}, 'store.prune': {'keep_count': 1, 'prefix': 'x', 'compress': True},
     'policy.show': {'domain': 'web'}, 'job.list': {}, 'event.subscribe': {}, 'daemon.info': {},
 }
 with World('guest_requests = checkpoint\n', SCRIPT2, xenstore=False) as w:

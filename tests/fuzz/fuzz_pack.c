@@ -114,6 +114,11 @@ static void build_upon(void)
     image_abort(img);
 }
 
+static void ignore(void *arg, const char *line)
+{
+    (void)arg, (void)line;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len_bytes)
 {
     static const char *const none[] = {NULL};
@@ -133,6 +138,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len_bytes)
     if (fd < 0 || write(fd, &file, len_bytes) != (ssize_t)len_bytes)
         exit(99);
     close(fd);
+    ckpt_dump(c, ID, ignore, NULL);
     scratch_read_all(c, ID, BATCHES);
     build_upon();
     store_compress(c->store, none, &saved);

@@ -117,6 +117,31 @@ static void thin_delta_is_understood(void **state)
     disk_extents_fini(&a);
 }
 
+static void thin_dump_is_understood(void **state)
+{
+    static const char *const lines[] = {
+        "<superblock uuid=\"\" time=\"1\" transaction=\"2\" flags=\"0\" "
+        "version=\"2\" data_block_size=\"128\" nr_data_blocks=\"0\">\n",
+        "  <device dev_id=\"1\" mapped_blocks=\"4\" transaction=\"0\">\n",
+        "    <single_mapping origin_block=\"1\" data_block=\"7\" time=\"0\"/>\n",
+        "    <range_mapping origin_begin=\"4\" data_begin=\"2\" length=\"3\" "
+        "time=\"0\"/>\n",
+        "  </device>\n",
+        "</superblock>\n",
+    };
+    struct disk_extents a = {.nr = 0}, none = {.nr = 0};
+    uint64_t block = 0;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+        assert_int_equal(lvmthin_read_delta(lines[i], &block, &a), 0);
+    assert_string_equal(either(&a, &none), "65536+65536 262144+196608 ");
+    assert_int_equal(
+        lvmthin_read_delta("<single_mapping data_block=\"1\"/>", &block, &a),
+        -EUCLEAN);
+    disk_extents_fini(&a);
+}
+
 static void the_map_of_a_chain_is_understood(void **state)
 {
     static const char map[] =
@@ -142,6 +167,7 @@ int main(void)
         cmocka_unit_test(backwards_and_beyond_the_end_are_refused),
         cmocka_unit_test(either_is_the_union_in_order),
         cmocka_unit_test(thin_delta_is_understood),
+        cmocka_unit_test(thin_dump_is_understood),
         cmocka_unit_test(the_map_of_a_chain_is_understood),
     };
 

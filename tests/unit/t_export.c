@@ -57,14 +57,21 @@ static uint64_t seed_of(uint64_t gfn)
     return gfn % 3 ? gfn + 1 : 0;
 }
 
+/* The page tables lie where ROOT_FRAME is. */
+#define NOTE                                                                   \
+    "OSRELEASE=6.1.0\nSYMBOL(swapper_pg_dir)=ffffffff80400000\n"               \
+    "NUMBER(phys_base)=-2097152\n"
+#define ROOT_FRAME 512u
+
 static void make_note(uint8_t *page)
 {
-    const Elf64_Nhdr head = {.n_namesz = 11, .n_descsz = 17, .n_type = 0};
+    const Elf64_Nhdr head = {
+        .n_namesz = 11, .n_descsz = sizeof(NOTE), .n_type = 0};
 
     memcpy(page + 500, "VMCOREINFO", 11); /* a string, and no note */
     memcpy(page + 1000, &head, sizeof(head));
     memcpy(page + 1012, "VMCOREINFO", 11);
-    memcpy(page + 1024, "OSRELEASE=6.1.0\n", 17);
+    memcpy(page + 1024, NOTE, sizeof(NOTE));
 }
 
 static int setup(void **state)
@@ -185,18 +192,24 @@ static void a_core_has_every_page_at_its_address(void **state)
     struct scratch_world *w = *state;
     int fd = export_to_memory(w, CKPT_FORMAT_VMCORE);
     Elf64_Ehdr e;
-    Elf64_Phdr p[3];
-    uint8_t note[64], page[PAGE_SIZE_BYTES], want[PAGE_SIZE_BYTES];
+    Elf64_Phdr p[4];
+    uint8_t note[160], page[PAGE_SIZE_BYTES], want[PAGE_SIZE_BYTES];
 
     assert_int_equal(pread(fd, &e, sizeof(e), 0), sizeof(e));
     assert_memory_equal(e.e_ident, ELFMAG, SELFMAG);
     assert_int_equal(e.e_type, ET_CORE);
-    assert_int_equal(e.e_phnum, 3); /* the note, and two pieces of memory */
+    /* the note, two pieces of memory, and the root of the page tables */
+    assert_int_equal(e.e_phnum, 4);
     assert_int_equal(pread(fd, p, sizeof(p), (off_t)e.e_phoff), sizeof(p));
     assert_int_equal(p[0].p_type, PT_NOTE);
-    assert_int_equal(p[0].p_filesz, 12 + 12 + 20);
-    assert_int_equal(pread(fd, note, 44, (off_t)p[0].p_offset), 44);
-    assert_string_equal((char *)note + 24, "OSRELEASE=6.1.0\n");
+    assert_int_equal(p[0].p_filesz, 12 + 12 + ((sizeof(NOTE) + 3) & ~3ul));
+    assert_int_equal(pread(fd, note, p[0].p_filesz, (off_t)p[0].p_offset),
+                     p[0].p_filesz);
+    assert_string_equal((char *)note + 24, NOTE);
+    assert_int_equal(p[3].p_vaddr, 0xffffffff80400000);
+    assert_int_equal(p[3].p_paddr, ROOT_FRAME * 4096);
+    assert_int_equal(p[3].p_filesz, 4096);
+    assert_int_equal(p[3].p_offset, p[1].p_offset + ROOT_FRAME * 4096);
     assert_int_equal(p[1].p_filesz, NR * 4096);
     assert_int_equal(p[2].p_paddr, TOP * UINT64_C(4096));
     for (unsigned i = 0; i < NR; i++) {

@@ -152,6 +152,87 @@ static void damage_is_counted_and_the_first_is_named(void **state)
     assert_non_null(strstr(ckpt_error(w->c), ID));
 }
 
+/* A checkpoint built upon the first, with one frame more and one other. */
+static void take_upon(struct ckpt *c, const char *id, uint64_t other)
+{
+    struct ckpt_info info;
+    struct image *img;
+    char *text;
+
+    scratch_info(&info, id, id, "web", UUID_1);
+    info.has_memory = true;
+    assert_int_equal(checkpoint_to_json(c, &info, &text), 0);
+    assert_int_equal(image_create(c->store, id, &img), 0);
+    assert_int_equal(image_base(img, ID), 0);
+    assert_int_equal(scratch_put(img, NR + 1, 123456), 0);
+    assert_int_equal(scratch_put(img, other, 654321), 0);
+    assert_int_equal(image_commit(img, text), 0);
+    free(text);
+    ckpt_info_fini(&info);
+}
+
+static void a_report_tells_what_is_lost_and_who_is_hit(void **state)
+{
+    static const char still[] = "00000000000000c1", not[] = "00000000000000c2";
+    struct scratch_world *w = *state;
+    struct ckpt_verify_report r;
+
+    take_upon(w->c, still, 200);
+    take_upon(w->c, not, 100); /* it has another page there */
+    assert_int_equal(ckpt_verify_report(w->c, still, 100, &r), 0);
+    assert_int_equal(r.nr_damaged, 0);
+    assert_null(r.also_damaged);
+    ckpt_verify_report_fini(&r);
+    /* frame 0 is zero: the page of frame n is at place n */
+    scratch_flip(scratch_pack(w->dir, ID), 100 * 4096 + 7);
+    assert_int_equal(ckpt_verify_report(w->c, ID, 100, &r), -EUCLEAN);
+    assert_int_equal(r.nr_damaged, 1);
+    assert_non_null(strstr(r.damaged[0], "frame 0x64"));
+    assert_int_equal(r.nr_lost, 1);
+    assert_int_equal(r.lost[0].gfn, 100);
+    assert_int_equal(r.lost[0].nr, 1);
+    assert_string_equal(r.also_damaged[0], still);
+    assert_null(r.also_damaged[1]);
+    ckpt_verify_report_fini(&r);
+    assert_int_equal(ckpt_verify_report(w->c, not, 100, &r), 0);
+    ckpt_verify_report_fini(&r);
+}
+
+static void who_shares_a_damaged_node_is_hit(void **state)
+{
+    struct scratch_world *w = *state;
+    struct ckpt_verify_report r;
+    struct pack_head h;
+
+    take_upon(w->c, "00000000000000c1", 200);
+    scratch_pack_head(w->dir, ID, &h);
+    scratch_flip(scratch_pack(w->dir, ID), (long)h.nodes_block * 4096 + 200);
+    assert_int_equal(ckpt_verify_report(w->c, ID, 100, &r), -EUCLEAN);
+    assert_true(r.nr_damaged > 0 && r.nr_lost > 0);
+    assert_string_equal(r.also_damaged[0], "00000000000000c1");
+    ckpt_verify_report_fini(&r);
+}
+
+static void a_disk_that_is_gone_fails_the_verify(void **state)
+{
+    struct scratch_world *w = *state;
+    struct ckpt_verify_report r;
+    struct ckpt_info info;
+
+    scratch_info(&info, "00000000000000dd", "gone", "db", UUID_1);
+    info.nr_disks = 1;
+    info.disks = calloc(1, sizeof(*info.disks));
+    info.disks[0] = (struct ckpt_disk){
+        .vdev = strdup("xvda"), .driver = strdup("reflink"),
+        .target = strdup("/nowhere"), .snapshot = strdup("/nowhere/at/all")};
+    scratch_commit(w->c, &info);
+    ckpt_info_fini(&info);
+    assert_int_equal(ckpt_verify_report(w->c, "gone", 100, &r), -EUCLEAN);
+    assert_non_null(strstr(r.damaged[0], "disk xvda"));
+    assert_int_equal(r.nr_lost, 0);
+    ckpt_verify_report_fini(&r);
+}
+
 static void a_damaged_blob_fails_the_verify(void **state)
 {
     struct ckpt_verify_result result;
@@ -188,6 +269,9 @@ int main(void)
         T(disks_alone_have_no_memory),
         T(a_sound_checkpoint_verifies),
         T(damage_is_counted_and_the_first_is_named),
+        T(a_report_tells_what_is_lost_and_who_is_hit),
+        T(who_shares_a_damaged_node_is_hit),
+        T(a_disk_that_is_gone_fails_the_verify),
         T(a_damaged_blob_fails_the_verify),
         T(a_call_does_not_inherit_a_cancel),
     };

@@ -7,6 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "unit.h"
 
 #include "ctx.h"
@@ -113,7 +117,8 @@ static void those_named_stay_as_they_are(void **state)
     assert_int_equal(h.mandatory, 0);
 }
 
-static void what_is_read_waits(void **state)
+/* Who reads has what was there; who opens it then, the new one. */
+static void what_is_read_is_read_on(void **state)
 {
     struct scratch_world *w = *state;
     char page[4096];
@@ -121,24 +126,67 @@ static void what_is_read_waits(void **state)
 
     store_image(w->c, ID, 0, NR);
     assert_int_equal(image_open(w->c->store, ID, &img), 0);
-    assert_int_equal(compress_all(w->c), 0);
+    assert_true(compress_all(w->c) > 0);
     for (unsigned i = 0; i < NR; i++)
         assert_int_equal(image_get(img, i, page, NULL), 0);
     image_close(img);
-    assert_true(compress_all(w->c) > 0);
+    is_whole(w->c, ID, 0, NR);
+    assert_int_equal(scratch_count(w->dir, "store/tmp"), 0);
 }
 
-static void not_during_a_take(void **state)
+/* A take neither waits for it nor is waited for, and finds its pages in what was
+ * exchanged beneath it. */
+static void a_take_goes_on(void **state)
 {
     struct scratch_world *w = *state;
-    uint64_t saved = 0;
+    struct ckpt *other = scratch_open(w->dir);
     struct image *img;
+    uint64_t bytes;
 
     store_image(w->c, ID, 0, NR);
     assert_int_equal(image_create(w->c->store, ID_2, &img), 0);
-    assert_int_equal(store_compress(w->c->store, none, &saved), -EBUSY);
-    image_abort(img);
-    assert_true(compress_all(w->c) > 0);
+    assert_int_equal(scratch_put(img, 100, seed_of(100)), 0);
+    assert_true(compress_all(other) > 0);
+    for (unsigned i = 101; i < 140; i++)
+        assert_int_equal(scratch_put(img, i, seed_of(i)), 0);
+    image_stats(img, NULL, NULL, &bytes);
+    assert_int_equal(bytes, 4096); /* its head: all pages were there */
+    assert_int_equal(image_put_blob(img, "state", "machine state", 13), 0);
+    assert_int_equal(image_commit(img, "{}"), 0);
+    is_whole(w->c, ID_2, 100, 140);
+    is_whole(other, ID, 0, NR);
+    ckpt_close(other);
+}
+
+/* Deleted while it is compressed, it stays so. */
+static void what_is_deleted_meanwhile_does_not_come_back(void **state)
+{
+    struct scratch_world *w = *state;
+    struct ckpt *other = scratch_open(w->dir);
+    uint64_t saved = 0;
+
+    store_image(w->c, ID, 0, NR);
+    assert_int_equal(setenv("CKPT_FAULT", "stop:at:compress:filled", 1), 0);
+    {
+        int status;
+        pid_t pid = fork();
+
+        assert_true(pid >= 0);
+        if (pid == 0)
+            _exit(store_compress(other->store, none, &saved) ? 1 : 0);
+        assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+        assert_true(WIFSTOPPED(status));
+        assert_int_equal(store_compress(w->c->store, none, &saved), -EBUSY);
+        assert_int_equal(store_drop(w->c->store, ID, NULL), 0);
+        assert_int_equal(scratch_count(w->dir, "store/checkpoints"), 0);
+        kill(pid, SIGCONT);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+    }
+    unsetenv("CKPT_FAULT");
+    assert_int_equal(scratch_count(w->dir, "store/checkpoints"), 0);
+    assert_int_equal(scratch_count(w->dir, "store/tmp"), 0);
+    ckpt_close(other);
 }
 
 /* Both ways: the next take finds its pages there, and a removal gives back the
@@ -218,8 +266,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(it_reads_as_before),
         T(those_named_stay_as_they_are),
-        T(what_is_read_waits),
-        T(not_during_a_take),
+        T(what_is_read_is_read_on),
+        T(a_take_goes_on),
+        T(what_is_deleted_meanwhile_does_not_come_back),
         T(it_is_shared_and_given_back),
         T(damage_is_told),
         T(a_store_of_before_is_read),

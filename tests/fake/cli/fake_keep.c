@@ -74,23 +74,77 @@ int ckpt_export(ckpt *c, const char *checkpoint, enum ckpt_format format,
     return rc;
 }
 
-int ckpt_import(ckpt *c, int fd, const char *name, struct ckpt_info *info_out)
+static void note_list(char *out, size_t room, const char *key,
+                      const char *const *list)
 {
-    char first = '?';
+    size_t len = strlen(out);
+
+    for (; list && *list; list++)
+        len += (size_t)snprintf(out + len, room - len, " %s=%s", key, *list);
+}
+
+int ckpt_export_archive(ckpt *c, const char *checkpoint,
+                        const struct ckpt_export_opts *opts, int fd,
+                        struct ckpt_export_result *result_out)
+{
+    const char *v = script_get("archived"); /* ARCHIVE|MEMORY|DISK|NR */
+    char words[256] = "";
     int rc;
 
-    script_note("import name=%s first=%c", name,
-         read(fd, &first, 1) == 1 ? first : '?');
-    rc = script_long_answer(c, "import", name);
+    note_list(words, sizeof(words), "exclude", opts->exclude_disks);
+    note_list(words, sizeof(words), "encrypt", opts->encrypt_to);
+    script_note("archive checkpoint=%s%s sign=%s", checkpoint, words,
+                opts->sign_with ? opts->sign_with : "(none)");
+    rc = script_long_answer(c, "archive", checkpoint);
+    if (!rc && write(fd, "archived\n", 9) != 9)
+        script_broken("export");
+    *result_out = (struct ckpt_export_result){
+        .archive_bytes = script_part_num(v, 0),
+        .memory_bytes = script_part_num(v, 1),
+        .disk_bytes = script_part_num(v, 2),
+        .nr_disks = (unsigned)script_part_num(v, 3)};
+    return rc;
+}
+
+int ckpt_import_with(ckpt *c, int fd, const struct ckpt_import_opts *opts,
+                     struct ckpt_info *info_out)
+{
+    char first = '?', words[256] = "";
+    int rc;
+
+    note_list(words, sizeof(words), "disk", opts->disks);
+    note_list(words, sizeof(words), "decrypt", opts->decrypt_with);
+    note_list(words, sizeof(words), "signed", opts->signed_by);
+    script_note("import name=%s first=%c%s", opts->name ? opts->name : "(none)",
+                read(fd, &first, 1) == 1 ? first : '?', words);
+    rc = script_long_answer(c, "import", opts->name);
     if (!rc)
         script_fill(script_next_checkpoint(0), info_out);
     return rc;
 }
 
-int ckpt_verify_sample(ckpt *c, const char *checkpoint, unsigned percent,
-                       struct ckpt_verify_result *result_out)
+int ckpt_keygen(ckpt *c, enum ckpt_key kind, const char *path)
 {
-    const char *v = script_get("verified");
+    script_note("keygen kind=%d path=%s", (int)kind, path);
+    return script_answer(c, "keygen", path);
+}
+
+int ckpt_dump(ckpt *c, const char *checkpoint, ckpt_line_fn *fn, void *arg)
+{
+    int rc;
+
+    script_note("dump checkpoint=%s", checkpoint);
+    rc = script_answer(c, "dump", checkpoint);
+    if (!rc)
+        fn(arg, "pack: good");
+    return rc;
+}
+
+/* verified=CHECKED|BAD|FIRST_GFN damaged=WORDS also=ID: of a damaged one. */
+int ckpt_verify_report(ckpt *c, const char *checkpoint, unsigned percent,
+                       struct ckpt_verify_report *r)
+{
+    const char *v = script_get("verified"), *also = script_get("also");
     int rc;
 
     if (percent == 100)
@@ -98,9 +152,43 @@ int ckpt_verify_sample(ckpt *c, const char *checkpoint, unsigned percent,
     else
         script_note("verify checkpoint=%s percent=%u", checkpoint, percent);
     rc = script_long_answer(c, "verify", checkpoint);
+    memset(r, 0, sizeof(*r));
     if (rc == 0 || rc == -EUCLEAN)
-        *result_out = (struct ckpt_verify_result){
+        r->result = (struct ckpt_verify_result){
             script_part_num(v, 0), rc ? script_part_num(v, 1) : 0, script_part_num(v, 2)};
+    if (rc != -EUCLEAN)
+        return rc;
+    r->nr_damaged = 1;
+    r->damaged = calloc(2, sizeof(*r->damaged));
+    r->lost = calloc(1, sizeof(*r->lost));
+    r->also_damaged = calloc(2, sizeof(*r->also_damaged));
+    if (!r->damaged || !r->lost || !r->also_damaged)
+        script_broken("no memory");
+    r->damaged[0] = strdup(ckpt_error(c));
+    r->nr_lost = r->result.pages_bad ? 1 : 0;
+    r->lost[0] =
+        (struct ckpt_frames){r->result.first_bad_gfn, r->result.pages_bad};
+    r->also_damaged[0] = (char *)(uintptr_t)also;
+    return rc;
+}
+
+void ckpt_verify_report_fini(struct ckpt_verify_report *r)
+{
+    free(r->damaged ? r->damaged[0] : NULL);
+    free(r->damaged);
+    free(r->lost);
+    free(r->also_damaged);
+    memset(r, 0, sizeof(*r));
+}
+
+int ckpt_verify_sample(ckpt *c, const char *checkpoint, unsigned percent,
+                       struct ckpt_verify_result *result_out)
+{
+    struct ckpt_verify_report r;
+    int rc = ckpt_verify_report(c, checkpoint, percent, &r);
+
+    *result_out = r.result;
+    ckpt_verify_report_fini(&r);
     return rc;
 }
 

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * A table of the kinds of place.  What is made is written down with the guard
+ * beforehand, so that it is gone again when the import fails or dies.
+ *
+ *            make                         finish
+ *   raw      the file, sparse             -
+ *   qcow2    a raw file without a name    the file, filled by qemu-img
+ *   thin     lvcreate -V                  -
+ *   all                                   fsync; arm, cut, drain of the driver
+ */
+#include "archive_place.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "ctx.h"
+#include "disk_file.h"
+#include "disk_lvmthin.h"
+#include "disk_qcow2.h"
+#include "safe_io.h"
+
+struct place_kind {
+    const char *prefix;
+    const char *format;
+    const struct disk_driver *drv;
+    int (*make)(struct place *p, uint64_t data_bytes);
+    int (*fill)(struct place *p); /* d->target has the content now */
+    void (*keep)(struct place *p);
+};
+
+/* --- files ----------------------------------------------------------------- */
+
+static int check_room(struct place *p, uint64_t data_bytes)
+{
+    const char *slash = strrchr(p->where, '/');
+    char dir[DISK_FILE_MAX];
+    struct statvfs s;
+    uint64_t free_bytes;
+
+    snprintf(dir, sizeof(dir), "%.*s",
+             slash == p->where ? 1 : (int)(slash - p->where), p->where);
+    if (statvfs(dir, &s) < 0)
+        return fail(p->disk.c, -errno, "%s", dir);
+    free_bytes = (uint64_t)s.f_bavail * s.f_frsize;
+    if (free_bytes >= data_bytes)
+        return 0;
+    return fail(p->disk.c, -ENOSPC,
+                "%s has %llu MiB free, and up to %llu MiB are needed.", dir,
+                (unsigned long long)free_bytes >> 20,
+                (unsigned long long)data_bytes >> 20);
+}
+
+static int check_free(struct place *p)
+{
+    struct stat st;
+
+    return lstat(p->where, &st) < 0 ? 0
+                                    : fail(p->disk.c, -EEXIST, "%s", p->where);
+}
+
+static int raw_make(struct place *p, uint64_t data_bytes)
+{
+    int rc;
+
+    rc = check_room(p, data_bytes);
+    if (!rc)
+        rc =
+            disk_file_create(&p->disk, GUARD_DISK_MADE, p->where, 0600, &p->fd);
+    if (!rc && ftruncate(p->fd, (off_t)p->size_bytes) < 0)
+        rc = fail(p->disk.c, -errno, "%s", p->where);
+    return rc ? rc : p->kind->drv->probe(&p->disk);
+}
+
+static int qcow2_make(struct place *p, uint64_t data_bytes)
+{
+    int rc;
+
+    rc = check_free(p);
+    if (!rc) /* the raw file, and then the other */
+        rc = check_room(p, data_bytes > UINT64_MAX / 2 ? UINT64_MAX
+                                                       : 2 * data_bytes);
+    return rc ? rc : qcow2_nameless(p->disk.c, p->where, p->size_bytes, &p->fd);
+}
+
+static int qcow2_fill(struct place *p)
+{
+    int fd = -1, rc;
+
+    rc = disk_file_create(&p->disk, GUARD_DISK_MADE, p->where, 0600, &fd);
+    if (!rc)
+        rc = qcow2_from_raw(p->disk.c, p->fd, p->where);
+    if (!rc && fsync(fd) < 0)
+        rc = fail(p->disk.c, -errno, "%s: fsync", p->where);
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
+/* --- thin volumes ---------------------------------------------------------- */
+
+struct thin_words {
+    char vg[DM_NAME_MAX], pool[DM_NAME_MAX], name[DM_NAME_MAX];
+};
+
+static int split_thin(struct place *p, struct thin_words *w)
+{
+    char at[3][DM_NAME_MAX];
+    const char *s = p->where;
+    unsigned n;
+
+    for (n = 0; n < 3 && s; n++) {
+        const size_t len = strcspn(s, "/");
+
+        if (!len || len >= DM_NAME_MAX)
+            break;
+        memcpy(at[n], s, len);
+        at[n][len] = '\0';
+        s = s[len] ? s + len + 1 : NULL;
+    }
+    if (n != 3 || s)
+        return fail(p->disk.c, -EINVAL,
+                    "disk %s: a thin volume is thin:VG/POOL/NAME, not "
+                    "thin:%s.",
+                    p->disk.vdev, p->where);
+    memcpy(w->vg, at[0], sizeof(w->vg));
+    memcpy(w->pool, at[1], sizeof(w->pool));
+    memcpy(w->name, at[2], sizeof(w->name));
+    return 0;
+}
+
+static int thin_make(struct place *p, uint64_t data_bytes)
+{
+    struct thin_words w;
+    uint64_t size_bytes;
+    int rc;
+
+    (void)data_bytes; /* a pool may grow by itself; drv->probe() looks at it */
+    rc = split_thin(p, &w);
+    if (!rc)
+        rc = lvmthin_create(&p->disk, w.vg, w.pool, w.name, p->size_bytes);
+    if (rc)
+        return rc;
+    p->fd = open(p->disk.target, O_RDWR | O_CLOEXEC | O_EXCL);
+    if (p->fd < 0 || ioctl(p->fd, BLKGETSIZE64, &size_bytes) < 0)
+        return fail(p->disk.c, -errno, "%s", p->disk.target);
+    if (size_bytes < p->size_bytes)
+        return fail(p->disk.c, -EIO, "%s: lvcreate made it too small.",
+                    p->disk.target);
+    return p->kind->drv->probe(&p->disk);
+}
+
+static void thin_keep(struct place *p)
+{
+    struct thin_words w;
+
+    if (split_thin(p, &w) || lvm_remove_tag(p->disk.c, w.vg, w.name, LVM_TAG))
+        warn(p->disk.c, "%s keeps the tag " LVM_TAG ": %s", p->disk.target,
+             p->disk.c->error);
+}
+
+/* --- the table ------------------------------------------------------------- */
+
+static int fill_nothing(struct place *p)
+{
+    (void)p;
+    return 0;
+}
+
+static void keep_nothing(struct place *p)
+{
+    (void)p;
+}
+
+static const struct place_kind kinds[] = {
+    {.prefix = "qcow2:",
+     .format = "qcow2",
+     .drv = &disk_qcow2,
+     .make = qcow2_make,
+     .fill = qcow2_fill,
+     .keep = keep_nothing},
+    {.prefix = "thin:",
+     .format = "raw",
+     .drv = &disk_lvmthin,
+     .make = thin_make,
+     .fill = fill_nothing,
+     .keep = thin_keep},
+    {.prefix = "", /* the last: everything begins so */
+     .format = "raw",
+     .drv = &disk_reflink,
+     .make = raw_make,
+     .fill = fill_nothing,
+     .keep = keep_nothing},
+};
+
+static int check_where(struct place *p)
+{
+    struct thin_words w;
+
+    if (p->kind->drv == &disk_lvmthin)
+        return split_thin(p, &w);
+    if (p->where[0] != '/' || p->where[strlen(p->where) - 1] == '/')
+        return fail(p->disk.c, -EINVAL,
+                    "disk %s: %s is not the absolute path of a new file.",
+                    p->disk.vdev, p->where);
+    if (strlen(p->where) + 64 > DISK_FILE_MAX)
+        return fail(p->disk.c, -ENAMETOOLONG, "disk %s: %s", p->disk.vdev,
+                    p->where);
+    return check_free(p);
+}
+
+int place_open(struct place *p, struct ckpt *c, const char *vdev,
+               const char *text)
+{
+    const struct place_kind *k = kinds;
+    struct thin_words w;
+    int rc;
+
+    memset(p, 0, sizeof(*p));
+    p->fd = -1;
+    p->disk.c = c;
+    p->disk.domid = DISK_NO_DOMAIN;
+    p->disk.vdev = strdup(vdev);
+    if (!p->disk.vdev)
+        return fail(c, -ENOMEM, "disk %s", vdev);
+    if (!strcmp(text, "none"))
+        return 0;
+    while (strncmp(text, k->prefix, strlen(k->prefix)))
+        k++;
+    p->kind = k;
+    p->disk.drv = k->drv;
+    p->disk.format = strdup(k->format);
+    p->where = strdup(text + strlen(k->prefix));
+    if (!p->disk.format || !p->where)
+        return fail(c, -ENOMEM, "disk %s", vdev);
+    rc = check_where(p);
+    if (rc)
+        return rc;
+    if (k->drv != &disk_lvmthin)
+        p->disk.target = strdup(p->where);
+    else if (split_thin(p, &w) ||
+             asprintf(&p->disk.target, "/dev/%s/%s", w.vg, w.name) < 0)
+        p->disk.target = NULL;
+    return p->disk.target ? 0 : fail(c, -ENOMEM, "disk %s", vdev);
+}
+
+const char *place_format(const struct place *p)
+{
+    return p->kind->format;
+}
+
+/* --- content --------------------------------------------------------------- */
+
+int place_make(struct place *p, struct guard *g, uint64_t size_bytes,
+               uint64_t data_bytes)
+{
+    p->disk.g = g;
+    p->size_bytes = size_bytes;
+    return p->kind->make(p, data_bytes);
+}
+
+int place_write(struct place *p, uint64_t offset, const void *data,
+                size_t len_bytes)
+{
+    int rc = safe_pwrite_all(p->fd, data, len_bytes, (off_t)offset);
+
+    return rc ? fail(p->disk.c, rc, "%s: writing", p->disk.target) : 0;
+}
+
+/* No guest uses it, so there is nothing to wait for between the beats. */
+static int snapshot(struct disk *d, const char *id)
+{
+    int rc = d->drv->probe(d);
+
+    if (!rc)
+        rc = d->drv->arm(d, id);
+    if (!rc)
+        rc = d->drv->cut(d);
+    return rc ? rc : d->drv->drain(d);
+}
+
+int place_finish(struct place *p, const char *id)
+{
+    int rc;
+
+    rc = fsync(p->fd) < 0 ? fail(p->disk.c, -errno, "%s: fsync", p->disk.target)
+                          : p->kind->fill(p);
+    if (close(p->fd) < 0 && !rc)
+        rc = fail(p->disk.c, -errno, "%s: close", p->disk.target);
+    p->fd = -1;
+    return rc ? rc : snapshot(&p->disk, id);
+}
+
+void place_keep(struct place *p)
+{
+    disk_keep(&p->disk);
+    p->kind->keep(p);
+}
+
+void place_undo(struct place *p)
+{
+    if (p->fd >= 0)
+        close(p->fd); /* what was written to it goes with it */
+    p->fd = -1;
+    if (p->kind)
+        p->kind->drv->undo(&p->disk);
+}
+
+void place_fini(struct place *p)
+{
+    free(p->where);
+    disk_fini(&p->disk);
+    memset(p, 0, sizeof(*p));
+    p->fd = -1;
+}

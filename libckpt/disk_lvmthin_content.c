@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * Content of thin snapshots, and new thin volumes for content from elsewhere.
+ *
+ * A snapshot is activated, read-only, while it is read; if we die it stays so
+ * and is removed all the same.  What was ever written to it the pool's metadata
+ * says (thin_dump); where that cannot be had, all of it is read.
+ */
+#include "disk_lvmthin.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ctx.h"
+#include "disk_content.h"
+#include "disk_name.h"
+
+/* --- what is mapped -------------------------------------------------------- */
+
+static int mapped(struct ckpt *c, const char *vg, const struct lvm_volume *v,
+                  struct disk_extents *out)
+{
+    char id[16];
+    const char *argv[] = {"thin_dump", "-m", "--dev-id", id, NULL, NULL};
+    int fd, rc;
+
+    snprintf(id, sizeof(id), "%" PRIu32, v->thin_id);
+    fd = memfd_create("thin_dump", MFD_CLOEXEC);
+    if (fd < 0)
+        return fail(c, -errno, "thin_dump");
+    rc = lvmthin_ask_pool(c, vg, v->pool, argv, 4, fd);
+    if (!rc)
+        rc = lvmthin_read_report(c, "thin_dump", fd, out);
+    close(fd);
+    return rc;
+}
+
+/* Extents end with the pool's blocks, the volume may before. */
+static void cut_off(struct disk_extents *e, uint64_t size_bytes)
+{
+    while (e->nr && e->list[e->nr - 1].offset_bytes >= size_bytes)
+        e->nr--;
+    if (e->nr) {
+        struct disk_extent *last = &e->list[e->nr - 1];
+
+        if (last->len_bytes > size_bytes - last->offset_bytes)
+            last->len_bytes = size_bytes - last->offset_bytes;
+    }
+}
+
+static int find_data(struct ckpt *c, const char *vg, const struct lvm_volume *v,
+                     struct disk_content *out)
+{
+    int rc;
+
+    disk_extents_fini(&out->data);
+    rc = mapped(c, vg, v, &out->data);
+    if (!rc) {
+        cut_off(&out->data, out->size_bytes);
+        return 0;
+    }
+    if (rc == -ENOMEM || rc == -ECANCELED)
+        return rc;
+    warn(c, "%s/%s: all of it is read, what was never written to as well: %s",
+         vg, v->name, c->error);
+    c->error[0] = '\0';
+    return disk_content_whole(c, out);
+}
+
+/* --- open, close ----------------------------------------------------------- */
+
+static int open_active(struct ckpt *c, const char *vg,
+                       const struct lvm_volume *v, struct disk_content *out)
+{
+    char path[LVM_PATH_MAX + 8];
+    int fd, rc;
+
+    snprintf(path, sizeof(path), "/dev/%s/%s", vg, v->name);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return fail(c, -errno, "%s", path);
+    rc = disk_content_of_file(c, fd, path, out);
+    return rc ? rc : find_data(c, vg, v, out);
+}
+
+int lvmthin_open(struct ckpt *c, const char *snapshot, struct disk_content *out)
+{
+    char vg[DM_NAME_MAX], lv[DM_NAME_MAX];
+    const char *names[] = {lv, NULL};
+    struct lvm_list l;
+    char *volume;
+    int rc;
+
+    rc = lvmthin_check(c, snapshot);
+    if (!rc)
+        rc = lvm_split(c, snapshot, vg, lv);
+    if (!rc)
+        rc = lvm_list(c, vg, names, &l);
+    if (rc)
+        return rc;
+    volume = strdup(snapshot);
+    if (!volume || !lvm_in(&l, lv))
+        rc = fail(c, volume ? -EUCLEAN : -ENOMEM, "%s", snapshot);
+    if (!rc)
+        rc = lvm_activate(c, vg, lv, true);
+    if (!rc) {
+        rc = open_active(c, vg, lvm_in(&l, lv), out);
+        if (rc) {
+            disk_content_close(c, out);
+            lvm_activate(c, vg, lv, false);
+        }
+    }
+    lvm_list_fini(&l);
+    if (rc)
+        free(volume);
+    else
+        out->volume = volume;
+    return rc;
+}
+
+/* It stays active when another reads it, too. */
+void lvmthin_close(struct ckpt *c, struct disk_content *content)
+{
+    char vg[DM_NAME_MAX], lv[DM_NAME_MAX], words[sizeof(c->error)];
+    char *volume = content->volume;
+
+    content->volume = NULL;
+    disk_content_close(c, content);
+    memcpy(words, c->error, sizeof(words));
+    if (volume &&
+        (lvm_split(c, volume, vg, lv) || lvm_activate(c, vg, lv, false)))
+        say(c, "%s stays active: %s", volume, c->error);
+    memcpy(c->error, words, sizeof(words));
+    free(volume);
+}
+
+/* --- a new one ------------------------------------------------------------- */
+
+int lvmthin_create(struct disk *d, const char *vg, const char *pool,
+                   const char *name, uint64_t size_bytes)
+{
+    const char *names[] = {name, NULL};
+    const struct lvm_volume *p;
+    struct lvm_list l;
+    int rc;
+
+    rc = lvmthin_check_name(d->c, vg, name);
+    if (!rc)
+        rc = lvm_list(d->c, vg, names, &l);
+    if (rc)
+        return rc;
+    p = lvm_in(&l, pool);
+    if (!p || p->attr[0] != 't')
+        rc = fail(d->c, -ENOENT, "%s/%s is no thin pool.", vg, pool);
+    else if (lvm_in(&l, name))
+        rc = fail(d->c, -EEXIST, "%s/%s is there already.", vg, name);
+    lvm_list_fini(&l);
+    if (!rc)
+        rc = lvmthin_deed_remove(d, vg, name);
+    return rc ? rc : lvm_create_thin(d->c, vg, pool, name, size_bytes);
+}
