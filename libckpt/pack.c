@@ -223,6 +223,18 @@ static int wait_for(struct pack *p, const struct pack_run *run)
     return rc;
 }
 
+/* The first error stays.  Returns @rc. */
+static int note(struct pack *p, int rc)
+{
+    if (!rc)
+        return 0;
+    pthread_mutex_lock(&p->lock);
+    if (!p->error)
+        p->error = rc;
+    pthread_mutex_unlock(&p->lock);
+    return rc;
+}
+
 /* Ends the run at hand and begins the next, empty one. */
 static int submit(struct pack *p)
 {
@@ -235,9 +247,7 @@ static int submit(struct pack *p)
     if (is_full(p, run) && run->nr > p->run_pages / 2 && !p->nr_workers)
         start_workers(p);
     if (!is_full(p, run) || !p->nr_workers) {
-        rc = write_run(p, run);
-        if (rc && !p->error)
-            p->error = rc;
+        note(p, write_run(p, run));
     } else {
         pthread_mutex_lock(&p->lock);
         run->is_busy = true;
@@ -324,8 +334,9 @@ int pack_put(struct pack *p, const void *page, uint32_t place)
         /* A place used before: what is on its way there goes first. */
         rc = place < p->end ? pack_drain(p) : 0;
         if (!rc && p->way == PACK_MAPPED)
-            rc = p->error = mapped_at(
-                &p->mapped, (uint64_t)place << PAGE_SHIFT_BITS, &run->to);
+            rc = note(p, mapped_at(&p->mapped,
+                                   (uint64_t)place << PAGE_SHIFT_BITS,
+                                   &run->to));
         if (rc)
             return rc;
         run->first = place;

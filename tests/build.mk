@@ -137,7 +137,7 @@ check-golden: all test-bins ## formats, byte for byte
 check-flow: all test-bins ## real programs, fake guest
 	@$(RUN) -j$(JOBS) -t 300 flow $(call scripts_in,flow)
 check-crash: all test-bins ## die at every step, look at what is left
-	@$(RUN) -j$(JOBS) -t 600 crash $(call scripts_in,crash)
+	@$(RUN) -j$(JOBS) -t 1200 crash $(call scripts_in,crash)
 check-promise: all ## what the header, the map and the pages promise
 	@$(RUN) -j$(JOBS) -t 120 promise $(call scripts_in,promise)
 check-lint:
