@@ -138,8 +138,11 @@ static int set_decryption(struct archive_in *in,
     uint8_t secret[ARCHIVE_KEY_BYTES];
     int rc;
 
+    /* Who has a shared key believes what it decrypts: nothing else will do. */
     if (!(in->head.mandatory & ARCHIVE_ENCRYPTED))
-        return 0;
+        return decrypt_with && *decrypt_with
+                   ? fail(in->c, -EPERM, "The archive is not encrypted.")
+                   : 0;
     rc = find_key(in, decrypt_with, secret);
     if (!rc && crypto_secretstream_xchacha20poly1305_init_pull(
                    &in->stream, in->head.stream, secret))

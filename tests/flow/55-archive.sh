@@ -149,6 +149,14 @@ for step in "${steps[@]}"; do
     done
 done
 
+# failed at any step, by an error and not by death
+for step in "${steps[@]}"; do
+    exits 1 env CKPT_FAULT="fail:before:import:$step" "$B/xl-ckpt" checkpoint-import \
+        -n four --disk="xvda=qcow2:$dir/d.qcow2" "$dir/disk" >"$dir/out" 2>"$dir/err"
+    nothing_of d.qcow2
+    listed 3
+done
+
 # between the rename and the end: the checkpoint is there, so are its disks
 CKPT_FAULT=kill:at:import:published \
     xl checkpoint-import -n four --disk="xvda=qcow2:$dir/d.qcow2" "$dir/disk"

@@ -281,6 +281,9 @@ static void encrypted_it_is_for_the_keys_named(void **state)
     with[0] = shared;
     assert_int_equal(import(w, fd, "three", &in, NULL), 0);
     close(fd);
+    fd = export(w, NULL); /* who asks for a key wants no other archive */
+    assert_int_equal(import(w, fd, "four", &in, NULL), -EPERM);
+    close(fd);
 }
 
 /* Not one word of the guest or of its configuration. */
