@@ -179,11 +179,6 @@ static int attach_failed(struct xen *x, uint32_t domid, int rc, uint32_t slots)
                     "the hypervisor's copy-on-write patch does not work for "
                     "a domain with passthrough, nested virtualisation, altp2m "
                     "or memory that is populated on demand");
-    case -EBUSY:
-        return fail(x->c, rc,
-                    "domain %u: its memory is being tracked already: a save "
-                    "or migration is under way.",
-                    domid);
     case -ENOMEM:
         return fail(x->c, rc,
                     "domain %u: Xen has not the %u MiB free that the ring of "

@@ -6,13 +6,13 @@
 # load, with disk and network traffic: each is one instant, memory and disk, by
 # the checker, and the memory of the guest, paused since the cut, page by page.
 # Every tenth is of all of memory, the others of what changed.  CAPTURES sets
-# their number.
+# their number, VCPUS that of the guest's processors.
 # shellcheck source=tests/xen/lib.sh
 . "$(dirname "$0")/../xen/lib.sh"
 g=hundred
 
 LOG_MS=50
-witness_create $g mem=128 vcpus=2 disk_mb=64 extra=addr=192.0.2.2/24 -- mb=16
+witness_create $g mem=128 vcpus="${VCPUS:-2}" disk_mb=64 extra=addr=192.0.2.2/24 -- mb=16
 is_control && { ticks $g control; clean $g control; finish; }
 ping -q -i 0.02 -s 1400 192.0.2.2 >"$T/ping" 2>&1 &
 ping=$!

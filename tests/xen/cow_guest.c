@@ -5,6 +5,7 @@
  * what data/cow/do says, "SERIAL WORD", answering "SERIAL RC" in data/cow/done:
  *
  *   write      writes the pages "own" itself
+ *   read       reads them
  *   hypercall  Xen writes the answers of hypercalls into the pages "own"
  *   vcpu-info  a vCPU that is offline gets its vcpu_info into "info"
  *   fifo       and its event control block into "fifo"; an event is sent to it
@@ -124,6 +125,13 @@ static long answer_into(char *page)
 static long do_write(void)
 {
     memset(own, 0x3c, NR_PAGES * PAGE);
+    return 0;
+}
+
+static long do_read(void)
+{
+    for (size_t i = 0; i < NR_PAGES * PAGE; i += PAGE)
+        (void)*(volatile char *)(own + i);
     return 0;
 }
 
@@ -282,13 +290,10 @@ static long obey(const char *word)
         const char *word;
         long (*run)(void);
     } table[] = {
-        {"write", do_write},
-        {"hypercall", do_hypercall},
-        {"vcpu-info", do_vcpu_info},
-        {"fifo", do_fifo},
-        {"age", do_age},
-        {"look", do_look},
-        {"walk", do_walk},
+        {"write", do_write},         {"read", do_read},
+        {"hypercall", do_hypercall}, {"vcpu-info", do_vcpu_info},
+        {"fifo", do_fifo},           {"age", do_age},
+        {"look", do_look},           {"walk", do_walk},
     };
 
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)

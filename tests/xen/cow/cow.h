@@ -42,6 +42,7 @@ struct shot {
     xengnttab_handle *gnt;
     char *granted, *granted_read;
     uint32_t ref[MAX_VICTIMS];
+    struct xen_dirty *log;
     bool is_increment;  /* what comes out is added to what came before */
     uint64_t max_eager; /* not more may be copied at the cut; 0: any number */
 };
@@ -82,6 +83,7 @@ uint64_t changed(struct shot *s);
 int run_row(const struct row *row, const char *domain);
 
 void find_victims(struct shot *s, const char *frames);
+bool is_victim(const struct shot *s, uint64_t gfn);
 /* What was in the victims at first. */
 void give_back(struct shot *s);
 

@@ -208,24 +208,85 @@ static void device_over(struct shot *s)
     map_and_write(s);
 }
 
-/* --- types ---------------------------------------------------------------- */
+/* --- another user of log-dirty -------------------------------------------- */
 
-/* Another user of log-dirty comes, takes its bitmap, and goes. */
+static void log_on(struct shot *s)
+{
+    need(xen_dirty_new(s->x, s->dom.domid, s->nr_gfns, &s->log), "log-dirty");
+    need(xen_dirty_on(s->log), "log-dirty on");
+}
+
+static void log_off(struct shot *s)
+{
+    need(xen_dirty_off(s->log), "log-dirty off");
+    xen_dirty_free(s->log);
+    s->log = NULL;
+}
+
+/* It comes, takes its bitmap, and goes. */
 static void log_dirty(struct shot *s)
 {
-    struct xen_dirty *d;
     uint64_t count;
 
-    need(xen_dirty_new(s->x, s->dom.domid, s->nr_gfns, &d), "log-dirty");
-    need(xen_dirty_on(d), "log-dirty on");
+    log_on(s);
     go(s);
     usleep(100000); /* lint: sleep ok: the guest is to write meanwhile */
-    need(xen_dirty_fetch(d, false, &count), "log-dirty bitmap");
-    need(xen_dirty_off(d), "log-dirty off");
-    xen_dirty_free(d);
+    need(xen_dirty_fetch(s->log, false, &count), "log-dirty bitmap");
+    log_off(s);
     if (!count)
         die("BROKEN the guest wrote nothing");
 }
+
+/* It was there before: a processor that logs writes by itself lets the guest
+ * write pages of 4 KiB, and these are read once in that state. */
+static void log_before(struct shot *s)
+{
+    uint64_t count;
+
+    log_on(s);
+    go(s);
+    guest_do(s, "write"); /* they are pages of 4 KiB then */
+    pause_guest(s);
+    give_back(s);
+    need(xen_dirty_fetch(s->log, false, &count), "log-dirty bitmap");
+    go(s);
+    guest_do(s, "read");
+    pause_guest(s);
+}
+
+static void log_was_on(struct shot *s)
+{
+    log_before(s);
+    log_off(s);
+}
+
+static void write_by_guest(struct shot *s)
+{
+    go(s);
+    guest_do(s, "write");
+}
+
+/* It stays, and gets to know what is written. */
+static void write_logged(struct shot *s)
+{
+    uint64_t count, cursor = 0;
+    static struct page_batch b;
+    unsigned nr_seen = 0;
+
+    write_by_guest(s);
+    need(xen_dirty_fetch(s->log, false, &count), "log-dirty bitmap");
+    do {
+        xen_dirty_next(s->log, &cursor, &b);
+        for (unsigned i = 0; i < b.nr; i++)
+            nr_seen += is_victim(s, b.gfn[i]);
+    } while (b.nr);
+    log_off(s);
+    if (nr_seen != s->nr_victims)
+        die("FAIL log-dirty beside the ring saw %u of %u writes", nr_seen,
+            s->nr_victims);
+}
+
+/* --- types ---------------------------------------------------------------- */
 
 static void change_type(struct shot *s, uint64_t gfn)
 {
@@ -250,8 +311,7 @@ static void retype_guest(struct shot *s)
 {
     for (unsigned i = 0; i < s->nr_victims; i++)
         change_type(s, s->victim[i]);
-    go(s);
-    guest_do(s, "write");
+    write_by_guest(s);
 }
 
 /* clang-format off */
@@ -270,6 +330,8 @@ const struct row rows_of_dom0[] = {
     { "retype",          FRAMES_ANY,      nothing,     nothing,     retype },
     { "retype-guest",    "own",           nothing,     nothing,     retype_guest },
     { "log-dirty",       FRAMES_OF_VCPUS, nothing,     nothing,     log_dirty },
+    { "log-dirty-was",   "own",           log_was_on,  nothing,     write_by_guest },
+    { "log-dirty-is",    "own",           log_before,  nothing,     write_logged },
     { .name = NULL },
 };
 /* clang-format on */

@@ -47,6 +47,8 @@ static void let_guest_go(void)
     while (s->nr_pauses && !xen_unpause(s->x, s->dom.domid))
         s->nr_pauses--;
     xen_cow_end(s->x->xch, s->dom.domid);
+    if (s->log)
+        xen_dirty_off(s->log);
 }
 
 void need(int rc, const char *what)
@@ -245,7 +247,7 @@ void give_back(struct shot *s)
     unmap_frames(s, p, s->nr_victims);
 }
 
-static bool is_victim(const struct shot *s, uint64_t gfn)
+bool is_victim(const struct shot *s, uint64_t gfn)
 {
     for (unsigned i = 0; i < s->nr_victims; i++)
         if (s->victim[i] == gfn)
