@@ -77,9 +77,6 @@ int role_confine(const char *user, const char *dir);
 int parent_run(struct daemon *d);
 /* To subscribers and metrics. */
 void parent_tell_job(struct daemon *d, const struct wire_job *job);
-/* The answer to WIRE_POLICY_ASK, whoever asks. */
-void parent_policy(const struct daemon *d, const struct wire_policy *ask,
-                   struct wire_policy *answer);
 
 /* --- front.c, door.c: the roles' own mains, exit statuses ------------------ */
 int front_main(struct conf *conf);

@@ -363,13 +363,40 @@ void guests_reconfigure(struct daemon *d)
     }
 }
 
-uint32_t guests_domid(struct daemon *d, const char *domain)
+/* As xl takes it. */
+static bool is_number(const char *domain)
 {
-    for (uint32_t i = 0; i < d->guests->last; i++)
-        if (d->guests->by_domid[i] &&
-            !strcmp(d->guests->by_domid[i]->dom.name, domain))
-            return i;
-    return 0;
+    return domain[0] && !domain[strspn(domain, "0123456789")];
+}
+
+static const struct guest *find_named(const struct daemon *d,
+                                      const char *domain)
+{
+    const struct guests *gs = d->guests;
+
+    if (is_number(domain)) {
+        const unsigned long domid = strtoul(domain, NULL, 10);
+
+        return domid < gs->last ? gs->by_domid[domid] : NULL;
+    }
+    for (uint32_t i = 0; i < gs->last; i++)
+        if (gs->by_domid[i] && !strcmp(gs->by_domid[i]->dom.name, domain))
+            return gs->by_domid[i];
+    return NULL;
+}
+
+uint32_t guests_domid(const struct daemon *d, const char *domain)
+{
+    const struct guest *g = find_named(d, domain);
+
+    return g ? g->dom.domid : 0;
+}
+
+const char *guests_name(const struct daemon *d, const char *domain)
+{
+    const struct guest *g = find_named(d, domain);
+
+    return g ? g->dom.name : is_number(domain) ? NULL : domain;
 }
 
 bool guests_freeze(struct daemon *d, uint64_t job, uint32_t domid,

@@ -38,8 +38,10 @@ void guests_request(struct daemon *d, const struct wire_guest *g);
 void guests_door_died(struct daemon *d);
 void guests_reconfigure(struct daemon *d);
 
-/* 0: no such domain here. */
-uint32_t guests_domid(struct daemon *d, const char *domain);
+/* @domain is a name or, all digits, a number.  0: no such domain here. */
+uint32_t guests_domid(const struct daemon *d, const char *domain);
+/* Its name; NULL: no such number here. */
+const char *guests_name(const struct daemon *d, const char *domain);
 /* WIRE_FREEZE or WIRE_THAW to the door; false: there is nobody to ask. */
 bool guests_freeze(struct daemon *d, uint64_t job, uint32_t domid,
                    uint32_t type, uint32_t deadline_ms);

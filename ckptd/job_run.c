@@ -176,7 +176,7 @@ static void answer_policy(struct job *job, const struct wire_policy *ask)
 {
     struct wire m = {.type = WIRE_POLICY};
 
-    parent_policy(job->d, ask, &m.u.policy);
+    m.u.policy.policy = *conf_policy(&job->d->conf, ask->domain);
     wire_send(job->fd, &m);
 }
 

@@ -91,18 +91,15 @@ static void submit(struct daemon *d, const struct wire_submit *s)
         jobs_kick(d);
 }
 
-void parent_policy(const struct daemon *d, const struct wire_policy *ask,
-                   struct wire_policy *answer)
-{
-    *answer = *ask;
-    answer->policy = *conf_policy(&d->conf, ask->domain);
-}
-
+/* A client's word for a domain may be a number. */
 static void tell_policy(struct daemon *d, const struct wire_policy *ask)
 {
+    const char *name = guests_name(d, ask->domain);
     struct wire m = {.type = WIRE_POLICY};
 
-    parent_policy(d, ask, &m.u.policy);
+    m.u.policy = *ask;
+    m.u.policy.rc = name ? 0 : -ENOENT;
+    m.u.policy.policy = *conf_policy(&d->conf, name ? name : "");
     child_send(&d->front, &m);
 }
 

@@ -178,7 +178,15 @@ with World(ALLOW + RATE + '[domain quiet]\nguest_requests = none\n', BORN + SCRI
     w.daemon.send_signal(signal.SIGHUP)
     other.wait('control/feature-ckpt', lambda v: v is None)
     other.wait(D + 'version', lambda v: v is None)
-    assert 'ckpt' not in other.list('control')
+    # but who it is it stays, or it would take itself for a copy when the door opens again
+    w.until(lambda: sorted(other.list(D[:-1])) == ['birth', 'origin'], what='an empty door')
+    waits = w.ckpt_guest(8, 'hooks', 'run')      # an agent may come before the door
+    w.set_conf(ALLOW + RATE)
+    w.daemon.send_signal(signal.SIGHUP)
+    other.wait(D + 'feature-quiesce', lambda v: v == '1')
+    assert other.read(D + 'birth') == birth
+    waits.terminate()
+    assert waits.wait(LIMIT) == 0
     # a configuration that is wrong changes nothing
     w.set_conf('nonsense\n')
     w.daemon.send_signal(signal.SIGHUP)
