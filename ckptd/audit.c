@@ -19,7 +19,7 @@ static void write_line(const char *path, const char *text)
     char *line;
     int fd;
 
-    log_msg(LOG_INFO, "audit %s", text);
+    log_msg(LOG_NOTICE, "audit %s", text);
     if (!path[0])
         return;
     fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
