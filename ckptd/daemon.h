@@ -33,6 +33,7 @@ struct child {
 
 struct jobs;
 struct guests;
+struct standbys;
 
 struct daemon {
     struct ev_loop *loop;
@@ -44,6 +45,8 @@ struct daemon {
     struct child front, door;
     struct jobs *jobs;
     struct guests *guests;
+    struct standbys *standbys;
+    ev_timer state_due;
     bool is_stopping;
     void (*on_ready)(struct daemon *d); /* once, when all roles are up */
 };

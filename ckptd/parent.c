@@ -18,6 +18,7 @@
 #include "jobs.h"
 #include "log.h"
 #include "notify.h"
+#include "standby.h"
 #include "state.h"
 
 #define STOP_S 120. /* for jobs to put everything back */
@@ -258,6 +259,7 @@ static void on_term(struct ev_loop *loop, ev_signal *w, int events)
     log_msg(LOG_NOTICE, "stopping: jobs are undone, guests run on");
     for (size_t i = 0; (job = jobs_nth(d, i)); i++)
         jobs_cancel(job);
+    standbys_end(d, 0);
 }
 
 static void on_stopped(struct ev_loop *loop, ev_check *w, int events)
@@ -265,7 +267,7 @@ static void on_stopped(struct ev_loop *loop, ev_check *w, int events)
     struct daemon *d = w->data;
 
     (void)events;
-    if (d->is_stopping && !jobs_any_running(d))
+    if (d->is_stopping && !jobs_any_running(d) && !standbys_any(d))
         ev_break(loop, EVBREAK_ALL);
 }
 
@@ -367,6 +369,8 @@ int parent_run(struct daemon *d)
     if (!rc)
         rc = guests_open(d);
     if (!rc)
+        rc = standbys_open(d);
+    if (!rc)
         rc = jobs_open(d);
     if (!rc)
         rc = state_load(d);
@@ -384,5 +388,6 @@ int parent_run(struct daemon *d)
     child_stop(&d->door);
     jobs_close(d);
     guests_close(d);
+    standbys_close(d);
     return rc;
 }

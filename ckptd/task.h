@@ -58,6 +58,7 @@ enum {
     /* When the ring is full; neither: as the policy says. */
     TASK_WAIT = 1u << 9,
     TASK_GIVE_UP = 1u << 10,
+    TASK_STAND_BY = 1u << 11, /* up to the cut, then ask */
 };
 
 #define TASK_EXCLUDE_MAX 16
