@@ -13,13 +13,12 @@
 #include "json_line.h"
 #include "log.h"
 
-static void write_line(const char *path, const char *text)
+static void write_file(const char *path, const char *text)
 {
     size_t len = strlen(text);
     char *line;
     int fd;
 
-    log_msg(LOG_INFO, "audit %s", text);
     if (!path[0])
         return;
     fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
@@ -37,6 +36,12 @@ static void write_line(const char *path, const char *text)
     free(line);
     if (fd >= 0)
         close(fd);
+}
+
+static void write_line(const char *path, const char *text)
+{
+    write_file(path, text);
+    log_msg(LOG_NOTICE, "audit %s", text);
 }
 
 static void begin(struct json *j, const char *event)

@@ -81,6 +81,7 @@ static const struct key policy_keys[] = {
     RULE(guest_burst, COUNT, 10000),
     RULE(guest_keep, COUNT, 100000),
     RULE(guest_bytes, BYTES, 0),
+    RULE(guest_standby, BOOL, 0),
     RULE(fork_max, COUNT, 256),
     RULE(fork_network, BOOL, 0),
     {"quiesce_timeout", MILLIS, 600, offsetof(struct policy, quiesce_ms)},

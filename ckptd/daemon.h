@@ -33,6 +33,7 @@ struct child {
 
 struct jobs;
 struct guests;
+struct standbys;
 
 struct daemon {
     struct ev_loop *loop;
@@ -44,6 +45,8 @@ struct daemon {
     struct child front, door;
     struct jobs *jobs;
     struct guests *guests;
+    struct standbys *standbys;
+    ev_timer state_due;
     bool is_stopping;
     void (*on_ready)(struct daemon *d); /* once, when all roles are up */
 };
@@ -77,9 +80,6 @@ int role_confine(const char *user, const char *dir);
 int parent_run(struct daemon *d);
 /* To subscribers and metrics. */
 void parent_tell_job(struct daemon *d, const struct wire_job *job);
-/* The answer to WIRE_POLICY_ASK, whoever asks. */
-void parent_policy(const struct daemon *d, const struct wire_policy *ask,
-                   struct wire_policy *answer);
 
 /* --- front.c, door.c: the roles' own mains, exit statuses ------------------ */
 int front_main(struct conf *conf);

@@ -216,6 +216,20 @@ static void on_heartbeat(struct ev_loop *loop, ev_timer *w, int events)
     }
 }
 
+/* WIRE_FREEZE or WIRE_THAW.  Who froze is thawed, also with a door that was
+ * closed meanwhile. */
+static void on_freeze(struct door *d, struct doorway *w, const struct wire *m)
+{
+    const struct wire_freeze *f = &m->u.freeze;
+
+    if (w && m->type == WIRE_THAW)
+        freeze_end(w, f->job);
+    else if (w && w->is_open)
+        freeze_begin(w, f->job, f->deadline_ms);
+    else
+        freeze_tell(d, f->domid, f->job, -ENOENT);
+}
+
 static void on_parent(struct ev_loop *loop, ev_io *io, int events)
 {
     struct door *d = io->data;
@@ -235,22 +249,8 @@ static void on_parent(struct ev_loop *loop, ev_io *io, int events)
                             w->name, strerror(-rc));
         } else if (m.type == WIRE_ANSWER && w) {
             doorway_answer(w, &m.u.answer);
-        } else if (m.type == WIRE_FREEZE) {
-            if (w && w->is_open) {
-                freeze_begin(w, m.u.freeze.job, m.u.freeze.deadline_ms);
-            } else {
-                m.type = WIRE_FROZEN;
-                m.u.frozen.rc = -ENOENT;
-                door_send(d, &m);
-            }
-        } else if (m.type == WIRE_THAW) {
-            if (w) {
-                freeze_end(w, m.u.freeze.job);
-            } else {
-                m.type = WIRE_FROZEN;
-                m.u.frozen.rc = -ENOENT;
-                door_send(d, &m);
-            }
+        } else if (m.type == WIRE_FREEZE || m.type == WIRE_THAW) {
+            on_freeze(d, w, &m);
         }
     }
     if (rc != -EAGAIN)

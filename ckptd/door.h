@@ -82,6 +82,8 @@ void freeze_lost(struct doorway *w);
 void freeze_ack(struct doorway *w);
 /* What an earlier daemon may have left: everybody thaws. */
 void freeze_forget(struct doorway *w);
+/* The answer to a FREEZE or THAW. */
+void freeze_tell(struct door *d, uint32_t domid, uint64_t job, int rc);
 
 /* Counts a write of the guest; false: it is one too many. */
 bool doorway_may_look(struct doorway *w);

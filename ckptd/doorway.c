@@ -166,8 +166,14 @@ int doorway_open(struct doorway *w, const struct wire_door *m)
     return rc;
 }
 
+/* All but who the guest is: with another birth it would take itself for a
+ * copy when the door is opened again. */
 void doorway_close(struct doorway *w)
 {
+    static const char *const nodes[] = {
+        "feature-ckpt", "ckpt/version",     "ckpt/allow",
+        "ckpt/state",   "ckpt/result",      "ckpt/quiesce",
+        "ckpt/request", "ckpt/quiesce-ack", "ckpt/feature-quiesce"};
     char path[XEN_STORE_PATH], token[XEN_STORE_TOKEN];
 
     freeze_gone(w);
@@ -176,10 +182,10 @@ void doorway_close(struct doorway *w)
     if (!w->is_muted)
         xen_store_unwatch(w->d->store, path, token);
     ev_timer_stop(w->d->loop, &w->unmute);
-    doorway_path(w, "feature-ckpt", path);
-    xen_store_remove(w->d->store, path);
-    doorway_path(w, "ckpt", path);
-    xen_store_remove(w->d->store, path);
+    for (size_t i = 0; i < sizeof(nodes) / sizeof(nodes[0]); i++) {
+        doorway_path(w, nodes[i], path);
+        xen_store_remove(w->d->store, path);
+    }
     w->is_open = w->is_muted = false;
 }
 

@@ -32,14 +32,27 @@ static void ack_watch(struct doorway *w, bool on)
         xen_store_unwatch(w->d->store, path, token);
 }
 
-static void tell(struct doorway *w, uint64_t job, int rc)
+void freeze_tell(struct door *d, uint32_t domid, uint64_t job, int rc)
 {
     struct wire m = {.type = WIRE_FROZEN};
 
     m.u.frozen.job = job;
-    m.u.frozen.domid = w->domid;
+    m.u.frozen.domid = domid;
     m.u.frozen.rc = rc;
-    door_send(w->d, &m);
+    door_send(d, &m);
+}
+
+static void tell(const struct doorway *w, uint64_t job, int rc)
+{
+    freeze_tell(w->d, w->domid, job, rc);
+}
+
+/* Who waits for the guest to have thawed waits no longer. */
+static void drop_next(struct doorway *w, int rc)
+{
+    if (w->next_job)
+        tell(w, w->next_job, rc);
+    w->next_job = 0;
 }
 
 static void write_order(struct doorway *w, const char *order)
@@ -59,15 +72,21 @@ static void write_thaw(struct doorway *w)
     write_order(w, order);
 }
 
-/* Back to NONE, with the answer: 0 when it had held until it was ended. */
-static void over(struct doorway *w, int rc)
+/* Back to NONE: nothing is waited for, no word of the guest is listened to. */
+static void settle(struct doorway *w)
 {
-    const uint64_t next = w->next_job;
-
     ev_timer_stop(w->d->loop, &w->freeze_limit);
     if (w->freeze == FREEZE_ASKED || w->freeze == FREEZE_THAWING)
         ack_watch(w, false);
     w->freeze = FREEZE_NONE;
+}
+
+/* The same, with the answer: 0 when it had held until it was ended. */
+static void over(struct doorway *w, int rc)
+{
+    const uint64_t next = w->next_job;
+
+    settle(w);
     w->next_job = 0;
     tell(w, w->freeze_job, rc);
     if (next)
@@ -166,9 +185,11 @@ void freeze_ack(struct doorway *w)
 /* The answer says whether the freeze had held until now. */
 void freeze_end(struct doorway *w, uint64_t job)
 {
-    if (job != w->freeze_job) { /* it has not begun */
-        if (job == w->next_job)
-            w->next_job = 0;
+    if (job == w->next_job) { /* it has not begun */
+        drop_next(w, -ETIMEDOUT);
+        return;
+    }
+    if (job != w->freeze_job) {
         tell(w, job, -ETIMEDOUT);
         return;
     }
@@ -188,9 +209,7 @@ void freeze_end(struct doorway *w, uint64_t job)
 
 void freeze_gone(struct doorway *w)
 {
-    if (w->next_job)
-        tell(w, w->next_job, -ETIMEDOUT);
-    w->next_job = 0;
+    drop_next(w, -ETIMEDOUT);
     if (w->freeze == FREEZE_ASKED || w->freeze == FREEZE_HOLDS)
         write_thaw(w);
     over(w, -ETIMEDOUT);
@@ -200,10 +219,8 @@ void freeze_lost(struct doorway *w)
 {
     if (w->freeze == FREEZE_ASKED || w->freeze == FREEZE_THAWING)
         tell(w, w->freeze_job, -ENOENT);
-    if (w->next_job)
-        tell(w, w->next_job, -ENOENT);
-    w->next_job = 0;
-    w->freeze = FREEZE_NONE;
+    drop_next(w, -ENOENT);
+    settle(w);
 }
 
 void freeze_forget(struct doorway *w)

@@ -18,6 +18,7 @@
 #include "ctx.h"
 #include "jobs.h"
 #include "log.h"
+#include "standby.h"
 #include "state.h"
 
 #define GUEST_PREFIX "guest-"
@@ -103,53 +104,6 @@ static unsigned living_children(struct daemon *d, const char *uuid)
     return nr;
 }
 
-#define US_PER_MILLI 3600000 /* of a token, at one an hour */
-
-/* What has come in since: only whole thousandths, and time moves on by just
- * these, so that asking often does not keep the bucket empty. */
-static void refill(struct record *r, const struct policy *p, int64_t now)
-{
-    const int64_t full = (int64_t)p->guest_burst * 1000;
-    const int64_t rate = p->guest_rate_hour;
-    int64_t passed_us = now - r->tokens_us, gained;
-
-    if (!r->tokens_us || passed_us < 0) /* the clock was set back */
-        r->tokens_us = now;
-    if (!passed_us || passed_us < 0 || !rate)
-        return;
-    if (passed_us > full * US_PER_MILLI / rate) /* it is full; no overflow */
-        passed_us = full * US_PER_MILLI / rate + 1;
-    gained = passed_us * rate / US_PER_MILLI;
-    if (r->tokens_milli + gained >= full) {
-        r->tokens_milli = full;
-        r->tokens_us = now;
-        return;
-    }
-    r->tokens_milli += gained;
-    r->tokens_us += gained * US_PER_MILLI / rate;
-}
-
-/* A bucket of `burst` tokens that fills with `rate` an hour. */
-static bool take_token(struct record *r, const struct policy *p, int64_t now,
-                       int64_t *wait_s_out)
-{
-    if (!r->tokens_us)
-        r->tokens_milli = (int64_t)p->guest_burst * 1000;
-    refill(r, p, now);
-    if (r->tokens_milli > (int64_t)p->guest_burst * 1000)
-        r->tokens_milli = (int64_t)p->guest_burst * 1000;
-    if (r->tokens_milli >= 1000) {
-        r->tokens_milli -= 1000;
-        return true;
-    }
-    *wait_s_out = p->guest_rate_hour
-                      ? (1000 - r->tokens_milli) * 36 /
-                                (10 * (int64_t)p->guest_rate_hour) +
-                            1
-                      : -1;
-    return false;
-}
-
 /* --- doors ------------------------------------------------------------------ */
 
 static const struct policy *policy_of(const struct guest *g)
@@ -169,6 +123,7 @@ static void open_door(struct guest *g)
     if (g->job)
         memcpy(m.u.door.busy_id, g->id, sizeof(m.u.door.busy_id));
     child_send(&g->d->door, &m);
+    standbys_settle(g->d);
 }
 
 static void release_held(struct daemon *d)
@@ -292,6 +247,7 @@ static void forget(struct guest *g)
 {
     ev_timer_stop(g->d->loop, &g->schedule);
     g->d->guests->by_domid[g->dom.domid] = NULL;
+    standbys_end(g->d, g->dom.domid);
     free(g);
 }
 
@@ -326,6 +282,8 @@ void guests_domain(struct daemon *d, const struct wire_domain *dom)
     if (!dom->is_present)
         return;
     is_new = !g;
+    if (g && strcmp(g->dom.name, dom->name))
+        standbys_end(d, dom->domid);
     if (!g)
         g = meet(d, dom);
     if (!g)
@@ -361,15 +319,44 @@ void guests_reconfigure(struct daemon *d)
         if (!g->is_held && g->requests != policy_of(g)->guest_requests)
             open_door(g);
     }
+    /* What they were made ready for may have changed. */
+    standbys_end(d, 0);
 }
 
-uint32_t guests_domid(struct daemon *d, const char *domain)
+/* As xl takes it. */
+static bool is_number(const char *domain)
 {
-    for (uint32_t i = 0; i < d->guests->last; i++)
-        if (d->guests->by_domid[i] &&
-            !strcmp(d->guests->by_domid[i]->dom.name, domain))
-            return i;
-    return 0;
+    return domain[0] && !domain[strspn(domain, "0123456789")];
+}
+
+static const struct guest *find_named(const struct daemon *d,
+                                      const char *domain)
+{
+    const struct guests *gs = d->guests;
+
+    if (is_number(domain)) {
+        const unsigned long domid = strtoul(domain, NULL, 10);
+
+        return domid < gs->last ? gs->by_domid[domid] : NULL;
+    }
+    for (uint32_t i = 0; i < gs->last; i++)
+        if (gs->by_domid[i] && !strcmp(gs->by_domid[i]->dom.name, domain))
+            return gs->by_domid[i];
+    return NULL;
+}
+
+uint32_t guests_domid(const struct daemon *d, const char *domain)
+{
+    const struct guest *g = find_named(d, domain);
+
+    return g ? g->dom.domid : 0;
+}
+
+const char *guests_name(const struct daemon *d, const char *domain)
+{
+    const struct guest *g = find_named(d, domain);
+
+    return g ? g->dom.name : is_number(domain) ? NULL : domain;
 }
 
 bool guests_freeze(struct daemon *d, uint64_t job, uint32_t domid,
@@ -404,7 +391,7 @@ static void refuse(struct guest *g, const struct wire_guest *w,
         audit_guest(g->d->conf.audit_log, &g->dom, what, why);
 }
 
-static void describe(struct guest *g, const struct wire_guest *w,
+static void describe(const struct guest *g, const struct wire_guest *w,
                      const struct policy *p, struct wire_task *task)
 {
     memset(task, 0, sizeof(*task));
@@ -436,6 +423,19 @@ static void describe(struct guest *g, const struct wire_guest *w,
     }
 }
 
+bool guests_next_take(struct daemon *d, uint32_t domid, struct wire_task *task)
+{
+    const struct wire_guest w = {.request = GUEST_CHECKPOINT};
+    const struct guest *g = find(d, domid);
+    const struct policy *p = g ? policy_of(g) : NULL;
+
+    if (!g || g->is_held || !(g->requests & GUEST_CHECKPOINT) ||
+        !p->guest_standby)
+        return false;
+    describe(g, &w, p, task);
+    return true;
+}
+
 static void grant(struct guest *g, const struct wire_guest *w,
                   const struct policy *p)
 {
@@ -453,8 +453,10 @@ static void grant(struct guest *g, const struct wire_guest *w,
     }
     g->job = job->w.id;
     memcpy(g->id, w->id, sizeof(g->id));
-    answer(g, w->id, true, "%s", "");
+    /* It is on its way before it is said, for the guest waits for the cut. */
     jobs_kick(g->d);
+    if (g->job == job->w.id)
+        answer(g, w->id, true, "%s", "");
 }
 
 void guests_request(struct daemon *d, const struct wire_guest *w)
@@ -478,7 +480,7 @@ void guests_request(struct daemon *d, const struct wire_guest *w)
         refuse(g, w, "quota", why);
     } else if (!g->record) {
         refuse(g, w, "busy", "Too many guests are on record.");
-    } else if (!take_token(g->record, p, now_unix_us(), &wait_s)) {
+    } else if (!rate_take(g->record, p, now_unix_us(), &wait_s)) {
         if (wait_s < 0)
             snprintf(why, sizeof(why), "No requests are left.");
         else

@@ -31,6 +31,11 @@ struct record *guests_record(struct daemon *d, const char *uuid);
 /* The @n-th record, NULL past the last. */
 struct record *guests_record_nth(struct daemon *d, size_t n);
 
+/* rate.c: one request's worth is taken from it; false: there is none, and will be
+ * in *wait_s_out seconds, or with -1 never. */
+bool rate_take(struct record *r, const struct policy *p, int64_t now_us,
+               int64_t *wait_s_out);
+
 /* From the door. */
 void guests_domain(struct daemon *d, const struct wire_domain *dom);
 void guests_request(struct daemon *d, const struct wire_guest *g);
@@ -38,11 +43,18 @@ void guests_request(struct daemon *d, const struct wire_guest *g);
 void guests_door_died(struct daemon *d);
 void guests_reconfigure(struct daemon *d);
 
-/* 0: no such domain here. */
-uint32_t guests_domid(struct daemon *d, const char *domain);
+/* @domain is a name or, all digits, a number.  0: no such domain here. */
+uint32_t guests_domid(const struct daemon *d, const char *domain);
+/* Its name; NULL: no such number here. */
+const char *guests_name(const struct daemon *d, const char *domain);
 /* WIRE_FREEZE or WIRE_THAW to the door; false: there is nobody to ask. */
 bool guests_freeze(struct daemon *d, uint64_t job, uint32_t domid,
                    uint32_t type, uint32_t deadline_ms);
+
+/* standby.c: the checkpoint that the guest may ask for next; false: none is to
+ * be made ready. */
+bool guests_next_take(struct daemon *d, uint32_t domid,
+                      struct wire_task *task_out);
 
 /* From jobs.c. */
 void guests_job_ended(struct daemon *d, const struct job *job);

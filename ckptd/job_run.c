@@ -17,6 +17,8 @@
 #include "ctx.h"
 #include "guests.h"
 #include "hooks.h"
+#include "log.h"
+#include "standby.h"
 
 static pid_t start_process(struct daemon *d, int *fd_out)
 {
@@ -59,15 +61,24 @@ static void after_post(void *arg, const char *why)
 
 static int give_process(struct job *job, struct spare *s);
 
-/* A spare process may have died while it waited, which we learn only from its
- * silence: nothing was begun, so another does it.  A new one that dies like
- * that would do so again. */
+/* A process that was there before its job may have died while it waited, which
+ * we learn only from its silence, or stands by for a domain that is not the same
+ * any more: nothing was begun, so another does it.  A new one that ends like that
+ * would do so again. */
 static bool has_another(struct job *job)
 {
+    const bool is_stale = job->is_standby && job->w.rc == -ESTALE;
     struct spare none = {.fd = -1};
 
-    return job->is_spare && !job->has_begun && !job->is_cancelling &&
-           !give_process(job, &none);
+    if (!(is_stale || (job->is_spare && !job->has_begun)) || job->is_cancelling)
+        return false;
+    free(job->result);
+    job->result = NULL;
+    job->w.result_bytes = 0;
+    job->w.words[0] = '\0';
+    job->w.rc = 0;
+    job->has_begun = job->has_end = false;
+    return !give_process(job, &none);
 }
 
 /* The process is gone, or has said all it had to say. */
@@ -172,12 +183,12 @@ static void answer_freeze(struct job *job, uint32_t type)
     wire_send(job->fd, &m);
 }
 
-static void answer_policy(struct job *job, const struct wire_policy *ask)
+void job_policy(struct daemon *d, int fd, const struct wire_policy *ask)
 {
     struct wire m = {.type = WIRE_POLICY};
 
-    parent_policy(job->d, ask, &m.u.policy);
-    wire_send(job->fd, &m);
+    m.u.policy.policy = *conf_policy(&d->conf, ask->domain);
+    wire_send(fd, &m);
 }
 
 static void on_message(struct job *job, const struct wire *m)
@@ -203,7 +214,7 @@ static void on_message(struct job *job, const struct wire *m)
         answer_freeze(job, m->type);
         break;
     case WIRE_POLICY_ASK:
-        answer_policy(job, &m->u.policy);
+        job_policy(job->d, job->fd, &m->u.policy);
         break;
     case WIRE_END:
         take_end(job, &m->u.end);
@@ -220,6 +231,7 @@ static void on_message(struct job *job, const struct wire *m)
     case WIRE_DOOR:
     case WIRE_ANSWER:
     case WIRE_FROZEN:
+    case WIRE_ARMED:
     case WIRE_RUN:
     case WIRE_NR:
     default:
@@ -246,7 +258,7 @@ static void on_job(struct ev_loop *loop, ev_io *io, int events)
     }
 }
 
-static int send_task(struct job *job)
+static int send_task(struct daemon *d, int fd, const struct wire_task *task)
 {
     struct wire *m = calloc(1, sizeof(*m));
     int rc;
@@ -254,20 +266,42 @@ static int send_task(struct job *job)
     if (!m)
         return -ENOMEM;
     m->type = WIRE_RUN;
-    m->u.run = job->task;
-    snprintf(m->u.run.store, sizeof(m->u.run.store), "%s", job->d->conf.store);
-    rc = wire_send(job->fd, m);
+    m->u.run = *task;
+    snprintf(m->u.run.store, sizeof(m->u.run.store), "%s", d->conf.store);
+    rc = wire_send(fd, m);
     free(m);
     return rc == -EPIPE ? 0 : rc; /* its end is seen where every end is */
 }
 
-/* Gives the task to the spare process, or without one to a new one. */
+int job_start(struct daemon *d, const struct wire_task *task, pid_t *pid_out,
+              int *fd_out)
+{
+    int rc;
+
+    *fd_out = -1;
+    *pid_out = start_process(d, fd_out);
+    if (*pid_out < 0)
+        return *pid_out;
+    rc = send_task(d, *fd_out, task);
+    if (rc) {
+        close(*fd_out); /* it sees that, and ends */
+        *fd_out = -1;
+    }
+    return rc;
+}
+
+/* Gives the task to the process that stands by for it, to the spare one, or to
+ * a new one. */
 static int give_process(struct job *job, struct spare *s)
 {
     int rc = 0;
 
-    job->is_spare = s->pid > 0;
-    if (job->is_spare) {
+    job->is_standby = standbys_take(job->d, job, &job->pid, &job->fd);
+    job->is_spare = job->is_standby || s->pid > 0;
+    if (job->is_standby) {
+        log_msg(LOG_DEBUG, "job %llu: its process stood by",
+                (unsigned long long)job->w.id);
+    } else if (job->is_spare) {
         job->pid = s->pid;
         job->fd = s->fd;
         s->pid = 0;
@@ -279,7 +313,7 @@ static int give_process(struct job *job, struct spare *s)
         job->pid = 0;
         return rc;
     }
-    rc = send_task(job);
+    rc = send_task(job->d, job->fd, &job->task);
     if (rc) {
         close(job->fd); /* it sees that, and ends */
         job->fd = -1;
@@ -301,6 +335,11 @@ void job_run(struct job *job, struct spare *s)
         job_finish(job, rc, NULL);
         return;
     }
+    /* While any take is under way the store gives nothing back of what this one
+     * will delete, and cannot be compressed. */
+    if (job->task.keep_count || job->task.keep_age_s ||
+        job->task.flags & TASK_COMPRESS)
+        standbys_end(job->d, 0);
     job_set_state(job, JOB_RUNNING);
     spare_make(job->d, s);
 }

@@ -11,6 +11,12 @@ struct spare {
 };
 void spare_make(struct daemon *d, struct spare *s);
 
+/* A process of its own that has been told to do @task: 0 and both, or -errno. */
+int job_start(struct daemon *d, const struct wire_task *task, pid_t *pid_out,
+              int *fd_out);
+/* The answer to its POLICY_ASK. */
+void job_policy(struct daemon *d, int fd, const struct wire_policy *ask);
+
 /* The job's turn has come: its process, then its post hooks. */
 void job_run(struct job *job, struct spare *s);
 

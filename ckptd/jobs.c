@@ -23,6 +23,7 @@
 #include "hooks.h"
 #include "job_run.h"
 #include "log.h"
+#include "standby.h"
 #include "state.h"
 
 struct jobs {
@@ -58,8 +59,11 @@ void job_set_state(struct job *job, enum job_state state)
             audit_job(d->conf.audit_log, "accepted", &job->w, &job->task);
         else if (has_ended(job))
             audit_job(d->conf.audit_log, "ended", &job->w, &job->task);
-        if (state == JOB_QUEUED || has_ended(job))
+        /* Who is told of his job must find it again by its key. */
+        if (job->w.key[0] && (state == JOB_QUEUED || has_ended(job)))
             state_save(d);
+        else if (state == JOB_QUEUED || has_ended(job))
+            state_save_soon(d);
     }
     parent_tell_job(d, &job->w);
 }
@@ -74,6 +78,7 @@ void job_finish(struct job *job, int rc, const char *words)
                        : rc == -ECANCELED ? JOB_CANCELLED
                                           : JOB_FAILED);
     guests_job_ended(job->d, job);
+    standbys_settle(job->d);
     jobs_kick(job->d);
 }
 
@@ -152,7 +157,8 @@ void jobs_kick(struct daemon *d)
 
     for (size_t i = 0; i < j->nr && !d->is_stopping; i++)
         if (j->table[i]->w.state == JOB_QUEUED &&
-            !must_wait(j, j->table[i], d->conf.jobs_max))
+            !must_wait(j, j->table[i], d->conf.jobs_max) &&
+            !standbys_in_way(d, j->table[i]))
             begin(j->table[i]);
 }
 

@@ -26,6 +26,7 @@ struct job {
     bool is_asking; /* the door has not answered yet */
     bool is_cancelling; /* once asked, not again */
     bool is_spare;      /* its process was there before it */
+    bool is_standby;    /* and had made its take ready */
     bool has_begun; /* the process said so; before that it changes nothing */
     bool has_end;
     int64_t rated_us; /* where the rate was last taken */

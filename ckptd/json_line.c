@@ -109,6 +109,7 @@ void line_put_policy(struct json *j, const char *key, const struct policy *p)
     json_put_u64(j, "guest_burst", p->guest_burst);
     json_put_u64(j, "guest_keep", p->guest_keep);
     json_put_u64(j, "guest_bytes", p->guest_bytes);
+    json_put_bool(j, "guest_standby", p->guest_standby);
     json_put_u64(j, "fork_max", p->fork_max);
     json_put_bool(j, "fork_network", p->fork_network);
     json_put_u64(j, "quiesce_timeout_ms", p->quiesce_ms);

@@ -18,6 +18,7 @@
 #include "jobs.h"
 #include "log.h"
 #include "notify.h"
+#include "standby.h"
 #include "state.h"
 
 #define STOP_S 120. /* for jobs to put everything back */
@@ -91,18 +92,15 @@ static void submit(struct daemon *d, const struct wire_submit *s)
         jobs_kick(d);
 }
 
-void parent_policy(const struct daemon *d, const struct wire_policy *ask,
-                   struct wire_policy *answer)
-{
-    *answer = *ask;
-    answer->policy = *conf_policy(&d->conf, ask->domain);
-}
-
+/* A client's word for a domain may be a number. */
 static void tell_policy(struct daemon *d, const struct wire_policy *ask)
 {
+    const char *name = guests_name(d, ask->domain);
     struct wire m = {.type = WIRE_POLICY};
 
-    parent_policy(d, ask, &m.u.policy);
+    m.u.policy = *ask;
+    m.u.policy.rc = name ? 0 : -ENOENT;
+    m.u.policy.policy = *conf_policy(&d->conf, name ? name : "");
     child_send(&d->front, &m);
 }
 
@@ -273,6 +271,7 @@ static void on_term(struct ev_loop *loop, ev_signal *w, int events)
     log_msg(LOG_NOTICE, "stopping: jobs are undone, guests run on");
     for (size_t i = 0; (job = jobs_nth(d, i)); i++)
         jobs_cancel(job);
+    standbys_end(d, 0);
 }
 
 static void on_stopped(struct ev_loop *loop, ev_check *w, int events)
@@ -280,7 +279,7 @@ static void on_stopped(struct ev_loop *loop, ev_check *w, int events)
     struct daemon *d = w->data;
 
     (void)events;
-    if (d->is_stopping && !jobs_any_running(d))
+    if (d->is_stopping && !jobs_any_running(d) && !standbys_any(d))
         ev_break(loop, EVBREAK_ALL);
 }
 
@@ -408,6 +407,8 @@ int parent_run(struct daemon *d)
     if (!rc)
         rc = guests_open(d);
     if (!rc)
+        rc = standbys_open(d);
+    if (!rc)
         rc = jobs_open(d);
     if (!rc)
         rc = state_load(d);
@@ -425,5 +426,6 @@ int parent_run(struct daemon *d)
     child_stop(&d->door);
     jobs_close(d);
     guests_close(d);
+    standbys_close(d);
     return rc;
 }

@@ -28,7 +28,7 @@ struct policy {
     uint32_t keep_count;       /* newest scheduled ones kept; 0: all */
     uint32_t ring_mib;         /* of what it writes during a take; 0: default */
     uint32_t give_up;          /* then, rather than that it waits */
-    uint32_t pad;
+    uint32_t guest_standby;    /* a take is made ready before it asks */
     uint64_t keep_age_s; /* older scheduled ones are deleted; 0: never */
 };
 

@@ -166,7 +166,10 @@ void rpc_policy(struct front *f, const struct wire_policy *p)
 
         if (!w || w->kind != WAIT_POLICY || w->tag != p->tag)
             continue;
-        if (w->id[0]) {
+        if (p->rc) {
+            rpc_fail(cl, w->id, RPC_FAILED, p->rc,
+                     "ckptd has met no domain of that number.");
+        } else if (w->id[0]) {
             begin(&j, w->id);
             json_open_object(&j, "result");
             line_put_policy(&j, "policy", &p->policy);

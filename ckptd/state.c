@@ -22,6 +22,7 @@
 
 #define NAME "state"
 #define HEAD "ckptd-state 1\n"
+#define SOON_S 0.05
 
 /* A text without spaces and newlines; "-" for none. */
 static const char *word(const char *s)
@@ -94,6 +95,21 @@ void state_save(struct daemon *d)
                 strerror(-rc));
     if (dir >= 0)
         close(dir);
+}
+
+static void on_state_due(struct ev_loop *loop, ev_timer *t, int events)
+{
+    (void)loop, (void)events;
+    state_save(t->data);
+}
+
+void state_save_soon(struct daemon *d)
+{
+    if (ev_is_active(&d->state_due))
+        return;
+    ev_timer_init(&d->state_due, on_state_due, SOON_S, 0.);
+    d->state_due.data = d;
+    ev_timer_start(d->loop, &d->state_due);
 }
 
 static void undash(char *s)

@@ -11,4 +11,6 @@ struct daemon;
 /* A missing file is fine; a line that is damaged is left out, and said. */
 int state_load(struct daemon *d);
 void state_save(struct daemon *d);
+/* In a moment: nobody waits for the file. */
+void state_save_soon(struct daemon *d);
 #endif

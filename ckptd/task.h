@@ -59,6 +59,7 @@ enum {
     TASK_WAIT = 1u << 9,
     TASK_GIVE_UP = 1u << 10,
     TASK_COMPRESS = 1u << 11, /* prune: and what stays is made smaller */
+    TASK_STAND_BY = 1u << 12, /* up to the cut, then ask */
 };
 
 #define TASK_EXCLUDE_MAX 16

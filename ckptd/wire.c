@@ -30,6 +30,7 @@ static const size_t body_bytes[WIRE_NR] = {
     [WIRE_FREEZE] = sizeof(struct wire_freeze),
     [WIRE_FROZEN] = sizeof(struct wire_frozen),
     [WIRE_THAW] = sizeof(struct wire_freeze),
+    [WIRE_ARMED] = 0,
     [WIRE_RUN] = sizeof(struct wire_task),
     [WIRE_PROGRESS] = sizeof(struct wire_progress),
     [WIRE_CHILD] = sizeof(struct wire_child),

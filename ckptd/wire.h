@@ -11,7 +11,7 @@
  *   front ◄─ HELLO JOB PART ACCEPTED POLICY DOMAIN ─ parent
  *   door  ── DOMAIN GUEST FROZEN ──────────────────► parent
  *   door  ◄─ DOOR ANSWER FREEZE THAW ─────────────── parent
- *   job   ── READY PROGRESS CHILD STAT PART FREEZE THAW END ► parent
+ *   job   ── READY ARMED PROGRESS CHILD STAT PART FREEZE THAW END ► parent
  *   job   ◄─ RUN CANCEL FROZEN ───────────────────── parent
  */
 #include <stdint.h>
@@ -36,6 +36,7 @@ enum wire_type {
     WIRE_FREEZE,
     WIRE_FROZEN,
     WIRE_THAW,
+    WIRE_ARMED, /* no body: it stands by, and goes on with the next RUN */
     WIRE_RUN,
     WIRE_PROGRESS,
     WIRE_CHILD,

@@ -30,6 +30,8 @@ struct wire_cancel {
 struct wire_policy {
     uint64_t tag;
     char domain[TEXT_NAME];
+    int32_t rc; /* -ENOENT: no domain of that number */
+    uint32_t pad;
     struct policy policy;
 };
 #define WIRE_PART_BYTES 32768u

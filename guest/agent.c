@@ -69,6 +69,17 @@ static void freeze(struct agent *a, unsigned ms)
     acknowledge(a, "failed");
 }
 
+/* Says that we are here, whenever the door has a new node for it: it may have
+ * been closed and opened again, or be another domain's. */
+static void announce(struct agent *a)
+{
+    char value[BUS_VALUE_MAX + 1];
+
+    if (!bus_read(&a->g->bus, DOOR "feature-quiesce", value) &&
+        strcmp(value, "1"))
+        bus_write(&a->g->bus, DOOR "feature-quiesce", "1");
+}
+
 /* "7 freeze 10000", "7 thaw".  The same order twice is one order. */
 static void obey(struct agent *a)
 {
@@ -98,7 +109,6 @@ static void obey(struct agent *a)
 static void reborn(struct agent *a, const char *origin)
 {
     thaw(a);
-    bus_write(&a->g->bus, DOOR "feature-quiesce", "1");
     if (!strncmp(origin, "fork ", 5))
         hooks_run(a->g->hooks_dir, "forked", origin + 5, false, false, THAW_MS);
     else
@@ -132,17 +142,16 @@ int agent_run(struct guest *g)
     uint64_t now;
     int rc, wait_ms;
 
-    rc = guest_open(g);
+    rc = guest_reach(g); /* the door may open later, and again and again */
     if (rc)
         return rc;
     mlockall(MCL_CURRENT | MCL_FUTURE); /* so that a freeze cannot stop us */
     catch_signals(&a);
     rc = bus_watch(&g->bus, "control/ckpt");
-    if (!rc)
-        rc = bus_write(&g->bus, DOOR "feature-quiesce", "1");
     while (!rc && !is_ended) {
         if (guest_is_reborn(g, origin))
             reborn(&a, origin);
+        announce(&a);
         obey(&a);
         now = now_ms();
         wait_ms = !a.is_frozen         ? -1

@@ -27,16 +27,20 @@ struct guest {
     const char *bus_path; /* NULL: the device */
     const char *hooks_dir;
     int timeout_s;
-    char birth[64]; /* of this life of ours; changes when we are cloned */
+    char birth[64]; /* of this life of ours; changes when we are cloned;
+                     * "": there was no door yet */
 };
 
 /* CLOCK_BOOTTIME, which a rollback does not turn back behind our back: it is
  * the clock of the life we are in. */
 uint64_t now_ms(void);
 
-/* Opens the door: 0, or an exit status with its words said. */
+/* xenstore alone, then the door too: 0, or an exit status with its words
+ * said. */
+int guest_reach(struct guest *g);
 int guest_open(struct guest *g);
-/* True, and *origin_out filled, when we are another domain than before. */
+/* True, and *origin_out filled, when we are another domain than before.  Who
+ * came before the door was open learns here who he is. */
 bool guest_is_reborn(struct guest *g, char origin_out[64]);
 
 /* request.c: ask, wait, print; exit statuses */

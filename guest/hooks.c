@@ -2,13 +2,11 @@
 /* The programs of a folder, one after the other, each within the time left. */
 #include <dirent.h>
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,46 +19,41 @@ static int is_hook(const struct dirent *e)
     return e->d_name[0] != '.' && e->d_name[len - 1] != '~';
 }
 
-/* A hook that overstays is killed with all it has started.  A signal to us
- * does not lengthen its time. */
-static int wait_for(pid_t pid, int timeout_ms)
+/* A hook that overstays is killed with all it has started.  @child: SIGCHLD,
+ * which is blocked; it may be of one that went before, so it only wakes us. */
+static int wait_for(pid_t pid, const sigset_t *child, int timeout_ms)
 {
     const uint64_t end_ms = now_ms() + (uint64_t)timeout_ms;
-    struct pollfd p = {.events = POLLIN};
-    bool is_killed = false;
-    int status = 0, n = 0;
+    uint64_t now = now_ms();
+    int status = -1; /* a failure, should there be no child */
+    pid_t gone;
 
-    p.fd = (int)syscall(SYS_pidfd_open, pid, 0);
-    while (p.fd >= 0 && (n == 0 || (n < 0 && errno == EINTR))) {
-        const uint64_t now = now_ms();
+    while (!(gone = waitpid(pid, &status, WNOHANG)) && now < end_ms) {
+        const struct timespec left = {.tv_sec = (time_t)((end_ms - now) / 1000),
+                                      .tv_nsec = (long)((end_ms - now) % 1000) *
+                                                 1000000};
 
-        n = poll(&p, 1,
-                 is_killed      ? -1
-                 : now < end_ms ? (int)(end_ms - now)
-                                : 0);
-        if (n == 0) {
-            kill(-pid, SIGKILL);
-            is_killed = true;
-        }
+        sigtimedwait(child, NULL, &left);
+        now = now_ms();
     }
-    if (p.fd >= 0)
-        close(p.fd);
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        continue;
     kill(-pid, SIGKILL);
+    while (!gone && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        continue;
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
 static int run_one(const char *path, const char *event, const char *arg,
                    int timeout_ms)
 {
-    sigset_t none;
-    int status;
+    sigset_t none, child, before;
+    int status = 1;
     pid_t pid;
 
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &child, &before);
+    signal(SIGCHLD, SIG_DFL); /* we may have been started with it ignored */
     pid = fork();
-    if (pid < 0)
-        return 1;
     if (!pid) {
         setpgid(0, 0);
         sigemptyset(&none);
@@ -68,8 +61,11 @@ static int run_one(const char *path, const char *event, const char *arg,
         execl(path, path, event, arg, (char *)NULL);
         _exit(127);
     }
-    setpgid(pid, pid);
-    status = wait_for(pid, timeout_ms);
+    if (pid > 0) {
+        setpgid(pid, pid);
+        status = wait_for(pid, &child, timeout_ms);
+    }
+    sigprocmask(SIG_SETMASK, &before, NULL);
     if (status)
         fprintf(stderr, "ckpt-guest: %s %s: status %d\n", path, event, status);
     return status;

@@ -109,16 +109,23 @@ uint64_t now_ms(void)
     return (uint64_t)ts.tv_sec * 1000u + (uint64_t)ts.tv_nsec / 1000000u;
 }
 
+int guest_reach(struct guest *g)
+{
+    int rc = bus_open(&g->bus, g->bus_path);
+
+    if (rc)
+        fprintf(stderr, "ckpt-guest: no xenstore here: %s\n", strerror(-rc));
+    return rc ? EXIT_NO_DOOR : 0;
+}
+
 int guest_open(struct guest *g)
 {
     char value[BUS_VALUE_MAX + 1];
     int rc;
 
-    rc = bus_open(&g->bus, g->bus_path);
-    if (rc) {
-        fprintf(stderr, "ckpt-guest: no xenstore here: %s\n", strerror(-rc));
-        return EXIT_NO_DOOR;
-    }
+    rc = guest_reach(g);
+    if (rc)
+        return rc;
     rc = bus_read(&g->bus, "control/feature-ckpt", value);
     if (!rc)
         rc = bus_read(&g->bus, DOOR "birth", value);
@@ -136,6 +143,7 @@ int guest_open(struct guest *g)
 
 bool guest_is_reborn(struct guest *g, char origin[64])
 {
+    const bool is_known = g->birth[0];
     char value[BUS_VALUE_MAX + 1];
 
     /* A new domain's door opens a moment after it runs: no birth, not yet. */
@@ -146,7 +154,7 @@ bool guest_is_reborn(struct guest *g, char origin[64])
     origin[0] = '\0';
     if (!bus_read(&g->bus, DOOR "origin", value))
         snprintf(origin, 64, "%.63s", value);
-    return true;
+    return is_known;
 }
 
 static int parse_timeout(const char *word, int *out)

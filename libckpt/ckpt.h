@@ -196,6 +196,11 @@ struct ckpt_take_opts {
     int (*freeze)(void *arg);
     int (*thaw)(void *arg);
     void *freeze_arg;
+    /* NULL, or called by ckpt_take() when all is ready for the cut: 0, it begins
+     * now, under the name that @name has now; -errno, it is given up.  -ESTALE:
+     * the domain was changed meanwhile; take it again. */
+    int (*stand_by)(void *arg);
+    void *stand_by_arg;
 };
 
 /* Takes a checkpoint of @domain and makes it durable before returning.

@@ -23,6 +23,12 @@ static int try_driver(struct mem *m, const struct mem_driver *drv, char *why)
 {
     int rc = drv->probe(m->x, m->dom, why);
 
+    if (!rc && m->flat_only && !(drv->caps & MEM_CAP_FLAT_CUT)) {
+        snprintf(why, sizeof(m->why),
+                 "the cut of driver %s does not wait for what was written",
+                 drv->name);
+        rc = -ENOTSUP;
+    }
     if (rc)
         return rc;
     m->drv = drv;

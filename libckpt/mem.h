@@ -51,6 +51,7 @@ struct mem {
     const char *head;          /* of the one before it; "" */
     unsigned ring_mib;         /* wanted; 0: the driver's choice */
     bool give_up;              /* rather than that the guest waits */
+    bool flat_only; /* or -ENOTSUP: a driver whose cut is always short */
     struct machine machine;    /* filled by arm and cut; owned by take */
     char why[256];             /* why not a better driver; "" */
     char base[CKPT_ID_LEN + 1]; /* set by mem_build_on() */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "ctx.h"
@@ -120,6 +121,16 @@ int store_lock(struct store *st, const char *key, struct store_lock **l_out,
     if (fd_out)
         *fd_out = l->fd;
     return 0;
+}
+
+void store_lock_yield(struct store_lock *l)
+{
+    flock(l->fd, LOCK_UN);
+}
+
+int store_lock_again(struct store_lock *l)
+{
+    return flock(l->fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
 }
 
 void store_unlock(struct store_lock *l)

@@ -36,6 +36,9 @@ int store_free_bytes(struct store *st, uint64_t *bytes_out);
 int store_lock(struct store *st, const char *key, struct store_lock **l_out,
                int *fd_out);
 void store_unlock(struct store_lock *l); /* NULL is fine */
+/* Who only waits lets others in; then -EWOULDBLOCK: one of them is at it. */
+void store_lock_yield(struct store_lock *l);
+int store_lock_again(struct store_lock *l);
 
 /* --- the store as a whole ------------------------------------------------ */
 

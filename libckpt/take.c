@@ -76,6 +76,37 @@ static int name_it(struct take *t)
     return rc;
 }
 
+/* Meanwhile its parent may have been deleted, and its name is another; where that
+ * is taken, the first one is as good. */
+static int after_standing_by(struct take *t)
+{
+    const char *name = t->opts->name;
+    int rc;
+
+    if (!t->opts->stand_by)
+        return 0;
+    rc = checkpoint_head(t->c, t->op.dom.uuid, t->info.parent);
+    if (rc || !name || !strcmp(name, t->info.name) ||
+        checkpoint_name_check(t->c, t->op.dom.uuid, name))
+        return rc;
+    free(t->info.name);
+    return copy_string(t, &t->info.name, name);
+}
+
+/* What is read after the stamp is of the domain that the stamp is of. */
+static int stamp_it(struct take *t)
+{
+    struct op *op = &t->op;
+    int rc;
+
+    rc = xen_stamp_take(op->x, &op->dom, &t->stamp);
+    free(op->config);
+    op->config = NULL;
+    if (!rc)
+        rc = xen_config_read(op->x, op->dom.domid, &op->config);
+    return rc ? rc : xen_config_check(op->x, op->dom.name, op->config);
+}
+
 static int check_opts(const struct take *t)
 {
     if (t->opts->flags & CKPT_TAKE_QUIESCE && !t->opts->freeze)
@@ -106,6 +137,8 @@ int take_find(void *arg)
     rc = check_opts(t);
     if (!rc)
         rc = op_open(&t->op, t->c, t->domain);
+    if (!rc && t->opts->stand_by)
+        rc = stamp_it(t);
     if (!rc)
         rc = name_it(t);
     if (!rc)
@@ -181,6 +214,7 @@ int take_mem_arm(void *arg)
     m->head = t->info.parent;
     m->ring_mib = t->opts->ring_mib;
     m->give_up = t->opts->when_full == CKPT_WHEN_FULL_GIVE_UP;
+    m->flat_only = t->opts->stand_by;
     return mem_arm(m);
 }
 
@@ -202,6 +236,25 @@ int take_disks_arm(void *arg)
     if (!rc)
         rc = guard_add(t->op.g, GUARD_UNLESS_FILE, 0, path, NULL);
     return rc ? rc : disks_arm(t->disks.disk, t->disks.nr, t->info.id);
+}
+
+/* Others have the domain meanwhile; the store keeps what the image refers to. */
+static int take_stand_by(void *arg)
+{
+    struct take *t = arg;
+    int rc;
+
+    if (!t->opts->stand_by)
+        return 0;
+    store_lock_yield(t->op.lock);
+    rc = t->opts->stand_by(t->opts->stand_by_arg);
+    if (rc)
+        return fail(t->c, rc, "the checkpoint is given up before its cut.");
+    t->c->begin_us = now_us();
+    if (store_lock_again(t->op.lock))
+        return fail(t->c, -ESTALE, "domain \"%s\": an operation is under way.",
+                    t->op.dom.name);
+    return xen_stamp_check(t->op.x, &t->op.dom, t->stamp);
 }
 
 /* What is done while the guest stands still. */
@@ -415,6 +468,8 @@ int take_commit(void *arg)
     rc = copy_string(t, &info->mem_driver,
                      t->has_memory ? t->mem.drv->name : "none");
     if (!rc)
+        rc = after_standing_by(t);
+    if (!rc)
         rc = copy_string(t, &info->mem_why, t->mem.why);
     if (!rc)
         rc = copy_string(t, &info->base_why, t->mem.base_why);
@@ -454,6 +509,7 @@ static const struct step take_steps[] = {
     { "room found",    take_room,        take_room_undo  },
     { "memory armed",  take_mem_arm,     take_mem_undo   },
     { "disks armed",   take_disks_arm,   take_disks_undo },
+    { "stood by",      take_stand_by,    NULL            },
     { "cut",           take_cut,         NULL            }, /* the pause */
     { "disks stored",  take_disks_drain, NULL            },
     { "memory stored", take_mem_drain,   NULL            },
@@ -482,6 +538,7 @@ void take_fini(struct take *t, int rc, struct ckpt_info *info_out)
         t->mem.drv->undo(&t->mem);
     machine_fini(&t->mem.machine);
     disks_close(&t->disks);
+    xen_stamp_free(t->stamp);
     watch_replace(&t->op, t->monitor);
     op_close(&t->op, t->pending);
     if (rc || !info_out)

@@ -38,6 +38,16 @@ int xen_name_free(struct xen *x, const char *name);
 /* "pv", "pvh", "hvm". */
 const char *xen_type_name(enum xen_type type);
 
+/* A domain that is made ready for long before it is cut: -ESTALE when by then it
+ * runs no more, or is not the same in devices, name and size.  @dom->paused is
+ * as it is now.  The stamp is owned, also after a failure. */
+struct xen_stamp;
+int xen_stamp_take(struct xen *x, struct xen_dom *dom,
+                   struct xen_stamp **stamp_out);
+int xen_stamp_check(struct xen *x, struct xen_dom *dom,
+                    const struct xen_stamp *stamp);
+void xen_stamp_free(struct xen_stamp *stamp); /* NULL is fine */
+
 /* Xen counts pauses: make pairs. */
 int xen_pause(struct xen *x, uint32_t domid);
 int xen_unpause(struct xen *x, uint32_t domid);

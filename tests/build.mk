@@ -106,7 +106,7 @@ test-bins: $(DISK_TOOL) $(TEST_BINS) $(CRASH_BINS) $(XL_FAKE) $(XL_SCRIPTED) \
 fuzz-bins: $(FUZZ_BINS)
 
 # What they run in a guest.
-XEN_GUEST_TOOLS := $(addprefix $(B)/tests/,xen/door_flood xen/cow_guest \
+XEN_GUEST_TOOLS := $(addprefix $(B)/tests/,xen/door_tool xen/cow_guest \
 	bench/guest_bench)
 OBJS += $(addsuffix .o,$(XEN_GUEST_TOOLS))
 $(addsuffix .o,$(XEN_GUEST_TOOLS)): CFLAGS_T := -Iguest -std=gnu11 \

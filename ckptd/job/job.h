@@ -24,10 +24,14 @@ struct job {
     pthread_cond_t changed;
     bool is_cancelled;
     bool is_answered; /* to what we asked */
+    bool has_go;      /* who stands by goes on, with this task */
+    struct wire_task go;
     int frozen_rc;
     struct policy policy;
 };
 
+/* From here on a death is a failure; before it another is given the task. */
+void job_say_begun(struct job *job);
 /* Whether the parent wants us to stop. */
 bool job_is_cancelled(struct job *job);
 /* Keeps libckpt's words, or ours, for END.  Returns @rc. */

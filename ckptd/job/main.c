@@ -67,6 +67,9 @@ static void *listen_to_parent(void *arg)
         } else if (!rc && m->type == WIRE_POLICY) {
             job->is_answered = true;
             job->policy = m->u.policy.policy;
+        } else if (!rc && m->type == WIRE_RUN) {
+            job->has_go = true;
+            job->go = m->u.run;
         } else {
             job->is_cancelled = true;
             if (job->c)
@@ -179,7 +182,7 @@ static void hang_up(struct job *job, pthread_t thread)
 }
 
 /* Whose process dies before this has had nothing done, and gets another. */
-static void say_begun(struct job *job)
+void job_say_begun(struct job *job)
 {
     struct wire m = {.type = WIRE_READY};
 
@@ -225,7 +228,8 @@ int main(int argc, char **argv)
     if (!job.json || !log ||
         pthread_create(&thread, NULL, listen_to_parent, &job))
         return 2;
-    say_begun(&job);
+    if (!(job.task.flags & TASK_STAND_BY))
+        job_say_begun(&job);
     rc = open_and_run(&job, log);
     report(&job, rc);
     hang_up(&job, thread);

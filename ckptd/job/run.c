@@ -52,6 +52,26 @@ static int thaw(void *arg)
     return ask_guest(arg, WIRE_THAW);
 }
 
+/* All is ready: from here on it is the guest that waits. */
+static int stand_by(void *arg)
+{
+    struct job *job = arg;
+    struct wire m = {.type = WIRE_ARMED};
+    int rc;
+
+    wire_send(job->fd, &m);
+    pthread_mutex_lock(&job->lock);
+    while (!job->has_go && !job->is_cancelled)
+        pthread_cond_wait(&job->changed, &job->lock);
+    rc = job->is_cancelled ? -ECANCELED : 0;
+    if (!rc)
+        job->task = job->go;
+    pthread_mutex_unlock(&job->lock);
+    if (!rc)
+        job_say_begun(job);
+    return rc;
+}
+
 /* What the request did not say, the policy says.  That goes by the name, which
  * for a domain asked for by number only Xen knows for certain. */
 static int fill_in(struct job *job, struct ckpt_take_opts *opts)
@@ -208,6 +228,10 @@ int run_take(struct job *job)
     for (size_t i = 0, n = 0; i < TASK_EXCLUDE_MAX; i++)
         if (t->exclude[i][0])
             exclude[n++] = t->exclude[i];
+    if (t->flags & TASK_STAND_BY) {
+        opts.stand_by = stand_by;
+        opts.stand_by_arg = job;
+    }
     if (t->flags & TASK_QUIESCE && t->quiesce_ms) {
         opts.freeze = freeze;
         opts.thaw = thaw;

@@ -24,8 +24,8 @@ with World(CONF) as w:
     g = w.guest()
     g.wait('control/feature-ckpt', lambda v: v)
 
-    def take(ms):
-        return w.call('checkpoint.take', domain='web', quiesce=True, disk_only=True, quiesce_timeout_ms=ms,
+    def take(ms, domain='web'):
+        return w.call('checkpoint.take', domain=domain, quiesce=True, disk_only=True, quiesce_timeout_ms=ms,
                       wait=True)['checkpoint']['consistency']
 
     def ack(word):
@@ -143,8 +143,30 @@ with World(CONF) as w:
     w.daemon.send_signal(signal.SIGHUP)
     w.until(lambda: w.read('said').endswith('20-b thaw\n10-a thaw\n'), what='the thaw')
     w.call('job.cancel', job=job)
+    w.set_script(SCRIPT)
+    w.call('checkpoint.list')
+    w.call('checkpoint.list')
+    # allowed again: the agent says anew that it is there; by number as by name
+    w.set_conf(CONF)
+    w.daemon.send_signal(signal.SIGHUP)
+    g.wait(D + 'feature-quiesce', lambda v: v == '1')
+    assert take(600000) == 'fs-frozen'
+    assert take(600000, domain='5') == 'fs-frozen'
+    assert 'forked' not in w.read('said')    # it is still the same domain
     agent.terminate()
     assert agent.wait(LIMIT) == 0
+
+    # a domain that goes while it is asked to freeze: answered, and its watches go with it
+    calm = int(w.xs('watches', 0))
+    gone = w.guest(11, 'gone', '11111111-2222-2222-2222-222222222222')
+    gone.wait('control/feature-ckpt', lambda v: v)
+    gone.write(D + 'feature-quiesce', '1')
+    job = w.call('checkpoint.take', domain='gone', quiesce=True, disk_only=True,
+                 quiesce_timeout_ms=600000)['job']['id']
+    gone.wait(D + 'quiesce', lambda v: 'freeze' in v)
+    w.xs('destroy', 11)
+    w.call('job.wait', job=job)
+    w.until(lambda: int(w.xs('watches', 0)) == calm, what='%d watches' % calm)
     assert w.stop() == 0
 print('done')
 EOF

@@ -38,6 +38,15 @@ with World(CONF) as w:
     assert (p['ring_mib'], p['when_full']) == (40, 'give-up'), p
     p = w.call('policy.show', domain='web')['policy']
     assert (p['ring_mib'], p['when_full']) == (0, 'wait'), p
+    # by number too, of those that are here
+    assert w.call('policy.show', domain='9')['policy']['ring_mib'] == 40
+    assert w.call('policy.show', domain='5')['policy']['ring_mib'] == 0
+    fails('not-found', w.call, 'policy.show', domain='7')
+    # a renamed domain is of the policy of its new name
+    w.xs.dom0().write('/local/domain/5/name', 'db5')
+    w.until(lambda: w.call('policy.show', domain='5')['policy']['ring_mib'] == 40)
+    w.xs.dom0().write('/local/domain/5/name', 'web')
+    w.until(lambda: w.call('policy.show', domain='5')['policy']['ring_mib'] == 0)
 
     # one that the guest asks for
     w.write('calls', '')

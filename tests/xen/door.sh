@@ -3,19 +3,23 @@
 #
 # ckptd and guests that speak to it, for tests/xen/*-ckptd-*; sourced after
 # lib.sh.  door_guest's guests have ckpt-guest and its agent beside the
-# witness, and print what they are told as lines `DOOR ...`.
+# witness, and print what they are told as lines `DOOR ...`: by themselves (mode
+# ask), or when they are ordered to (mode tool).
 
+# With one that runs it reads the new configuration.
 ckptd_start() { # CONFIGURATION
     id -u ckptd >/dev/null 2>&1 || useradd --system --no-create-home ckptd
     mkdir -p /etc/xen
     printf 'store = %s\naudit_log = %s/audit\n%s\n' "$CKPT_STORE" "$T" "$1" >/etc/xen/ckptd.conf
     ckptd -n -c /etc/xen/ckptd.conf || broken "the configuration"
-    ckptd_run
+    pkill -HUP -x ckptd || ckptd_run
 }
 
+# /var/log/xen is seen live outside of the lab, and slow: not where time counts.
+CKPTD_LOG=/var/log/xen/ckptd.log
 ckptd_run() {
-    ckptd -v -p "$T/ckptd.pid" -l /var/log/xen/ckptd.log || {
-        cat /var/log/xen/ckptd.log
+    ckptd -v -p "$T/ckptd.pid" -l "$CKPTD_LOG" || {
+        cat "$CKPTD_LOG"
         broken "ckptd does not start"
     }
 }
@@ -35,6 +39,24 @@ sys.exit('error' in got)
 PY
 }
 
+# tell NAME WORDS: an order for a guest in mode tool.
+TOLD=0
+tell() {
+    TOLD=$((TOLD + 1))
+    xenstore-write "/local/domain/$(xl domid "$1")/data/door" "$TOLD $2"
+}
+
+# told NAME SECONDS PATTERN: its answer to the last order, without the number.
+told() {
+    local line
+    line=$(guest_wait "$1" "DOOR $TOLD ($3)" "$2") || return
+    echo "${line#*DOOR "$TOLD" }"
+}
+
+# Resident KiB of the daemon's roles, and of xenstored.
+daemon_kib() { ps -o rss= -C ckptd,ckptd-front,ckptd-door | awk '{ n += $1 } END { print n }'; }
+xenstored_kib() { ps -o rss= -C xenstored | awk '{ n += $1 } END { print n }'; }
+
 no_job() { [ "$(pgrep -c ckptd-job)" -le "$(pgrep -c -x ckptd)" ]; }
 
 # The initramfs grows by one archive: our programs, and a stand-in for the
@@ -44,7 +66,7 @@ door_archive() {
     [ ! -e "$at" ] || return 0
     mkdir -p "$at/bin" "$at/etc/ckpt/guest.d"
     cp /mnt/build/ckpt-guest "$at/bin/"
-    cp /mnt/build/tests/xen/door_flood "$at/bin/door-flood"
+    cp /mnt/build/tests/xen/door_tool "$at/bin/door-tool-bin"
     cp "$WORKLOAD/witness" "$at/bin/witness.real"
     cp /usr/share/xen-ckpt/guest/guest.d/{10-fsfreeze,20-rng,40-hostname} "$at/etc/ckpt/guest.d/"
     cat >"$at/bin/witness" <<'SH'
@@ -68,12 +90,10 @@ case $(cat /tmp/said) in *child*) exec sleep 100000 ;; esac
 sleep 20 # lint: sleep ok: time that is to be rolled back
 say rollback $(ckpt-guest -t 3000 rollback 2>&1; echo $?)
 SH
-    cat >"$at/bin/door-flood-mode" <<'SH'
-until ckpt-guest status >/dev/null 2>&1; do sleep 1; done # lint: sleep ok: no door, nothing to watch
-echo "DOOR ready"
-while :; do echo "DOOR $(door-flood 10000)"; done
+    cat >"$at/bin/door-tool" <<'SH'
+ckpt-guest hooks run &
+exec door-tool-bin
 SH
-    mv "$at/bin/door-flood-mode" "$at/bin/door-attack"
     chmod +x "$at"/bin/*
     (cd "$at" && find . -print | cpio --quiet -o -H newc -R 0:0) >>"$GUEST_FILES/initrd.guest"
 }

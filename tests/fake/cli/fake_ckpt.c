@@ -15,6 +15,7 @@
  *   delay_ms=N          long calls take so long after each phase, unless they
  *                       are cancelled
  *   held_by=FILE        the same for as long as FILE is there
+ *   arming_by=FILE      a take stands by when FILE is gone
  *   result=NAME|UUID|DOMID|DOWN_US       a domain rollback or fork makes
  *   verified=CHECKED|BAD|FIRST_GFN
  *   pruned=ID|FREED|PENDING
@@ -473,6 +474,9 @@ int ckpt_take(ckpt *c, const char *domain, const struct ckpt_take_opts *opts,
                  opts->name);
         return -EEXIST;
     }
+    rc = script_stand_by(c, domain, opts);
+    if (rc)
+        return rc;
     frozen = opts->freeze ? opts->freeze(opts->freeze_arg) : -ENOTSUP;
     if (opts->freeze && !(opts->flags & CKPT_TAKE_DISK_ONLY))
         opts->thaw(opts->freeze_arg);

@@ -3,6 +3,7 @@
  * formats. */
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -209,4 +210,25 @@ int ckpt_domain_find(ckpt *c, const char *domain, struct ckpt_domain *dom_out)
     name = script_get(key);
     *dom_out = (struct ckpt_domain){.name = strdup(name ? name : domain)};
     return dom_out->name ? 0 : -ENOMEM;
+}
+
+int script_stand_by(ckpt *c, const char *domain,
+                    const struct ckpt_take_opts *opts)
+{
+    const char *held = script_get("arming_by");
+    int rc;
+
+    if (!opts->stand_by)
+        return 0;
+    while (held && !access(held, F_OK))
+        poll(NULL, 0, 10);
+    rc = script_answer(c, "stand_by", domain);
+    if (rc)
+        return rc;
+    script_note("stands by: %s", domain);
+    rc = opts->stand_by(opts->stand_by_arg);
+    if (!rc)
+        rc = script_answer(c, "stale", domain);
+    script_note("stood by: %s %d name=%s", domain, rc, opts->name);
+    return rc;
 }

@@ -17,6 +17,9 @@ __attribute__((format(printf, 1, 2))) void script_note(const char *fmt, ...);
 /* What the script says a call returns; the long ones report and wait, too. */
 int script_answer(ckpt *c, const char *call, const char *arg);
 int script_long_answer(ckpt *c, const char *call, const char *arg);
+/* A take that stands by; `stale=-116 changed` is an answer. */
+int script_stand_by(ckpt *c, const char *domain,
+                    const struct ckpt_take_opts *opts);
 /* The line at which a checkpoint begins, from @i on; then what it tells. */
 size_t script_next_checkpoint(size_t i);
 size_t script_fill(size_t i, struct ckpt_info *info);

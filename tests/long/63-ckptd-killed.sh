@@ -1,0 +1,146 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-only
+# lab: --timeout 7200
+#
+# Each process of the daemon is killed (SIGKILL) at each step of a take, a
+# rollback and a fork, and then KILLS times at any moment: the guest runs on,
+# the daemon serves again, a job that lost a role is finished, one that lost its
+# parent is finished or undone, and nothing is left over.
+# shellcheck source=tests/xen/lib.sh
+. "$(dirname "$0")/../xen/lib.sh"
+# shellcheck source=tests/xen/door.sh
+. "$(dirname "$0")/../xen/door.sh"
+g=killed kills=${KILLS:-40}
+is_control && finish
+
+TAKE=("before:take:memory armed" "after:take:memory armed" "after:take:disks armed" "at:take:still"
+    "after:take:cut" "after:take:disks stored" "after:take:memory stored" "at:take:published"
+    "after:take:committed")
+ROLLBACK=("after:rollback:domain paused" "after:rollback:disks switched" "after:rollback:name given up"
+    "after:rollback:domain built" "at:rollback:new one kept" "at:rollback:turned"
+    "after:rollback:domain switched")
+FORK=("at:fork:child disks" "at:fork:child built")
+ROLES=(ckptd-job ckptd-front ckptd-door ckptd)
+NR=0
+
+ckptd_stop() {
+    kill "$(cat "$T/ckptd.pid")" && timeout 180 tail --pid="$(cat "$T/ckptd.pid")" -f /dev/null
+}
+stopped_job() { ps -o pid=,stat= -C ckptd-job | awk '$2 ~ /^T/ { print $1; n++ } END { exit !n }'; }
+serves() { rpc daemon.info; }
+domains() { [ "$(xl list | wc -l)" -eq $(($1 + 1)) ]; }
+busy() { ! no_job; }
+
+# victim ROLE: kills one of it, the daemon itself with what follows from that.
+victim() {
+    NR=$((NR + 1))
+    if [ "$1" = ckptd-job ]; then
+        kill -9 "$(stopped_job || pgrep -x ckptd-job | tail -1)"
+    else
+        kill -9 "$(pgrep -x "$1" | head -1)"
+    fi
+}
+
+# settled WHY: everything has come to its end, and is as it was.
+settled() {
+    local pid
+    for pid in $(stopped_job); do kill -CONT "$pid"; done
+    pgrep -x ckptd >/dev/null || CKPT_FAULT='' ckptd_run
+    CHECKS=$((CHECKS + 1))
+    wait_until 180 no_job || fail "$1: a job stays"
+    guards_end 120 || fail "$1: a guard stays"
+    wait_until 60 serves || fail "$1: the daemon does not serve"
+    [ -z "${2:-}" ] || wait_until 60 domains "$2" || fail "$1: $(xl list)"
+}
+
+# What a take has left, if it came that far, is whole; and goes.
+drop() { # NAME WHY NEEDED
+    if [ -n "$(xl checkpoint-show --json "$1" 2>/dev/null)" ]; then
+        must "$2: verify" xl checkpoint-verify "$1"
+        must "$2: delete" xl checkpoint-delete "$1"
+    elif [ -n "$3" ]; then
+        fail "$2: the take is lost"
+    fi
+}
+
+# at POINT METHOD PARAMS NAME
+at() {
+    local role
+    step "$1"
+    ckptd_stop
+    CKPT_FAULT=stop:$1 ckptd_run
+    for role in "${ROLES[@]}"; do
+        pgrep -x ckptd >/dev/null || CKPT_FAULT=stop:$1 ckptd_run
+        must "$1: ask" rpc "$2" "$3"
+        wait_until 120 stopped_job || { fail "$1: the job does not come there"; settled "$1"; continue; }
+        victim "$role"
+        case $2,$role in
+        checkpoint.take,ckptd-job | checkpoint.take,ckptd)
+            settled "$1, $role"
+            drop lost "$1, $role" ''
+            ;;
+        checkpoint.take,*)
+            settled "$1, $role"
+            drop lost "$1, $role" needed
+            ;;
+        checkpoint.fork,ckptd-front | checkpoint.fork,ckptd-door)
+            settled "$1, $role" 3
+            guest_destroy $g-2
+            ;;
+        checkpoint.fork,*)
+            settled "$1, $role"
+            guest_destroy $g-2
+            ;;
+        *)
+            settled "$1, $role" 2
+            ;;
+        esac
+        running $g "$1, $role"
+        is "the host after $1, $role" "$before" "$(host_state)"
+    done
+}
+
+door_guest $g tool mem=128 vcpus=1 disk_mb=64 --
+ckptd_start 'guest_requests = checkpoint
+guest_rate = 3600/hour
+guest_burst = 1000
+guest_keep = 1'
+must "take" rpc checkpoint.take "{\"domain\":\"$g\",\"name\":\"one\",\"wait\":true}"
+before=$(host_state)
+
+if [ -z "${ONLY_RANDOM:-}" ]; then
+    for p in "${TAKE[@]}"; do
+        at "$p" checkpoint.take "{\"domain\":\"$g\",\"name\":\"lost\",\"no_track\":true}"
+    done
+    for p in "${ROLLBACK[@]}"; do
+        at "$p" checkpoint.rollback "{\"domain\":\"$g\",\"checkpoint\":\"one\"}"
+    done
+    for p in "${FORK[@]}"; do
+        at "$p" checkpoint.fork "{\"checkpoint\":\"$g/one\",\"name\":\"$g-2\"}"
+    done
+    ckptd_stop
+    ckptd_run
+fi
+
+step "$kills times at any moment (seed ${SEED:=$RANDOM})"
+RANDOM=$SEED
+for ((i = 0; i < kills; i++)); do
+    role=${ROLES[RANDOM % 4]}
+    rpc checkpoint.take "{\"domain\":\"$g\",\"name\":\"lost\"}" >/dev/null
+    wait_until 30 busy
+    sleep "$((RANDOM % 4)).$((RANDOM % 10))" # lint: sleep ok: the moment is what is tested
+    victim "$role"
+    settled "random $i, $role"
+    drop lost "random $i, $role" ''
+    running $g "random $i, $role"
+    [ $((i % 5)) -ne 4 ] || is "the host after random $i" "$before" "$(host_state)"
+done
+is "the host in the end" "$before" "$(host_state)"
+step "$NR kills; and everything still works"
+tell $g 'ask 1'
+CHECKS=$((CHECKS + 1))
+told $g 300 'asked 0 [0-9]+ [0-9]+ ok checkpoint' >/dev/null || fail "the guest is not served"
+must "take" rpc checkpoint.take "{\"domain\":\"$g\",\"name\":\"two\",\"wait\":true}"
+check_stored two
+clean $g "in the end"
+finish
