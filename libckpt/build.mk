@@ -19,7 +19,7 @@ LIB_CORE_SRCS := $(addprefix libckpt/, \
 	checkpoint.c checkpoint_group.c checkpoint_json.c \
 	checkpoint_keep.c json.c \
 	stream_write.c stream_read.c build.c watch.c \
-	take.c group.c rollback.c fork.c query.c remove.c diff.c prune.c \
+	take.c group.c rollback.c fork.c query.c owed.c remove.c diff.c prune.c \
 	export.c export_xl.c export_vmcore.c import.c)
 
 # The process that outlives an operation.  It calls what the library does not

@@ -8,7 +8,7 @@
  *   its I/O  flows        waits           waits, flows    flows
  *   deeds    snapshot     + suspension    - suspension    none
  */
-#include "disk.h"
+#include "disk_beats.h"
 
 #include <stdio.h>
 #include <stdlib.h>

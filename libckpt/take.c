@@ -15,6 +15,7 @@
 
 #include "checkpoint.h"
 #include "ctx.h"
+#include "disk_beats.h"
 #include "guard.h"
 #include "mem.h"
 #include "steps.h"

@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #include "ctx.h"
-#include "disk.h"
+#include "disk_beats.h"
 #include "guard.h"
 
 #define NR_DISKS_MAX 8
