@@ -8,8 +8,8 @@ LIB_CORE_SRCS := $(addprefix libckpt/, \
 	bitmap.c mem.c mem_cow.c mem_dirty.c mem_stream.c machine.c qmp.c \
 	pack.c pack_sum.c places.c equals.c \
 	disk.c disks.c disk_name.c disk_lvmthin.c disk_lvmthin_use.c \
-	disk_lvmthin_changed.c \
-	thin.c lvm.c dm.c disk_file.c disk_extents.c disk_reflink.c \
+	disk_dmthin.c disk_dmthin_use.c disk_dmthin_deed.c dmsetup.c \
+	thin.c thin_hold.c thin_delta.c lvm.c dm.c disk_file.c disk_extents.c disk_reflink.c \
 	disk_qcow2.c disk_qcow2_remove.c disk_qcow2_changed.c disk_manual.c qcow2_file.c qcow2_node.c \
 	store.c store_dir.c store_dir_names.c store_dir_text.c \
 	store_dir_write.c store_dir_commit.c store_dir_read.c \

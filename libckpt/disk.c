@@ -19,7 +19,7 @@
 #include "disk_deed.h"
 
 const struct disk_driver *const disk_drivers[] = {
-    &disk_lvmthin, &disk_qcow2, &disk_reflink, &disk_manual, NULL,
+    &disk_lvmthin, &disk_dmthin, &disk_qcow2, &disk_reflink, &disk_manual, NULL,
 };
 
 int disk_pick(struct disk *d)

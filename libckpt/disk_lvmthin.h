@@ -3,14 +3,12 @@
 #define CKPT_DISK_LVMTHIN_H
 /*
  * The parts of the lvmthin driver: disk_lvmthin.c makes snapshots, with
- * the three beats; disk_lvmthin_use.c uses them;
- * disk_lvmthin_changed.c says what changed between two.
+ * the three beats; disk_lvmthin_use.c uses them.
  */
 #include "disk.h"
 #include "lvm.h"
-#include "thin.h"
+#include "thin_hold.h"
 
-#define LVMTHIN_FULL_PERCENT 95.0
 #define LVMTHIN_OLD ".ckpt-old"
 #define LVMTHIN_NEW ".ckpt-new"
 #define LVMTHIN_FORK "fork-"
@@ -19,12 +17,8 @@
 
 /* From arm to drain, or from rollback to its end: d->priv. */
 struct lvmthin {
-    struct thin thin;
-    int dm_fd;
-    int stat_fd;
+    struct thin_hold hold;
     uint32_t snapshot_id;
-    uint64_t writes;              /* of the origin, at the cut */
-    struct disk_deed *suspension; /* room for it */
     char lock_path[LVM_LOCK_MAX];
     bool keeps_tag; /* the volume had our tag before the rollback */
 };
@@ -32,8 +26,6 @@ struct lvmthin {
 /* d->priv: what the target is, and a descriptor for device-mapper. */
 int lvmthin_priv_new(struct disk *d);
 void lvmthin_priv_free(struct disk *d);
-/* What holds a descriptor is given back; the rest of d->priv stays. */
-void lvmthin_close_fds(struct lvmthin *p);
 /* Room in LVM and device-mapper for a name of ours. */
 int lvmthin_check_name(struct ckpt *c, const char *vg, const char *lv);
 /* From here on undo removes vg/lv, if it has our tag. */
@@ -48,11 +40,5 @@ int lvmthin_check(struct ckpt *c, const char *snapshot);
 
 int lvmthin_changed(struct ckpt *c, const char *from, const char *to,
                     disk_extent_fn *fn, void *arg);
-
-struct disk_extents;
-/* One line of thin_delta's XML; *block_bytes is 0 until a line has told it.
- * -EUCLEAN: not understood. */
-int lvmthin_read_delta(const char *line, uint64_t *block_bytes,
-                       struct disk_extents *out);
 
 #endif

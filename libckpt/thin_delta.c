@@ -5,14 +5,14 @@
  * meanwhile; there can be one such copy at a time.  The report, one XML element
  * a line, goes to a file in memory, however long it gets.
  */
-#include "disk_lvmthin.h"
+#include "thin.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "ctx.h"
@@ -42,8 +42,8 @@ static bool attribute(const char *line, const char *name, uint64_t *out)
     return false;
 }
 
-int lvmthin_read_delta(const char *line, uint64_t *block_bytes,
-                       struct disk_extents *out)
+int thin_read_delta(const char *line, uint64_t *block_bytes,
+                    struct disk_extents *out)
 {
     static const char *const differing[] = {"<different ", "<left_only ",
                                             "<right_only "};
@@ -81,7 +81,7 @@ static int read_report(struct ckpt *c, int fd, struct disk_extents *out)
         return fail(c, -errno, "thin_delta: its report");
     rewind(f);
     while (!rc && fgets(line, sizeof(line), f))
-        rc = strchr(line, '\n') ? lvmthin_read_delta(line, &block_bytes, out)
+        rc = strchr(line, '\n') ? thin_read_delta(line, &block_bytes, out)
                                 : -EUCLEAN;
     if (!rc && (ferror(f) || !block_bytes))
         rc = -EUCLEAN;
@@ -91,106 +91,66 @@ static int read_report(struct ckpt *c, int fd, struct disk_extents *out)
 
 /* --- asking ---------------------------------------------------------------- */
 
-struct pool {
-    int dm_fd;
-    dev_t dev;
-    char name[DM_NAME_MAX + 16]; /* of device-mapper */
-    char metadata[DM_NAME_MAX + 32];
-};
-
-static int find_pool(struct ckpt *c, const char *vg, const char *lv,
-                     struct pool *p)
+/* "thin-pool METADATA DATA ..." */
+static int metadata_path(struct ckpt *c, int dm_fd, dev_t pool,
+                         const char *name, char path[64])
 {
-    char path[DM_NAME_MAX + 32], meta_lv[DM_NAME_MAX + 16], name[DM_NAME_MAX];
-    struct stat st;
-    int rc;
+    struct dm_target table;
+    dev_t dev;
+    int rc = dm_table(dm_fd, pool, &table);
 
-    snprintf(meta_lv, sizeof(meta_lv), "%s_tmeta", lv);
-    if (!dm_join_name(vg, lv, name))
-        return fail(c, -ENAMETOOLONG, "%s/%s", vg, lv);
-    snprintf(p->name, sizeof(p->name), "%s-tpool", name);
-    if (!dm_join_name(vg, meta_lv, name))
-        return fail(c, -ENAMETOOLONG, "%s/%s", vg, meta_lv);
-    snprintf(p->metadata, sizeof(p->metadata), "/dev/mapper/%s", name);
-    snprintf(path, sizeof(path), "/dev/mapper/%s", p->name);
-    if (stat(path, &st) < 0)
-        return fail(c, -errno, "%s", path);
-    p->dev = st.st_rdev;
-    rc = dm_open(&p->dm_fd);
-    return rc ? fail(c, rc, "/dev/mapper/control") : 0;
+    if (rc)
+        return fail(c, rc, "thin pool %s: its table", name);
+    if (strcmp(table.type, "thin-pool") || !dm_parse_dev(table.params, &dev))
+        return fail(c, -EIO, "%s is no thin pool.", name);
+    snprintf(path, 64, "/dev/block/%u:%u", major(dev), minor(dev));
+    return 0;
 }
 
-static int run_delta(struct ckpt *c, struct pool *p, uint32_t from, uint32_t to,
-                     int fd)
+static int run_delta(struct ckpt *c, int dm_fd, dev_t pool, const char *name,
+                     uint32_t from, uint32_t to, int fd)
 {
-    char from_text[16], to_text[16];
-    const char *argv[] = {"thin_delta", "-m",    "--thin1",   from_text,
-                          "--thin2",    to_text, p->metadata, NULL};
+    char from_text[16], to_text[16], path[64];
+    const char *argv[] = {"thin_delta", "-m",    "--thin1", from_text,
+                          "--thin2",    to_text, path,      NULL};
     int rc, r;
 
     snprintf(from_text, sizeof(from_text), "%" PRIu32, from);
     snprintf(to_text, sizeof(to_text), "%" PRIu32, to);
-    rc = dm_message(p->dm_fd, p->dev, "reserve_metadata_snap");
+    rc = metadata_path(c, dm_fd, pool, name, path);
+    if (rc)
+        return rc;
+    rc = dm_message(dm_fd, pool, "reserve_metadata_snap");
     if (rc)
         return fail(c, rc,
                     "thin pool %s: another program has set its metadata aside "
                     "(if none does: dmsetup message %s 0 "
                     "release_metadata_snap)",
-                    p->name, p->name);
+                    name, name);
     rc = spawn_run_to(c, argv, TIMEOUT_MS, fd);
-    r = dm_message(p->dm_fd, p->dev, "release_metadata_snap");
-    return rc ? rc : r ? fail(c, r, "thin pool %s", p->name) : 0;
+    r = dm_message(dm_fd, pool, "release_metadata_snap");
+    return rc ? rc : r ? fail(c, r, "thin pool %s", name) : 0;
 }
 
-static int changed(struct ckpt *c, const char *vg, const struct lvm_volume *a,
-                   const struct lvm_volume *b, struct disk_extents *out)
+int thin_changed(struct ckpt *c, int dm_fd, dev_t pool, uint32_t from,
+                 uint32_t to, disk_extent_fn *fn, void *arg)
 {
-    struct pool p = {.dm_fd = -1};
+    struct disk_extents found = {.nr = 0}, none = {.nr = 0};
+    struct dm_device device;
     int fd = -1, rc;
 
-    rc = find_pool(c, vg, a->pool, &p);
-    if (!rc) {
-        fd = memfd_create("thin_delta", MFD_CLOEXEC);
-        rc = fd < 0 ? fail(c, -errno, "thin_delta")
-                    : run_delta(c, &p, a->thin_id, b->thin_id, fd);
-    }
-    if (!rc)
-        rc = read_report(c, fd, out);
-    if (fd >= 0)
-        close(fd);
-    if (p.dm_fd >= 0)
-        close(p.dm_fd);
-    return rc;
-}
-
-int lvmthin_changed(struct ckpt *c, const char *from, const char *to,
-                    disk_extent_fn *fn, void *arg)
-{
-    char from_vg[DM_NAME_MAX], from_lv[DM_NAME_MAX];
-    char to_vg[DM_NAME_MAX], to_lv[DM_NAME_MAX];
-    const char *names[] = {from_lv, to_lv, NULL};
-    struct disk_extents found = {.nr = 0}, none = {.nr = 0};
-    const struct lvm_volume *a, *b;
-    struct lvm_list l;
-    int rc;
-
-    rc = lvm_split(c, from, from_vg, from_lv);
-    if (!rc)
-        rc = lvm_split(c, to, to_vg, to_lv);
-    if (!rc)
-        rc = lvm_list(c, from_vg, names, &l);
+    rc = dm_info(dm_fd, pool, &device);
     if (rc)
-        return rc;
-    a = lvm_in(&l, from_lv);
-    b = lvm_in(&l, to_lv);
-    if (!a || !b || strcmp(from_vg, to_vg) || !a->pool[0] ||
-        strcmp(a->pool, b->pool))
-        rc = fail(c, -EUCLEAN, "%s and %s are not in one thin pool.", from, to);
-    else
-        rc = changed(c, from_vg, a, b, &found);
+        return fail(c, rc, "a thin pool");
+    fd = memfd_create("thin_delta", MFD_CLOEXEC);
+    rc = fd < 0 ? fail(c, -errno, "thin_delta")
+                : run_delta(c, dm_fd, pool, device.name, from, to, fd);
+    if (!rc)
+        rc = read_report(c, fd, &found);
     if (!rc)
         rc = disk_extents_either(&found, &none, fn, arg);
     disk_extents_fini(&found);
-    lvm_list_fini(&l);
+    if (fd >= 0)
+        close(fd);
     return rc;
 }
