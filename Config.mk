@@ -39,7 +39,7 @@ BUILD ?= build$(if $(CC_IS_CLANG),-clang)$(if $(SAN),-san)
 B := $(BUILD)
 
 PKG_MODULES := xencontrol xenlight xenstore xenforeignmemory xenguest \
-	xentoollog xenevtchn yajl libxxhash libzstd uuid
+	xentoollog xenevtchn xengnttab yajl libxxhash libzstd uuid
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKG_MODULES) 2>/dev/null)
 PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PKG_MODULES) 2>/dev/null)
 

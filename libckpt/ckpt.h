@@ -133,6 +133,7 @@ struct ckpt_info {
     bool has_memory;
     bool is_head;      /* the domain's state descends from this one */
     enum ckpt_consistency consistency;
+    bool io_drained;   /* no request to a disk was under way at the instant */
     char *mem_driver;  /* "dirty", "stream", "cow"; "none" for disk-only */
     char *mem_why;     /* why not a better one; "" when this is the best */
     char *xen_version; /* "4.17.7" */
