@@ -9,7 +9,7 @@ LIB_CORE_SRCS := $(addprefix libckpt/, \
 	pack.c pack_sum.c places.c equals.c \
 	disk.c disks.c disk_name.c disk_lvmthin.c disk_lvmthin_use.c \
 	disk_dmthin.c disk_dmthin_use.c disk_dmthin_deed.c dmsetup.c \
-	thin.c thin_hold.c thin_delta.c lvm.c dm.c disk_file.c disk_extents.c disk_reflink.c \
+	thin.c thin_hold.c thin_delta.c lvm.c dm.c disk_file.c disk_extents.c disk_view.c disk_reflink.c \
 	disk_qcow2.c disk_qcow2_remove.c disk_qcow2_changed.c disk_manual.c qcow2_file.c qcow2_node.c \
 	store.c store_dir.c store_dir_names.c store_dir_text.c \
 	store_dir_write.c store_dir_commit.c store_dir_read.c \
@@ -19,7 +19,7 @@ LIB_CORE_SRCS := $(addprefix libckpt/, \
 	checkpoint.c checkpoint_group.c checkpoint_json.c \
 	checkpoint_keep.c json.c \
 	stream_write.c stream_read.c build.c watch.c \
-	take.c group.c rollback.c fork.c query.c owed.c remove.c diff.c prune.c \
+	take.c group.c rollback.c fork.c query.c owed.c mount.c remove.c diff.c prune.c \
 	export.c export_xl.c export_vmcore.c import.c)
 
 # The process that outlives an operation.  It calls what the library does not

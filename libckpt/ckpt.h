@@ -369,6 +369,12 @@ CKPT_API int ckpt_diff(ckpt *c, const char *from, const char *to,
                        struct ckpt_disk_diff **diffs_out, size_t *nr_out);
 CKPT_API void ckpt_diff_free(struct ckpt_disk_diff *diffs, size_t nr);
 
+/* Mounts a disk (@vdev "xvda", a partition of it "xvda1"; NULL: the only one)
+ * read-only at the folder @dir.  Until ckpt_unmount() it is not deleted. */
+CKPT_API int ckpt_mount(ckpt *c, const char *checkpoint, const char *vdev,
+                        const char *dir);
+CKPT_API int ckpt_unmount(ckpt *c, const char *dir);
+
 /* --- reading a checkpoint's memory --------------------------------------- */
 
 #define CKPT_PAGE_SIZE 4096u

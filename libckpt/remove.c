@@ -11,6 +11,7 @@
 #include "checkpoint.h"
 #include "ctx.h"
 #include "guard.h"
+#include "mount.h"
 #include "op.h"
 #include "owed.h"
 #include "steps.h"
@@ -87,6 +88,8 @@ int remove_inner(struct ckpt *c, const struct ckpt_info *info)
     if (info->nr_disks > sizeof(tokens) / sizeof(tokens[0]))
         return fail(c, -E2BIG, "a checkpoint of %zu disks", info->nr_disks);
     rc = op_open_store(&op, c, info->domain_uuid);
+    if (!rc)
+        rc = mount_check_none(c, info);
     guard_hold(op.g);
     for (i = 0; !rc && i < info->nr_disks; i++)
         rc = note_snapshot(op.g, c, info, i, &tokens[i]);

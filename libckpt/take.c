@@ -400,6 +400,8 @@ int take_disks_drain(void *arg)
 
     /* First what the guest waits for: its disks; then its fast writes. */
     r = disks_drain(t->disks.disk, t->disks.nr);
+    xen_rings_close(t->rings); /* the guest may want to give them up */
+    t->rings = NULL;
     if (t->not_drained[0])
         warn(t->c, "%s", t->not_drained);
     if (t->has_memory)

@@ -22,6 +22,7 @@ round() { # DRIVER N
     must "$name: rollback" xl rollback "$g" "$name" || return
     ticks "$g" "$name: after the rollback"
     [ $(($2 % ${CHECK_EVERY:-5})) -ne 1 ] || check_instant "$1" "$name"
+    [ "$2" -ne 1 ] || look_into "$1" "$name"
     must "$name: fork" xl fork "$name" -n "$fork" || return
     ticks "$fork" "$name: the fork"
     clean "$fork" "$name: the fork"

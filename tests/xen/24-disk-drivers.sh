@@ -28,6 +28,7 @@ round() { # DRIVER
     check_instant $driver one
     must "a second take" xl checkpoint $g -n two
     check_instant $driver two
+    look_into $driver one
     must "delete one" xl checkpoint-delete one
     running $g "after the deletion"
     clean $g "after the deletion"

@@ -81,7 +81,7 @@ number_in_snapshot() { # POOL/ID/SECTORS
 truncate -s 16M /tmp/meta.img && truncate -s 160M /tmp/data.img || exit 99
 meta=$(losetup -f --show /tmp/meta.img) && data=$(losetup -f --show /tmp/data.img) || exit 99
 begin=$(state 2>/dev/null)
-dmsetup create pool0 --table "0 327680 thin-pool $meta $data 128 1000" || exit 99
+dmsetup create pool0 --table "0 327680 thin-pool $meta $data 128 100 1 error_if_no_space" || exit 99
 dmsetup message pool0 0 "create_thin 1"
 dmsetup message pool0 0 "create_thin 2"
 dmsetup create web --uuid admins-own --table "0 131072 thin /dev/mapper/pool0 1" || exit 99
@@ -170,6 +170,24 @@ exec 8>&-
 said "was resumed by another program"
 put second
 same_state "$before" "resumed by another"
+
+title "a pool that fills up between arm and cut"
+exec 8<>/tmp/go
+: >"$out"
+run_one guard arm:7777 wait cut drain <&8 8>&- &
+job=$!
+await waiting $job
+dmsetup message pool0 0 "create_thin 3"
+dmsetup create more --table "0 327680 thin /dev/mapper/pool0 3"
+dd if=/dev/zero of=/dev/mapper/more bs=1M oflag=direct status=none 2>/dev/null
+echo >&8
+wait $job && fail "cut in a full pool"
+exec 8>&-
+said "disk xvda: thin pool pool0: data 100.0 %"
+must put second # what is mapped is still written
+dmsetup remove --retry more
+dmsetup message pool0 0 "delete 3"
+same_state "$before" "a full pool"
 
 title "what cannot be is refused with words"
 must_not probe /dev/mapper/pool0

@@ -104,6 +104,21 @@ disks_state() {
     xl checkpoint-list -q
 }
 
+# look_into DRIVER CHECKPOINT: mounted read-only, and not deleted meanwhile.
+look_into() {
+    local before at=$T/mnt
+    mkdir -p "$at"
+    before=$(disks_state)
+    must "$1: mount" xl checkpoint-mount "$2" xvda "$at" || return
+    must "$1: the witness's log is there" test -s "$at/witness.log"
+    must_fail 1 'Read-only' touch "$at/x"
+    must_fail 4 "is mounted at $at" xl checkpoint-delete "$2"
+    must_fail 4 "is mounted at $at" xl checkpoint-mount "$2" "$at"
+    must "$1: umount" xl checkpoint-umount "$at"
+    must_fail 3 "no checkpoint's disk" xl checkpoint-umount "$at"
+    is "$1: what a mount leaves" "$before" "$(disks_state)"
+}
+
 # The stored image is one instant with the disk's snapshot.
 check_instant() { # DRIVER CHECKPOINT
     local id snap at
