@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: LGPL-2.1-only
 # Listed in the order the data flows; xen_*.c are the border to Xen.
 LIB_XEN_SRCS := $(addprefix libckpt/xen_, \
-	conn.c dom.c stamp.c config.c suspend.c mem.c cow.c machine.c save.c build.c \
+	conn.c dom.c stamp.c config.c ring.c suspend.c mem.c cow.c machine.c save.c build.c \
 	watch.c undo.c vm_node.c)
 LIB_CORE_SRCS := $(addprefix libckpt/, \
 	ctx.c words.c steps.c op.c guard.c guard_main.c launch.c spawn.c \
 	bitmap.c mem.c mem_cow.c mem_dirty.c mem_stream.c machine.c qmp.c \
 	pack.c mapped.c pack_sum.c look.c places.c equals.c \
 	disk.c disks.c disk_name.c disk_lvmthin.c disk_lvmthin_use.c \
-	disk_lvmthin_changed.c disk_lvmthin_content.c disk_content.c \
-	thin.c lvm.c dm.c disk_file.c disk_extents.c disk_reflink.c \
+	disk_lvmthin_content.c disk_content.c disk_view.c \
+	disk_dmthin.c disk_dmthin_use.c disk_dmthin_deed.c dmsetup.c \
+	thin.c thin_hold.c thin_meta.c lvm.c dm.c disk_file.c disk_extents.c disk_reflink.c \
 	disk_qcow2.c disk_qcow2_remove.c disk_qcow2_changed.c \
 	disk_qcow2_content.c disk_manual.c qcow2_file.c qcow2_node.c \
 	store.c store_dir.c store_dir_names.c store_dir_text.c \
@@ -21,7 +22,7 @@ LIB_CORE_SRCS := $(addprefix libckpt/, \
 	checkpoint.c checkpoint_group.c checkpoint_json.c \
 	checkpoint_keep.c json.c \
 	stream_write.c stream_read.c build.c watch.c \
-	take.c group.c rollback.c fork.c query.c verify.c remove.c diff.c prune.c \
+	take.c group.c rollback.c fork.c query.c verify.c owed.c mount.c remove.c diff.c prune.c \
 	export.c export_xl.c export_vmcore.c import.c \
 	archive_key.c archive_out.c archive_in.c archive_write.c \
 	archive_place.c archive_config.c archive_read_disk.c archive_read.c)

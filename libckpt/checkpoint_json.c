@@ -90,6 +90,7 @@ static const struct member info_members[] = {
     INFO_NEW(TEXT,   base_why,     256),
     INFO_NEW(TEXT,   tags,         1024),
     INFO_NEW(FLAG,   keep,         0),
+    INFO_NEW(FLAG,   io_drained,   0),
 };
 
 static const struct member capture_members[] = {

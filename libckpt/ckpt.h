@@ -133,6 +133,7 @@ struct ckpt_info {
     bool has_memory;
     bool is_head;      /* the domain's state descends from this one */
     enum ckpt_consistency consistency;
+    bool io_drained;   /* no request to a disk was under way at the instant */
     char *mem_driver;  /* "dirty", "stream", "cow"; "none" for disk-only */
     char *mem_why;     /* why not a better one; "" when this is the best */
     char *xen_version; /* "4.17.7" */
@@ -301,6 +302,8 @@ struct ckpt_prune_opts {
 struct ckpt_prune_result {
     char **ids; /* deleted, NULL-terminated; one free() frees all */
     struct ckpt_space space;
+    uint64_t owed, owed_bytes; /* disk snapshots of deleted checkpoints that
+                                * running guests still read through */
 };
 /* Deletes what no rule of @opts protects (without rules: nothing); never a
  * head, nor what is kept or tagged.  Then gives back whatever no checkpoint
@@ -437,6 +440,12 @@ struct ckpt_disk_diff {
 CKPT_API int ckpt_diff(ckpt *c, const char *from, const char *to,
                        struct ckpt_disk_diff **diffs_out, size_t *nr_out);
 CKPT_API void ckpt_diff_free(struct ckpt_disk_diff *diffs, size_t nr);
+
+/* Mounts a disk (@vdev "xvda", a partition of it "xvda1"; NULL: the only one)
+ * read-only at the folder @dir.  Until ckpt_unmount() it is not deleted. */
+CKPT_API int ckpt_mount(ckpt *c, const char *checkpoint, const char *vdev,
+                        const char *dir);
+CKPT_API int ckpt_unmount(ckpt *c, const char *dir);
 
 /* --- reading a checkpoint's memory --------------------------------------- */
 

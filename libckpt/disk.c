@@ -8,7 +8,7 @@
  *   its I/O  flows        waits           waits, flows    flows
  *   deeds    snapshot     + suspension    - suspension    none
  */
-#include "disk.h"
+#include "disk_beats.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +19,7 @@
 #include "disk_deed.h"
 
 const struct disk_driver *const disk_drivers[] = {
-    &disk_lvmthin, &disk_qcow2, &disk_reflink, &disk_manual, NULL,
+    &disk_lvmthin, &disk_dmthin, &disk_qcow2, &disk_reflink, &disk_manual, NULL,
 };
 
 int disk_pick(struct disk *d)

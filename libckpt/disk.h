@@ -21,6 +21,7 @@ struct disk_deed;
 
 #define DISK_CAP_QUICK_CUT (1u << 0) /* cut takes milliseconds */
 #define DISK_CAP_FORK (1u << 1)
+#define DISK_CAP_OWED (1u << 2) /* remove() may be -EBUSY: ask again later */
 
 struct disk_driver {
     const char *name;
@@ -85,8 +86,8 @@ struct disk {
 
 /* All drivers in probing order, ended by NULL. */
 extern const struct disk_driver *const disk_drivers[];
-extern const struct disk_driver disk_lvmthin, disk_qcow2, disk_reflink;
-extern const struct disk_driver disk_manual;
+extern const struct disk_driver disk_lvmthin, disk_dmthin, disk_qcow2;
+extern const struct disk_driver disk_reflink, disk_manual;
 
 /* Fills d->drv, or -ENOTSUP with the disk named and the reasons. */
 int disk_pick(struct disk *d);
@@ -106,14 +107,5 @@ int disk_no_changed(struct ckpt *c, const char *from, const char *to,
 void disk_keep(struct disk *d);
 /* Frees what @d owns.  Takes nothing back: undo or keep first. */
 void disk_fini(struct disk *d);
-
-/* All disks of a guest; those with why_none are passed over.  A failure has
- * the disk's name in its words.  When cut fails, I/O flows on all of them. */
-int disks_arm(struct disk *disks, size_t nr, const char *id);
-int disks_cut(struct disk *disks, size_t nr);
-int disks_drain(struct disk *disks, size_t nr);
-/* I/O flows first, on all of them; then the rest is taken back. */
-void disks_undo(struct disk *disks, size_t nr);
-void disks_keep(struct disk *disks, size_t nr);
 
 #endif

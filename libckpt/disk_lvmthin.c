@@ -22,10 +22,7 @@
  * While the origin is suspended we hold LVM's lock on the group.  An LVM
  * command that wants to snapshot a volume which is suspended already writes
  * its record but never sends its message, and the pool is at odds with its
- * metadata from then on (seen with LVM 2.03.16).  Others may still resume the
- * origin behind our back, and let writes through that are not of the instant
- * of the cut: so drain looks whether the origin is still suspended and has
- * completed no write since, and fails otherwise.
+ * metadata from then on (seen with LVM 2.03.16).
  */
 #include "disk_lvmthin.h"
 
@@ -41,9 +38,6 @@
 #include "disk_deed.h"
 #include "disk_name.h"
 #include "dm.h"
-
-/* The cut waits this long for LVM's lock, and for another's suspension. */
-#define FOREIGN_WAIT_US 500000u
 
 /* --- the driver's own ------------------------------------------------------ */
 
@@ -63,25 +57,13 @@ static int lvmthin_probe(struct disk *d)
     return rc;
 }
 
-/* What holds a descriptor is given back; the rest of d->priv stays. */
-void lvmthin_close_fds(struct lvmthin *p)
-{
-    if (p->dm_fd >= 0)
-        close(p->dm_fd);
-    if (p->stat_fd >= 0)
-        close(p->stat_fd);
-    p->dm_fd = -1;
-    p->stat_fd = -1;
-}
-
 void lvmthin_priv_free(struct disk *d)
 {
     struct lvmthin *p = d->priv;
 
     if (!p)
         return;
-    lvmthin_close_fds(p);
-    disk_deed_free(p->suspension);
+    thin_hold_close(&p->hold);
     free(p);
     d->priv = NULL;
 }
@@ -95,13 +77,12 @@ int lvmthin_priv_new(struct disk *d)
     p = calloc(1, sizeof(*p));
     if (!p)
         return fail(d->c, -ENOMEM, "%s", d->target);
-    p->dm_fd = -1;
-    p->stat_fd = -1;
+    thin_hold_init(&p->hold);
     d->priv = p;
-    rc = dm_open(&p->dm_fd);
+    rc = dm_open(&p->hold.dm_fd);
     if (rc)
         return fail(d->c, rc, "/dev/mapper/control");
-    return thin_look(d->c, p->dm_fd, d->target, &p->thin);
+    return thin_look(d->c, p->hold.dm_fd, d->target, &p->hold.thin);
 }
 
 /* Room in LVM and device-mapper for a name of ours. */
@@ -132,7 +113,7 @@ int lvmthin_deed_remove(struct disk *d, const char *vg, const char *lv)
 static int make_record(struct disk *d, struct lvmthin *p, const char *name)
 {
     const char *names[] = {name, NULL};
-    const struct thin *t = &p->thin;
+    const struct thin *t = &p->hold.thin;
     const struct lvm_volume *v;
     struct lvm_list l;
     char message[32];
@@ -150,7 +131,7 @@ static int make_record(struct disk *d, struct lvmthin *p, const char *name)
         return fail(d->c, -EIO, "%s/%s: lvcreate made no thin snapshot.", t->vg,
                     name);
     snprintf(message, sizeof(message), "delete %" PRIu32, p->snapshot_id);
-    rc = dm_message(p->dm_fd, t->pool, message);
+    rc = dm_message(p->hold.dm_fd, t->pool, message);
     return rc ? fail(d->c, rc, "the pool of %s/%s: %s", t->vg, name, message)
               : 0;
 }
@@ -158,7 +139,7 @@ static int make_record(struct disk *d, struct lvmthin *p, const char *name)
 static int arm(struct disk *d, struct lvmthin *p, const char *name)
 {
     char with_suffix[LVMTHIN_SUFFIXED_MAX];
-    const struct thin *t = &p->thin;
+    const struct thin *t = &p->hold.thin;
     size_t len;
     int rc;
 
@@ -167,18 +148,15 @@ static int arm(struct disk *d, struct lvmthin *p, const char *name)
     if (!rc) /* or it could not be rolled back */
         rc = lvmthin_check_name(d->c, t->vg, with_suffix);
     if (!rc)
-        rc = thin_check_pool(d->c, p->dm_fd, t->pool, LVMTHIN_FULL_PERCENT);
-    if (!rc)
-        rc = thin_open_stat(d->c, t, &p->stat_fd);
+        rc = thin_hold_arm(d, &p->hold);
     if (!rc)
         rc = lvm_lock_path(d->c, t->vg, p->lock_path);
     if (rc)
         return rc;
-    p->suspension = disk_deed_new(d);
     len = strlen(t->vg) + 1 + strlen(name) + 1;
     free(d->snapshot);
     d->snapshot = malloc(len);
-    if (!p->suspension || !d->snapshot)
+    if (!d->snapshot)
         return fail(d->c, -ENOMEM, "%s", d->target);
     snprintf(d->snapshot, len, "%s/%s", t->vg, name);
     d->size_bytes = t->size_bytes;
@@ -200,102 +178,25 @@ static int lvmthin_arm(struct disk *d, const char *id)
     return rc ? rc : arm(d, d->priv, name);
 }
 
-/* LVM suspends a volume for moments. Suspending it "too" would do nothing. */
-static int wait_foreign_suspend(struct disk *d, const struct lvmthin *p)
-{
-    const struct timespec pause = {.tv_nsec = 1000000};
-    const uint64_t begin = now_us();
-    struct dm_device now;
-    int rc;
-
-    do {
-        rc = dm_info(p->dm_fd, p->thin.device.dev, &now);
-        if (rc)
-            return fail(d->c, rc, "%s", p->thin.device.name);
-        if (!now.is_suspended)
-            return 0;
-        nanosleep(&pause, NULL);
-    } while (now_us() - begin < FOREIGN_WAIT_US);
-    return fail(d->c, -EBUSY, "%s is held suspended by another program.",
-                p->thin.device.name);
-}
-
 static int lvmthin_cut(struct disk *d)
 {
-    char arg[DM_UUID_MAX + DM_NAME_MAX];
     struct lvmthin *p = d->priv;
-    struct disk_deed *deed = p->suspension;
-    int rc;
+    int lock_fd = -1, rc;
 
-    /* Writes to a full pool would keep the suspension waiting. */
-    rc = thin_check_pool(d->c, p->dm_fd, p->thin.pool, 100.0);
-    if (!rc)
-        rc = lvm_lock(d->c, p->lock_path, FOREIGN_WAIT_US, &deed->fd);
-    if (!rc)
-        rc = wait_foreign_suspend(d, p);
-    p->suspension = NULL;
-    if (rc) {
-        disk_deed_free(deed);
-        return rc;
-    }
-    snprintf(arg, sizeof(arg), "%s %s", p->thin.device.uuid,
-             p->thin.device.name);
-    rc = disk_deed_add(d, deed, GUARD_DM_SUSPEND, dm_undo_suspend, arg);
-    if (rc)
-        return rc;
-    while ((rc = dm_suspend(p->dm_fd, p->thin.device.dev)) == -EINTR) {
-        rc = check_cancel(d->c);
-        if (rc)
-            return rc;
-    }
-    if (rc)
-        return fail(d->c, rc, "suspending %s", p->thin.device.name);
-    return thin_writes(d->c, &p->thin, p->stat_fd, &p->writes);
-}
-
-static int check_still_cut(struct disk *d, const struct lvmthin *p)
-{
-    struct dm_device now;
-    uint64_t writes;
-    int rc;
-
-    rc = dm_info(p->dm_fd, p->thin.device.dev, &now);
-    if (rc)
-        return fail(d->c, rc, "%s", p->thin.device.name);
-    rc = thin_writes(d->c, &p->thin, p->stat_fd, &writes);
-    if (rc)
-        return rc;
-    if (!now.is_suspended || writes != p->writes)
-        return fail(d->c, -EBUSY,
-                    "%s was resumed by another program (LVM?) "
-                    "while we held it, so its snapshot would not be of one "
-                    "instant. Try again.",
-                    p->thin.device.name);
-    return 0;
+    rc = lvm_lock(d->c, p->lock_path, THIN_FOREIGN_WAIT_US, &lock_fd);
+    return rc ? rc : thin_hold_begin(d, &p->hold, lock_fd);
 }
 
 static int lvmthin_drain(struct disk *d)
 {
     struct lvmthin *p = d->priv;
-    const struct thin *t = &p->thin;
     char message[48];
+    const char *messages[] = {message, NULL};
     int rc;
 
-    rc = check_still_cut(d, p);
-    if (rc)
-        return rc;
     snprintf(message, sizeof(message), "create_snap %" PRIu32 " %" PRIu32,
-             p->snapshot_id, t->id);
-    rc = dm_message(p->dm_fd, t->pool, message);
-    if (rc)
-        return fail(d->c, rc, "the pool of %s/%s: %s", t->vg, t->lv, message);
-    rc = check_still_cut(d, p);
-    if (rc)
-        return rc;
-    rc = dm_resume(p->dm_fd, t->device.dev);
-    if (rc)
-        return fail(d->c, rc, "resuming %s", t->device.name);
-    rc = disk_deed_strike(d);
+             p->snapshot_id, p->hold.thin.id);
+    rc = thin_hold_end(d, &p->hold, messages);
     if (!rc)
         lvmthin_priv_free(d);
     return rc;

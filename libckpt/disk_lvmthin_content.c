@@ -9,11 +9,9 @@
 #include "disk_lvmthin.h"
 
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,17 +24,13 @@
 static int mapped(struct ckpt *c, const char *vg, const struct lvm_volume *v,
                   struct disk_extents *out)
 {
-    char id[16];
-    const char *argv[] = {"thin_dump", "-m", "--dev-id", id, NULL, NULL};
+    dev_t pool;
     int fd, rc;
 
-    snprintf(id, sizeof(id), "%" PRIu32, v->thin_id);
-    fd = memfd_create("thin_dump", MFD_CLOEXEC);
-    if (fd < 0)
-        return fail(c, -errno, "thin_dump");
-    rc = lvmthin_ask_pool(c, vg, v->pool, argv, 4, fd);
-    if (!rc)
-        rc = lvmthin_read_report(c, "thin_dump", fd, out);
+    rc = lvmthin_pool(c, vg, v->pool, &fd, &pool);
+    if (rc)
+        return rc;
+    rc = thin_mapped(c, fd, pool, v->thin_id, out);
     close(fd);
     return rc;
 }

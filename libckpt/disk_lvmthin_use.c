@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "ctx.h"
 #include "disk_deed.h"
@@ -76,8 +77,9 @@ static int read_uuid(struct disk *d, const struct lvmthin *p, const char *lv,
     struct stat st;
     int rc;
 
-    snprintf(path, sizeof(path), "/dev/%s/%s", p->thin.vg, lv);
-    rc = stat(path, &st) < 0 ? -errno : dm_info(p->dm_fd, st.st_rdev, &device);
+    snprintf(path, sizeof(path), "/dev/%s/%s", p->hold.thin.vg, lv);
+    rc = stat(path, &st) < 0 ? -errno
+                             : dm_info(p->hold.dm_fd, st.st_rdev, &device);
     if (rc)
         return fail(d->c, rc, "%s", path);
     lvm_uuid(device.uuid, uuid);
@@ -90,7 +92,7 @@ static int exchange(struct disk *d, struct lvmthin *p, const char *snapshot,
 {
     char old_name[LVMTHIN_SUFFIXED_MAX], new_name[LVMTHIN_SUFFIXED_MAX];
     char new_uuid[LVM_UUID_LEN + 1], old[GUARD_ARG_MAX];
-    const struct thin *t = &p->thin;
+    const struct thin *t = &p->hold.thin;
     int rc;
 
     snprintf(old_name, sizeof(old_name), "%s" LVMTHIN_OLD, t->lv);
@@ -119,12 +121,12 @@ static int exchange(struct disk *d, struct lvmthin *p, const char *snapshot,
 static int rollback(struct disk *d, struct lvmthin *p, const char *snapshot)
 {
     char old_name[LVMTHIN_SUFFIXED_MAX], new_name[LVMTHIN_SUFFIXED_MAX];
-    const struct thin *t = &p->thin;
+    const struct thin *t = &p->hold.thin;
     const char *names[] = {snapshot, t->lv, old_name, new_name, NULL};
     struct lvm_list l;
     int rc;
 
-    rc = thin_check_pool(d->c, p->dm_fd, t->pool, LVMTHIN_FULL_PERCENT);
+    rc = thin_check_pool(d->c, p->hold.dm_fd, t->pool, THIN_FULL_PERCENT);
     if (rc)
         return rc;
     snprintf(old_name, sizeof(old_name), "%s" LVMTHIN_OLD, t->lv);
@@ -162,20 +164,20 @@ int lvmthin_rollback(struct disk *d, const char *snapshot)
     if (rc)
         return rc;
     p = d->priv;
-    if (strcmp(vg, p->thin.vg))
+    if (strcmp(vg, p->hold.thin.vg))
         return fail(d->c, -ENOTSUP,
                     "%s: its snapshot %s is in another volume "
                     "group.",
                     d->target, snapshot);
     rc = rollback(d, p, lv);
-    lvmthin_close_fds(p); /* what follows is LVM's, and may last */
+    thin_hold_close(&p->hold); /* what follows is LVM's, and may last */
     return rc;
 }
 
 /* The new one is the guest's, the old one is nobody's. */
 static int keep_new(struct disk *d, const struct lvmthin *p)
 {
-    const struct thin *t = &p->thin;
+    const struct thin *t = &p->hold.thin;
     int rc = 0;
 
     disk_keep(d);
@@ -302,6 +304,67 @@ int lvmthin_check(struct ckpt *c, const char *snapshot)
     if (rc)
         return rc;
     rc = check_listed(c, &l, vg, lv);
+    lvm_list_fini(&l);
+    return rc;
+}
+
+/* --- what changed ---------------------------------------------------------- */
+
+int lvmthin_pool(struct ckpt *c, const char *vg, const char *pool,
+                 int *dm_fd_out, dev_t *dev_out)
+{
+    char path[DM_NAME_MAX + 32], name[DM_NAME_MAX];
+    struct stat st;
+    int rc;
+
+    if (!dm_join_name(vg, pool, name))
+        return fail(c, -ENAMETOOLONG, "%s/%s", vg, pool);
+    snprintf(path, sizeof(path), "/dev/mapper/%s-tpool", name);
+    if (stat(path, &st) < 0)
+        return fail(c, -errno, "%s", path);
+    *dev_out = st.st_rdev;
+    rc = dm_open(dm_fd_out);
+    return rc ? fail(c, rc, "/dev/mapper/control") : 0;
+}
+
+static int changed(struct ckpt *c, const char *vg, const struct lvm_volume *a,
+                   const struct lvm_volume *b, disk_extent_fn *fn, void *arg)
+{
+    dev_t pool;
+    int fd, rc;
+
+    rc = lvmthin_pool(c, vg, a->pool, &fd, &pool);
+    if (rc)
+        return rc;
+    rc = thin_changed(c, fd, pool, a->thin_id, b->thin_id, fn, arg);
+    close(fd);
+    return rc;
+}
+
+int lvmthin_changed(struct ckpt *c, const char *from, const char *to,
+                    disk_extent_fn *fn, void *arg)
+{
+    char from_vg[DM_NAME_MAX], from_lv[DM_NAME_MAX];
+    char to_vg[DM_NAME_MAX], to_lv[DM_NAME_MAX];
+    const char *names[] = {from_lv, to_lv, NULL};
+    const struct lvm_volume *a, *b;
+    struct lvm_list l;
+    int rc;
+
+    rc = lvm_split(c, from, from_vg, from_lv);
+    if (!rc)
+        rc = lvm_split(c, to, to_vg, to_lv);
+    if (!rc)
+        rc = lvm_list(c, from_vg, names, &l);
+    if (rc)
+        return rc;
+    a = lvm_in(&l, from_lv);
+    b = lvm_in(&l, to_lv);
+    if (!a || !b || strcmp(from_vg, to_vg) || !a->pool[0] ||
+        strcmp(a->pool, b->pool))
+        rc = fail(c, -EUCLEAN, "%s and %s are not in one thin pool.", from, to);
+    else
+        rc = changed(c, from_vg, a, b, fn, arg);
     lvm_list_fini(&l);
     return rc;
 }

@@ -393,7 +393,7 @@ static int fold_running(struct ckpt *c, struct qmp *q,
             rc = qcow2_node_commit(q, overlay->name, image->name);
     }
     if (!rc && overlay)
-        rc = qcow2_node_del(q, overlay->name);
+        rc = qcow2_node_del(q, overlay->name, overlay->file);
     qcow2_nodes_fini(&nodes);
     return rc;
 }
@@ -515,7 +515,7 @@ static int qcow2_check(struct ckpt *c, const char *snapshot)
 
 const struct disk_driver disk_qcow2 = {
     .name = "qcow2",
-    .caps = DISK_CAP_QUICK_CUT | DISK_CAP_FORK,
+    .caps = DISK_CAP_QUICK_CUT | DISK_CAP_FORK | DISK_CAP_OWED,
     .probe = qcow2_probe,
     .arm = qcow2_arm,
     .cut = qcow2_cut,

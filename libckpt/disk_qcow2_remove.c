@@ -13,9 +13,8 @@
  * another by qemu-img, which QEMU's locks keep from touching one in use.
  * Dying in the middle leaves every file readable; to remove again goes on.
  *
- * What is beneath a file that a running QEMU has open stays, as a part of it:
- * the checkpoint is gone, its file is not.  (Several QEMUs that have one file
- * open can none of them write it; for one alone see streams_alive().)
+ * A file that several running QEMUs have open can be written by none of them:
+ * what is beneath it stays until one alone has it, or none (-EBUSY, owed.h).
  */
 #include "disk_qcow2.h"
 
@@ -155,7 +154,7 @@ static int stream_in(struct removal *r, struct qmp *q, uint32_t domid,
         /* One that a checkpoint added stays until it is deleted; else it is
          * gone already, which is as good. */
         if (!rc && !strncmp(old->name, "ckpt-", 5))
-            rc = qcow2_node_del(q, old->name);
+            rc = qcow2_node_del(q, old->name, old->file);
     }
     qcow2_nodes_fini(&nodes);
     return rc;
@@ -249,17 +248,7 @@ static int rebase(struct removal *r, const char *path)
                      NULL);
 }
 
-/*
- * QEMU 7.2 was seen to fail writes of the guest while it streams beneath it,
- * on a busy host.  A guest's disk is not risked for the room of a snapshot:
- * until that is understood, only tests have it do so.
- */
-static bool streams_alive(void)
-{
-    return getenv("CKPT_QCOW2_STREAM") != NULL;
-}
-
-/* -EBUSY: who runs on @path may not write it, or is better not asked to. */
+/* -EBUSY: those who run on @path may not write it. */
 static int detach(struct removal *r, const char *path)
 {
     struct found found;
@@ -267,7 +256,7 @@ static int detach(struct removal *r, const char *path)
 
     if (rc)
         return rc;
-    if (found.nr > 1 || (found.nr && !streams_alive()))
+    if (found.nr > 1)
         return fail(r->c, -EBUSY,
                     "%s is above it, and %u running domains have that open.",
                     path, found.nr);
@@ -294,13 +283,6 @@ int qcow2_remove(struct ckpt *c, const char *snapshot)
         rc = detach(&r, r.above[i]);
     if (!rc)
         rc = disk_file_unlink(c, snapshot);
-    if (rc == -EBUSY) {
-        /* It harms nobody, and what is above it needs it. */
-        warn(c, "%s stays, as part of what is above it: %s", snapshot,
-             c->error);
-        c->error[0] = '\0';
-        rc = 0;
-    }
     free(r.above);
     return rc;
 }

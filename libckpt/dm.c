@@ -83,6 +83,18 @@ int dm_info(int fd, dev_t dev, struct dm_device *out)
     return rc;
 }
 
+int dm_find(int fd, const char *name, struct dm_device *out)
+{
+    struct call call;
+
+    prepare(&call, 0);
+    snprintf(call.io.name, sizeof(call.io.name), "%s", name);
+    if (ioctl(fd, DM_DEV_STATUS, &call) < 0)
+        return -errno;
+    fill_device(&call, out);
+    return 0;
+}
+
 static int line(int fd, dev_t dev, unsigned flags, struct dm_target *out)
 {
     const struct dm_target_spec *spec;
@@ -147,6 +159,67 @@ int dm_message(int fd, dev_t dev, const char *text)
     return call_dev(fd, DM_TARGET_MSG, &call, dev);
 }
 
+static int load(int fd, struct call *call, const struct dm_target *t)
+{
+    struct dm_target_spec *spec;
+    const size_t len = strlen(t->params);
+
+    spec = (struct dm_target_spec *)(void *)call->data;
+    if (len >= sizeof(call->data) - sizeof(*spec))
+        return -EMSGSIZE;
+    spec->length = t->size_bytes / 512;
+    snprintf(spec->target_type, sizeof(spec->target_type), "%s", t->type);
+    memcpy(call->data + sizeof(*spec), t->params, len + 1);
+    call->io.target_count = 1;
+    return ioctl(fd, DM_TABLE_LOAD, call) < 0 ? -errno : 0;
+}
+
+int dm_load(int fd, dev_t dev, const struct dm_target *t)
+{
+    struct call call;
+
+    prepare(&call, 0);
+    call.io.dev = encode(dev);
+    return load(fd, &call, t);
+}
+
+int dm_clear(int fd, dev_t dev)
+{
+    struct call call;
+
+    prepare(&call, 0);
+    return call_dev(fd, DM_TABLE_CLEAR, &call, dev);
+}
+
+int dm_try(int fd, const char *name, const struct dm_target *t)
+{
+    struct call call;
+    dev_t dev;
+    int rc, r;
+
+    prepare(&call, 0);
+    snprintf(call.io.name, sizeof(call.io.name), "%s", name);
+    if (ioctl(fd, DM_DEV_CREATE, &call) < 0)
+        return -errno;
+    dev = decode(call.io.dev);
+    prepare(&call, DM_READONLY_FLAG);
+    call.io.dev = encode(dev);
+    rc = load(fd, &call, t);
+    prepare(&call, 0);
+    r = call_dev(fd, DM_DEV_REMOVE, &call, dev);
+    return rc ? rc : r;
+}
+
+int dm_set_uuid(int fd, const char *name, const char *uuid)
+{
+    struct call call;
+
+    prepare(&call, DM_UUID_FLAG);
+    snprintf(call.io.name, sizeof(call.io.name), "%s", name);
+    snprintf(call.data, DM_UUID_LEN, "%s", uuid);
+    return ioctl(fd, DM_DEV_RENAME, &call) < 0 ? -errno : 0;
+}
+
 bool dm_parse_dev(const char *text, dev_t *dev_out)
 {
     unsigned major_nr, minor_nr;
@@ -208,6 +281,13 @@ bool dm_join_name(const char *vg, const char *lv, char name_out[DM_NAME_MAX])
     return true;
 }
 
+void dm_suspend_arg(const struct dm_device *dev,
+                    char out[DM_UUID_MAX + DM_NAME_MAX])
+{
+    snprintf(out, DM_UUID_MAX + DM_NAME_MAX, "%s %s",
+             dev->uuid[0] ? dev->uuid : "-", dev->name);
+}
+
 int dm_undo_suspend(struct ckpt *c, const char *arg)
 {
     const size_t len = strcspn(arg, " ");
@@ -221,7 +301,10 @@ int dm_undo_suspend(struct ckpt *c, const char *arg)
     if (rc)
         return fail(c, rc, "/dev/mapper/control");
     prepare(&call, 0);
-    memcpy(call.io.uuid, arg, len);
+    if (strncmp(arg, "- ", 2))
+        memcpy(call.io.uuid, arg, len);
+    else
+        snprintf(call.io.name, sizeof(call.io.name), "%s", arg + 2);
     if (ioctl(fd, DM_DEV_STATUS, &call) < 0) {
         rc = errno == ENXIO ? 0 : fail(c, -errno, "device-mapper: %s", arg);
         goto out;

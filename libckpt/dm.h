@@ -34,6 +34,8 @@ struct dm_target {
 int dm_open(int *fd_out);
 /* -ENXIO: @dev is no device of device-mapper. */
 int dm_info(int fd, dev_t dev, struct dm_device *out);
+/* By its name. */
+int dm_find(int fd, const char *name, struct dm_device *out);
 /* The only line of the table, or of the status.  -ENOTSUP: there are more.
  * The status is asked for without making a thin pool commit. */
 int dm_table(int fd, dev_t dev, struct dm_target *out);
@@ -43,6 +45,15 @@ int dm_status(int fd, dev_t dev, struct dm_target *out);
 int dm_suspend(int fd, dev_t dev);
 int dm_resume(int fd, dev_t dev);
 int dm_message(int fd, dev_t dev, const char *text);
+/* @t becomes the table at the next dm_resume(). */
+int dm_load(int fd, dev_t dev, const struct dm_target *t);
+/* What was loaded is forgotten. */
+int dm_clear(int fd, dev_t dev);
+/* Would the kernel take this table?  Tried on a device @name, which is gone
+ * again when this returns. */
+int dm_try(int fd, const char *name, const struct dm_target *t);
+/* For a device that has none. */
+int dm_set_uuid(int fd, const char *name, const char *uuid);
 
 /* "254:3" as in tables; false: it is something else. */
 bool dm_parse_dev(const char *text, dev_t *dev_out);
@@ -52,7 +63,10 @@ bool dm_split_name(const char *name, char vg_out[DM_NAME_MAX],
 /* The reverse; false: longer than device-mapper can take. */
 bool dm_join_name(const char *vg, const char *lv, char name_out[DM_NAME_MAX]);
 
-/* Undoes GUARD_DM_SUSPEND ("uuid name"); 0 also when nothing is held, or the
+/* "UUID NAME", with "-" for one without a uuid. */
+void dm_suspend_arg(const struct dm_device *dev,
+                    char out[DM_UUID_MAX + DM_NAME_MAX]);
+/* Undoes GUARD_DM_SUSPEND (that text); 0 also when nothing is held, or the
  * device is gone. */
 int dm_undo_suspend(struct ckpt *c, const char *arg);
 

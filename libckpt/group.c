@@ -21,6 +21,7 @@
 
 #include "checkpoint.h"
 #include "ctx.h"
+#include "disk_beats.h"
 #include "steps.h"
 #include "store_driver.h"
 #include "take.h"

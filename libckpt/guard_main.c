@@ -144,7 +144,9 @@ static int undo_disk(struct ckpt *c, const struct guard_record *r)
 
 static int undo_disk_remove(struct ckpt *c, const struct guard_record *r)
 {
-    return disk_remove(c, r->arg);
+    int rc = disk_remove(c, r->arg);
+
+    return rc == -EBUSY ? 0 : rc; /* it is owed: written down in the store */
 }
 
 enum kind {

@@ -11,6 +11,7 @@
 #include "checkpoint.h"
 #include "ctx.h"
 #include "op.h"
+#include "owed.h"
 #include "store.h"
 
 static bool is_wanted_domain(const struct ckpt_info *info, const char *domain)
@@ -103,6 +104,7 @@ int ckpt_prune(ckpt *c, const struct ckpt_prune_opts *opts,
     const bool is_dry = opts->flags & CKPT_PRUNE_DRY_RUN;
     struct ckpt_prune_result result = {.ids = NULL};
     struct store_space space = {.freed_bytes = 0};
+    struct owed owed = {.nr = 0};
     struct ckpt_info *list;
     size_t nr, nr_gone = 0;
     uint64_t before, after;
@@ -128,6 +130,8 @@ int ckpt_prune(ckpt *c, const struct ckpt_prune_opts *opts,
             rc = check_cancel(c);
     }
     ckpt_list_free(list, nr);
+    if (!rc)
+        rc = is_dry ? owed_count(c, &owed) : owed_collect(c, &owed);
     if (!rc && !is_dry)
         rc = store_prune(c->store, &space);
     if (!rc && !is_dry && opts->flags & CKPT_PRUNE_COMPRESS)
@@ -143,6 +147,8 @@ int ckpt_prune(ckpt *c, const struct ckpt_prune_opts *opts,
     if (result.space.freed_bytes < space.freed_bytes)
         result.space.freed_bytes = space.freed_bytes;
     result.space.pending_bytes = space.pending_bytes;
+    result.owed = owed.nr;
+    result.owed_bytes = owed.bytes;
     *result_out = result;
     return 0;
 }

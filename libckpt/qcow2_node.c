@@ -16,6 +16,7 @@
 #include "json.h"
 #include "qcow2_file.h"
 
+#define FILE_NODE_MAX (QCOW2_NODE_NAME_MAX + 4) /* "-s", "-f" */
 #define NODES_MAX 8192u
 #define NAME_MAX_BYTES (1u << 20)
 #define NAME_DEPTH_MAX 1024u
@@ -200,19 +201,19 @@ static void put_cache(struct json *j, const struct qcow2_node *like)
     json_close_object(j);
 }
 
-static void put_file(struct json *j, const char *name, const char *path,
+static void put_file(struct json *j, const char *file_name, const char *path,
                      const struct qcow2_node *like)
 {
-    char file_name[QCOW2_NODE_NAME_MAX + 2];
-
-    snprintf(file_name, sizeof(file_name), "%s-f", name);
-    json_open_object(j, "file");
     json_put_string(j, "driver", "file");
     json_put_string(j, "node-name", file_name);
     json_put_string(j, "filename", path);
     json_put_string(j, "discard", "unmap");
     put_cache(j, like);
-    json_close_object(j);
+}
+
+static void name_file(char out[FILE_NODE_MAX], const char *name)
+{
+    snprintf(out, FILE_NODE_MAX, "%.*s-f", FILE_NODE_MAX - 3, name);
 }
 
 /* The same words whenever it is opened again. */
@@ -225,25 +226,48 @@ static void put_overlay(struct json *j, const char *name,
     put_cache(j, like);
 }
 
-/* What is beneath it is told by the switch. */
+/*
+ * What is beneath it is told by the switch.  Its file is a node of its own
+ * making, not one within the overlay's: an inner one is reopened with the
+ * overlay (set_backing()), QEMU (7.2) then forgets with what flags it has the
+ * file open, and opens it anew at the next change of permissions, as a block
+ * job makes them.  The guest's writes under way fail with EBADF.
+ */
 int qcow2_node_add(struct qmp *q, const char *name, const char *path,
                    const struct qcow2_node *like)
 {
+    char file_name[FILE_NODE_MAX], words[sizeof(qmp_ctx(q)->error)];
     struct json j;
+    int rc;
 
+    name_file(file_name, name);
+    begin(&j, "blockdev-add");
+    put_file(&j, file_name, path, like);
+    rc = call(q, &j);
+    if (rc)
+        return rc;
     begin(&j, "blockdev-add");
     put_overlay(&j, name, like);
     json_put_null(&j, "backing");
-    put_file(&j, name, path, like);
-    return call(q, &j);
+    json_put_string(&j, "file", file_name);
+    rc = call(q, &j);
+    if (!rc)
+        return 0;
+    memcpy(words, qmp_ctx(q)->error, sizeof(words));
+    call_1(q, "blockdev-del", "node-name", file_name);
+    memcpy(qmp_ctx(q)->error, words, sizeof(words));
+    return rc;
 }
 
-/* Read-only, above the node @backing ("": none). */
+/* Read-only, above the node @backing ("": none).  Its file is an inner node: it
+ * becomes writable with it, when a stream ends there. */
 static int add_snapshot(struct qmp *q, const char *name, const char *path,
                         const char *backing, const struct qcow2_node *like)
 {
+    char file_name[FILE_NODE_MAX];
     struct json j;
 
+    name_file(file_name, name);
     begin(&j, "blockdev-add");
     json_put_string(&j, "driver", "qcow2");
     json_put_string(&j, "node-name", name);
@@ -253,7 +277,9 @@ static int add_snapshot(struct qmp *q, const char *name, const char *path,
         json_put_string(&j, "backing", backing);
     else
         json_put_null(&j, "backing");
-    put_file(&j, name, path, like);
+    json_open_object(&j, "file");
+    put_file(&j, file_name, path, like);
+    json_close_object(&j);
     return call(q, &j);
 }
 
@@ -261,10 +287,10 @@ static int add_snapshot(struct qmp *q, const char *name, const char *path,
 static int set_backing(struct qmp *q, const char *overlay, const char *backing,
                        const struct qcow2_node *like)
 {
-    char file_name[QCOW2_NODE_NAME_MAX + 2];
+    char file_name[FILE_NODE_MAX];
     struct json j;
 
-    snprintf(file_name, sizeof(file_name), "%s-f", overlay);
+    name_file(file_name, overlay);
     begin(&j, "blockdev-reopen");
     json_open_array(&j, "options");
     json_open_object(&j, NULL);
@@ -276,9 +302,34 @@ static int set_backing(struct qmp *q, const char *overlay, const char *backing,
     return call(q, &j);
 }
 
-int qcow2_node_del(struct qmp *q, const char *name)
+/* Files that were opened as nodes of their own stay open without an image
+ * above them, and so would their blocks.  One that is in use QEMU keeps. */
+static void del_files(struct qmp *q, const char *path)
 {
-    return call_1(q, "blockdev-del", "node-name", name);
+    struct ckpt *c = qmp_ctx(q);
+    char words[sizeof(c->error)], file[DISK_FILE_MAX];
+    yajl_val list, v;
+
+    memcpy(words, c->error, sizeof(words));
+    if (!qmp_call(q, "{\"execute\":\"query-named-block-nodes\"}", &list)) {
+        for (size_t i = 0; YAJL_IS_ARRAY(list) && i < list->u.array.len; i++) {
+            v = list->u.array.values[i];
+            read_file(c, v, file);
+            if (!strcmp(text_in(v, "drv"), "file") && !strcmp(file, path))
+                call_1(q, "blockdev-del", "node-name", text_in(v, "node-name"));
+        }
+        yajl_tree_free(list);
+    }
+    memcpy(c->error, words, sizeof(words));
+}
+
+int qcow2_node_del(struct qmp *q, const char *name, const char *path)
+{
+    int rc = call_1(q, "blockdev-del", "node-name", name);
+
+    if (!rc)
+        del_files(q, path);
+    return rc;
 }
 
 int qcow2_node_switch(struct qmp *q, const char *node, const char *overlay)
@@ -311,7 +362,7 @@ static int mend(struct qmp *q, const struct qcow2_nodes *n,
                 const struct qcow2_node *image)
 {
     char snapshot[DISK_FILE_MAX], beneath[DISK_FILE_MAX], format[16];
-    char name[QCOW2_NODE_NAME_MAX + 2], words[sizeof(qmp_ctx(q)->error)];
+    char name[FILE_NODE_MAX], words[sizeof(qmp_ctx(q)->error)];
     const struct qcow2_node *backing = NULL;
     struct ckpt *c = qmp_ctx(q);
     int rc;
@@ -334,7 +385,7 @@ static int mend(struct qmp *q, const struct qcow2_nodes *n,
         return rc;
     /* One that QEMU itself made goes by itself. */
     memcpy(words, c->error, sizeof(words));
-    if (qcow2_node_del(q, image->name))
+    if (qcow2_node_del(q, image->name, image->file))
         memcpy(c->error, words, sizeof(words));
     return 0;
 }

@@ -47,7 +47,8 @@ int qcow2_node_active(struct ckpt *c, const struct qcow2_nodes *n,
  * how. */
 int qcow2_node_add(struct qmp *q, const char *name, const char *path,
                    const struct qcow2_node *like);
-int qcow2_node_del(struct qmp *q, const char *name);
+/* The node @name, and the nodes of its file @path that nothing needs then. */
+int qcow2_node_del(struct qmp *q, const char *name, const char *path);
 /* What wrote to @node writes to @overlay, above it, from now on. */
 int qcow2_node_switch(struct qmp *q, const char *node, const char *overlay);
 /* What @overlay has goes down into @base, which is written to again. */

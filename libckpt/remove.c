@@ -3,6 +3,7 @@
  * Deletes a checkpoint.  It leaves the store first, in one rename; its disk
  * snapshots follow, written down with the guard beforehand, so that a death
  * in between leaves neither a checkpoint without disks nor disks without one.
+ * One that is needed beneath the disks of running guests is owed (owed.h).
  */
 #include <stdio.h>
 #include <string.h>
@@ -10,9 +11,31 @@
 #include "checkpoint.h"
 #include "ctx.h"
 #include "guard.h"
+#include "mount.h"
 #include "op.h"
+#include "owed.h"
 #include "steps.h"
 #include "store_driver.h"
+
+/* 0 also when it is owed. */
+static int remove_snapshot(struct ckpt *c, const struct ckpt_info *info,
+                           size_t n, const struct disk_driver *drv)
+{
+    const struct ckpt_disk *d = &info->disks[n];
+    int rc = drv->remove(c, d->snapshot);
+
+    if (!(drv->caps & DISK_CAP_OWED))
+        return rc;
+    if (!rc)
+        return owed_strike(c, info, n);
+    if (rc == -EBUSY) {
+        warn(c, "disk %s: %s stays for now (xl checkpoint-prune): %s", d->vdev,
+             d->snapshot, c->error);
+        c->error[0] = '\0';
+        rc = 0;
+    }
+    return rc;
+}
 
 static int remove_snapshots(struct ckpt *c, const struct ckpt_info *info,
                             const unsigned *tokens, struct guard *g)
@@ -28,7 +51,7 @@ static int remove_snapshots(struct ckpt *c, const struct ckpt_info *info,
             continue;
         r = disk_driver_by_name(c, d->driver, &drv);
         if (!r)
-            r = drv->remove(c, d->snapshot);
+            r = remove_snapshot(c, info, i, drv);
         if (!r)
             guard_del(g, tokens[i]);
         rc = rc ? rc : r;
@@ -37,16 +60,22 @@ static int remove_snapshots(struct ckpt *c, const struct ckpt_info *info,
 }
 
 static int note_snapshot(struct guard *g, struct ckpt *c,
-                         const struct ckpt_disk *d, unsigned *token_out)
+                         const struct ckpt_info *info, size_t n,
+                         unsigned *token_out)
 {
+    const struct ckpt_disk *d = &info->disks[n];
+    const struct disk_driver *drv;
     char arg[GUARD_ARG_MAX];
+    int rc = 0;
 
     if (!d->snapshot || !d->snapshot[0])
         return 0;
     if ((size_t)snprintf(arg, sizeof(arg), "%s %s", d->driver, d->snapshot) >=
         sizeof(arg))
         return fail(c, -ENAMETOOLONG, "disk %s: %s", d->vdev, d->snapshot);
-    return guard_add(g, GUARD_DISK_REMOVE, 0, arg, token_out);
+    if (!disk_driver_by_name(c, d->driver, &drv) && drv->caps & DISK_CAP_OWED)
+        rc = owed_add(c, info, n);
+    return rc ? rc : guard_add(g, GUARD_DISK_REMOVE, 0, arg, token_out);
 }
 
 int remove_inner(struct ckpt *c, const struct ckpt_info *info)
@@ -59,9 +88,11 @@ int remove_inner(struct ckpt *c, const struct ckpt_info *info)
     if (info->nr_disks > sizeof(tokens) / sizeof(tokens[0]))
         return fail(c, -E2BIG, "a checkpoint of %zu disks", info->nr_disks);
     rc = op_open_store(&op, c, info->domain_uuid);
+    if (!rc)
+        rc = mount_check_none(c, info);
     guard_hold(op.g);
     for (i = 0; !rc && i < info->nr_disks; i++)
-        rc = note_snapshot(op.g, c, &info->disks[i], &tokens[i]);
+        rc = note_snapshot(op.g, c, info, i, &tokens[i]);
     if (!rc)
         rc = steps_fault(c, "delete", "begun");
     if (!rc)
@@ -73,7 +104,8 @@ int remove_inner(struct ckpt *c, const struct ckpt_info *info)
     if (!rc)
         rc = remove_snapshots(c, info, tokens, op.g);
     op_close(&op, false);
-    return rc;
+    /* What waited for this one may go now. */
+    return rc ? rc : owed_collect(c, NULL);
 }
 
 /* One whose manifest cannot be read: nobody knows its disks. */

@@ -20,6 +20,7 @@
 #include "build.h"
 #include "checkpoint.h"
 #include "ctx.h"
+#include "disk_beats.h"
 #include "guard.h"
 #include "op.h"
 #include "steps.h"

@@ -15,6 +15,7 @@
 
 #include "checkpoint.h"
 #include "ctx.h"
+#include "disk_beats.h"
 #include "guard.h"
 #include "mem.h"
 #include "steps.h"
@@ -22,9 +23,11 @@
 #include "take.h"
 #include "watch.h"
 #include "xen_config.h"
+#include "xen_ring.h"
 #include "xen_suspend.h"
 
 #define SUSPEND_TIMEOUT_MS 30000u
+#define DRAIN_US 500000u
 #define CONFIG_BLOB "config"
 
 static unsigned timeout_ms(const struct take *t)
@@ -235,7 +238,27 @@ int take_disks_arm(void *arg)
     rc = image_commit_path(t->img, path, sizeof(path));
     if (!rc)
         rc = guard_add(t->op.g, GUARD_UNLESS_FILE, 0, path, NULL);
-    return rc ? rc : disks_arm(t->disks.disk, t->disks.nr, t->info.id);
+    if (!rc)
+        rc = disks_arm(t->disks.disk, t->disks.nr, t->info.id);
+    if (!rc && xen_rings_open(t->op.x, &t->op.dom, &t->rings)) {
+        warn(t->c, "the disks' requests are not waited for: %s", t->c->error);
+        t->c->error[0] = '\0';
+    }
+    return rc;
+}
+
+/* Requests that had no answer yet do no harm: a restored guest makes them
+ * again.  But without them the disks are what the guest took them to be. */
+static void drain_rings(struct take *t)
+{
+    const uint64_t before_us = now_us();
+
+    t->info.io_drained = t->rings && !xen_rings_drain(t->rings, DRAIN_US);
+    if (t->rings && !t->info.io_drained) {
+        memcpy(t->not_drained, t->c->error, sizeof(t->not_drained));
+        t->c->error[0] = '\0';
+    }
+    t->info.pause_disks_us = now_us() - before_us;
 }
 
 /* Others have the domain meanwhile; the store keeps what the image refers to. */
@@ -264,6 +287,7 @@ static int cut_still(struct take *t)
     int rc = 0;
 
     t->info.created_unix_us = now_unix_us();
+    drain_rings(t);
     if (t->has_memory)
         rc = t->mem.drv->cut(&t->mem);
     if (!rc)
@@ -272,7 +296,7 @@ static int cut_still(struct take *t)
         return rc;
     before_us = now_us();
     rc = disks_cut(t->disks.disk, t->disks.nr);
-    t->info.pause_disks_us = now_us() - before_us;
+    t->info.pause_disks_us += now_us() - before_us;
     return rc;
 }
 
@@ -377,7 +401,8 @@ static int go_on(struct take *t, bool is_done)
     if (!t->has_memory) {
         if (!is_done || !(t->opts->flags & CKPT_TAKE_LEAVE_PAUSED))
             r = xen_unpause(t->op.x, t->op.dom.domid);
-        t->info.consistency = CKPT_CONSISTENCY_CRASH;
+        t->info.consistency = t->info.io_drained ? CKPT_CONSISTENCY_IO_DRAINED
+                                                 : CKPT_CONSISTENCY_CRASH;
     } else {
         if (pause)
             rc = xen_pause(t->op.x, t->op.dom.domid);
@@ -428,6 +453,10 @@ int take_disks_drain(void *arg)
 
     /* First what the guest waits for: its disks; then its fast writes. */
     r = disks_drain(t->disks.disk, t->disks.nr);
+    xen_rings_close(t->rings); /* the guest may want to give them up */
+    t->rings = NULL;
+    if (t->not_drained[0])
+        warn(t->c, "%s", t->not_drained);
     if (t->has_memory)
         rc = t->mem.drv->disarm(&t->mem);
     return r ? r : rc;
@@ -536,6 +565,7 @@ void take_fini(struct take *t, int rc, struct ckpt_info *info_out)
 {
     if (t->mem.drv)
         t->mem.drv->undo(&t->mem);
+    xen_rings_close(t->rings);
     machine_fini(&t->mem.machine);
     disks_close(&t->disks);
     xen_stamp_free(t->stamp);

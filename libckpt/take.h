@@ -10,6 +10,7 @@
 #include "xen_suspend.h"
 
 struct image;
+struct xen_rings;
 
 struct take {
     struct ckpt *c;
@@ -17,6 +18,7 @@ struct take {
     const struct ckpt_take_opts *opts;
     struct op op;
     struct disks disks;
+    struct xen_rings *rings; /* of those; NULL: cannot be looked at */
     struct mem mem;
     struct image *img;
     struct ckpt_info info; /* becomes the manifest */
@@ -28,6 +30,7 @@ struct take {
     bool was_paused, is_still;
     unsigned token, token_unpaused; /* the guard's, 0: none */
     struct xen_suspend_times times;
+    char not_drained[256]; /* why not all requests have their answers */
     bool owes_thaw, is_frozen;
 };
 

@@ -47,10 +47,19 @@ static int check_path(struct ckpt *c, const struct thin *t, const char *path)
                 by_lvm + 5, by_lvm);
 }
 
+bool thin_parse(const char *params, dev_t *pool_out, uint32_t *id_out)
+{
+    const char *id = strchr(params, ' ');
+    int n = 0;
+
+    return id && dm_parse_dev(params, pool_out) &&
+           sscanf(id, " %" SCNu32 "%n", id_out, &n) == 1 &&
+           (!id[n] || id[n] == ' ');
+}
+
 static int read_table(struct ckpt *c, int dm_fd, struct thin *t)
 {
     struct dm_target table;
-    const char *id;
     int rc;
 
     rc = dm_table(dm_fd, t->device.dev, &table);
@@ -59,9 +68,7 @@ static int read_table(struct ckpt *c, int dm_fd, struct thin *t)
     if (rc || strcmp(table.type, "thin"))
         return fail(c, -ENOTSUP, "it is an LVM volume, but not a thin one%s%s.",
                     rc ? "" : ": ", rc ? "" : table.type);
-    id = strchr(table.params, ' ');
-    if (!id || !dm_parse_dev(table.params, &t->pool) ||
-        sscanf(id, "%" SCNu32, &t->id) != 1)
+    if (!thin_parse(table.params, &t->pool, &t->id))
         return fail(c, -EIO, "device-mapper: %s: no thin device: %s.",
                     t->device.name, table.params);
     t->size_bytes = table.size_bytes;
@@ -118,6 +125,9 @@ static void name_pool(int dm_fd, dev_t dev, struct pool *p)
 
     snprintf(p->name, sizeof(p->name), "%u:%u", major(dev), minor(dev));
     if (dm_info(dm_fd, dev, &device))
+        return;
+    snprintf(p->name, sizeof(p->name), "%s", device.name);
+    if (strncmp(device.uuid, "LVM-", 4))
         return;
     len = strlen(device.name);
     if (len > sizeof(tail) &&

@@ -5,12 +5,17 @@
  * Thin volumes and their pools as device-mapper shows them: quick looks, no
  * program is run.
  */
+#include <stdbool.h>
 #include <stdint.h>
 
+#include "disk.h"
 #include "dm.h"
 #include "lvm.h"
 
 struct ckpt;
+
+/* Beyond this no checkpoint is begun. */
+#define THIN_FULL_PERCENT 95.0
 
 struct thin {
     char vg[DM_NAME_MAX];
@@ -25,6 +30,9 @@ struct thin {
  * a name that does not follow a renaming; the words say what instead. */
 int thin_look(struct ckpt *c, int dm_fd, const char *target, struct thin *out);
 
+/* "POOL ID" of a thin volume's table, with or without an external origin. */
+bool thin_parse(const char *params, dev_t *pool_out, uint32_t *id_out);
+
 /* -ENOSPC when data or metadata of the pool are @limit_percent full or more;
  * -EIO when it cannot be written to. */
 int thin_check_pool(struct ckpt *c, int dm_fd, dev_t pool,
@@ -35,5 +43,18 @@ int thin_check_pool(struct ckpt *c, int dm_fd, dev_t pool,
 int thin_open_stat(struct ckpt *c, const struct thin *t, int *fd_out);
 int thin_writes(struct ckpt *c, const struct thin *t, int stat_fd,
                 uint64_t *nr_out);
+
+/* What changed from the volume @from of the pool to @to (thin_delta). */
+int thin_changed(struct ckpt *c, int dm_fd, dev_t pool, uint32_t from,
+                 uint32_t to, disk_extent_fn *fn, void *arg);
+struct disk_extents;
+/* Where anything was ever written to the volume @id of the pool (thin_dump), in
+ * the pool's blocks: the last may end beyond the volume. */
+int thin_mapped(struct ckpt *c, int dm_fd, dev_t pool, uint32_t id,
+                struct disk_extents *out);
+/* One line of thin_delta's or thin_dump's XML; *block_bytes is 0 until a line
+ * has told it.  -EUCLEAN: not understood. */
+int thin_read_delta(const char *line, uint64_t *block_bytes,
+                    struct disk_extents *out);
 
 #endif

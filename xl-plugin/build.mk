@@ -15,11 +15,12 @@ XL_SRCS := $(addprefix xl-plugin/, \
 	main.c opts.c complete.c exit_codes.c job.c daemon.c \
 	daemon_fill.c signals.c \
 	cmd_checkpoint.c cmd_rollback.c cmd_fork.c cmd_query.c cmd_each.c \
-	cmd_diff.c cmd_keep.c cmd_export.c cmd_import.c cmd_keygen.c \
+	cmd_diff.c cmd_mount.c cmd_keep.c cmd_export.c cmd_import.c cmd_keygen.c \
 	progress.c print.c print_ckpt.c tree.c text.c json_out.c json_ckpt.c \
 	xen_log.c xen_names.c)
 XL_COMMANDS := checkpoint rollback fork checkpoint-list checkpoint-show \
 	checkpoint-delete checkpoint-verify checkpoint-diff \
+	checkpoint-mount checkpoint-umount \
 	checkpoint-keep checkpoint-prune \
 	checkpoint-export checkpoint-import checkpoint-keygen
 XL_LIBEXEC := $(LIBEXEC)/bin

@@ -4,6 +4,8 @@
 
 #include "job.h"
 
+#include <inttypes.h>
+
 #include "print.h"
 #include "text.h"
 
@@ -33,7 +35,8 @@ const struct opt prune_opts[] = {
              "the others."},
     {.name = "compress",
      .offset = OPT_FIELD(compress),
-     .help = "Compress the memory of what stays, but for each domain's latest."},
+     .help =
+         "Compress the memory of what stays, but for each domain's latest."},
     {.letter = 'n',
      .name = "dry-run",
      .offset = OPT_FIELD(dry_run),
@@ -84,7 +87,7 @@ int cmd_keep(struct job *job)
 static void print_pruned(FILE *f, const struct args *a,
                          const struct ckpt_prune_result *r)
 {
-    char freed[PRINT_LEN], pending[PRINT_LEN];
+    char freed[PRINT_LEN], pending[PRINT_LEN], owed[PRINT_LEN];
 
     for (size_t i = 0; r->ids[i]; i++) {
         if (a->quiet)
@@ -93,6 +96,13 @@ static void print_pruned(FILE *f, const struct args *a,
             fprintf(f, "%s: %s\n", r->ids[i],
                     a->dry_run ? "would be deleted" : "deleted");
     }
+    if (!a->quiet && r->owed)
+        fprintf(
+            f,
+            "%" PRIu64 " disk snapshot%s of deleted checkpoints (%s) stay%s "
+            "while running guests read through %s\n",
+            r->owed, r->owed == 1 ? "" : "s", print_size(owed, r->owed_bytes),
+            r->owed == 1 ? "s" : "", r->owed == 1 ? "it" : "them");
     if (a->quiet || a->dry_run)
         return;
     fprintf(f, "%s given back", print_size(freed, r->space.freed_bytes));
@@ -133,6 +143,8 @@ int cmd_prune(struct job *job)
         json_bool(job->json, "dry_run", a->dry_run);
         json_number(job->json, "freed_bytes", result.space.freed_bytes);
         json_number(job->json, "pending_bytes", result.space.pending_bytes);
+        json_number(job->json, "owed", result.owed);
+        json_number(job->json, "owed_bytes", result.owed_bytes);
     }
     free(result.ids);
     return 0;

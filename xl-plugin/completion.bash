@@ -137,9 +137,12 @@ _xl_ckpt_ours()
         _xl_ckpt_offer "$cur" < <(_xl_ckpt_ask stored "${store[@]}")
         ;;
     checkpoint-show:0:* | checkpoint-keep:0:* | checkpoint-export:0:* | \
-        checkpoint-delete:* | checkpoint-verify:* | \
+        checkpoint-mount:0:* | checkpoint-delete:* | checkpoint-verify:* | \
         checkpoint-diff:[01]:*)
         _xl_ckpt_checkpoints
+        ;;
+    checkpoint-mount:[12]:* | checkpoint-umount:0:*)
+        compopt -o dirnames 2>/dev/null
         ;;
     esac
 }

@@ -25,7 +25,7 @@ static const struct field {
     FIELD(domain_name, STRING), FIELD(domain_type, STRING),
     FIELD(mem_driver, STRING),  FIELD(mem_why, STRING),
     FIELD(base_why, STRING),    FIELD(tags, STRING),
-    FIELD(keep, BOOL),
+    FIELD(keep, BOOL),          FIELD(io_drained, BOOL),
     FIELD(xen_version, STRING), FIELD(created_unix_us, U64),
     FIELD(has_memory, BOOL),    FIELD(is_head, BOOL),
     FIELD(memory_bytes, U64),   FIELD(stored_bytes, U64),

@@ -53,6 +53,8 @@ int cmd_show(struct job *job);
 int cmd_delete(struct job *job);
 int cmd_verify(struct job *job);
 int cmd_diff(struct job *job);
+int cmd_mount(struct job *job);
+int cmd_umount(struct job *job);
 int cmd_keep(struct job *job);
 int cmd_prune(struct job *job);
 int cmd_export(struct job *job);

@@ -79,6 +79,7 @@ void json_checkpoint(struct json *j, const char *key,
     json_bool(j, "has_memory", info->has_memory);
     json_bool(j, "is_head", info->is_head);
     json_text(j, "consistency", ckpt_consistency_name(info->consistency));
+    json_bool(j, "io_drained", info->io_drained);
     json_text(j, "mem_driver", info->mem_driver);
     json_text(j, "mem_why", info->mem_why);
     json_text(j, "xen_version", info->xen_version);

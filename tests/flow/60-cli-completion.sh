@@ -76,11 +76,12 @@ all_offers() {
     offers 'before-upgrade' xl checkpoint-delete a b be
     offers 'db/day1' xl checkpoint-verify db
     offers 'db/day1' xl checkpoint-diff web1/day1 db
+    offers 'db/day1' xl checkpoint-mount db
     offers 'archive' xl checkpoint-export --format a
     offers 'sign|shared' xl checkpoint-keygen --kind = s
     # ours beside Xen's, with the blank that those have
     offers 'list |create |checkpoint |rollback |fork |checkpoint-list |'\
-'checkpoint-show |checkpoint-delete |checkpoint-verify |checkpoint-diff |checkpoint-keep |checkpoint-prune |checkpoint-export |checkpoint-import |checkpoint-keygen ' xl ''
+'checkpoint-show |checkpoint-delete |checkpoint-verify |checkpoint-diff |checkpoint-mount |checkpoint-umount |checkpoint-keep |checkpoint-prune |checkpoint-export |checkpoint-import |checkpoint-keygen ' xl ''
     offers 'fork ' xl fo
     offers 'checkpoint-delete ' xl -v checkpoint-de
     # not ours

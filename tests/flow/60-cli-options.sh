@@ -60,6 +60,9 @@ means 'find checkpoint=day1' checkpoint-show day1
 means 'delete checkpoint=b' checkpoint-delete a b
 means 'verify checkpoint=a' checkpoint-verify a b
 means 'diff from=a to=b' checkpoint-diff a b
+means 'mount checkpoint=a vdev=xvda1 dir=/mnt' checkpoint-mount a xvda1 /mnt
+means 'mount checkpoint=a vdev=(only) dir=/mnt' checkpoint-mount a /mnt
+means 'unmount dir=/mnt' checkpoint-umount /mnt
 means 'verify checkpoint=a percent=7' checkpoint-verify --sample 7 a
 means 'keep checkpoint=day1 keep=1' checkpoint-keep day1
 means 'keep checkpoint=day1 keep=0' checkpoint-keep --off day1

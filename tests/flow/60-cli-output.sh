@@ -29,6 +29,7 @@ prints show-disks checkpoint-show day1
 prints delete checkpoint-delete a b
 prints verify checkpoint-verify a
 prints diff checkpoint-diff a b
+prints mount checkpoint-mount day1 xvda /mnt
 prints keep checkpoint-keep before-upgrade
 prints prune checkpoint-prune --keep-last 1
 prints import checkpoint-import /dev/zero
@@ -53,7 +54,7 @@ for file in sys.argv[1:]:
 for word in checkpoint rollback fork checkpoint-list checkpoint-show \
     checkpoint-delete checkpoint-verify checkpoint-keep \
     checkpoint-prune checkpoint-export checkpoint-import checkpoint-keygen \
-    checkpoint-diff; do
+    checkpoint-diff checkpoint-mount checkpoint-umount; do
     run "$word" --help
     exits 0
     golden "help-$word"

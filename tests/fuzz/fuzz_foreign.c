@@ -9,9 +9,9 @@
 
 #include "ctx.h"
 #include "disk_extents.h"
-#include "disk_lvmthin.h"
 #include "disk_manual.h"
 #include "disk_qcow2.h"
+#include "thin.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len_bytes);
 
@@ -32,7 +32,7 @@ static void read_lines(char *text, struct disk_extents *out)
 
     for (char *line = strtok_r(text, "\n", &save); line;
          line = strtok_r(NULL, "\n", &save))
-        if (lvmthin_read_delta(line, &block_bytes, out))
+        if (thin_read_delta(line, &block_bytes, out))
             return;
 }
 

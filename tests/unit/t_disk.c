@@ -3,7 +3,7 @@
  * disk.h's promises over several disks, with a driver that only says in what
  * order it was called; and the words for a disk that nobody takes.
  */
-#include "disk.h"
+#include "disk_beats.h"
 
 #include <fcntl.h>
 #include <setjmp.h>

@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "ctx.h"
-#include "disk_lvmthin.h"
 #include "disk_qcow2.h"
+#include "thin.h"
 
 /* After ctx.h: it has a macro fail(). */
 #include <cmocka.h>
@@ -101,18 +101,18 @@ static void thin_delta_is_understood(void **state)
 
     (void)state;
     assert_int_equal(
-        lvmthin_read_delta("<different begin=\"1\" length=\"1\"/>", &block, &a),
+        thin_read_delta("<different begin=\"1\" length=\"1\"/>", &block, &a),
         -EUCLEAN); /* of which size? */
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
-        assert_int_equal(lvmthin_read_delta(lines[i], &block, &a), 0);
+        assert_int_equal(thin_read_delta(lines[i], &block, &a), 0);
     assert_int_equal(block, 65536);
     assert_string_equal(either(&a, &none), "131072+131072 589824+131072 ");
     assert_int_equal(
-        lvmthin_read_delta("<different begin=\"x\" length=\"1\"/>", &block, &a),
+        thin_read_delta("<different begin=\"x\" length=\"1\"/>", &block, &a),
         -EUCLEAN);
-    assert_int_equal(lvmthin_read_delta("<different begin=\"99999999999999\" "
-                                        "length=\"99999999999999999\"/>",
-                                        &block, &a),
+    assert_int_equal(thin_read_delta("<different begin=\"99999999999999\" "
+                                     "length=\"99999999999999999\"/>",
+                                     &block, &a),
                      -EUCLEAN);
     disk_extents_fini(&a);
 }
@@ -134,10 +134,10 @@ static void thin_dump_is_understood(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
-        assert_int_equal(lvmthin_read_delta(lines[i], &block, &a), 0);
+        assert_int_equal(thin_read_delta(lines[i], &block, &a), 0);
     assert_string_equal(either(&a, &none), "65536+65536 262144+196608 ");
     assert_int_equal(
-        lvmthin_read_delta("<single_mapping data_block=\"1\"/>", &block, &a),
+        thin_read_delta("<single_mapping data_block=\"1\"/>", &block, &a),
         -EUCLEAN);
     disk_extents_fini(&a);
 }

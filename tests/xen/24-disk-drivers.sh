@@ -8,55 +8,27 @@
 # shellcheck disable=SC2001,SC2015,SC2086,SC2128,SC2178
 # shellcheck source=tests/xen/lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/xen/disks.sh
+. "$(dirname "$0")/disks.sh"
 
-disks=/tmp/disks
-mount_disks() {
-    lvcreate -qq -V 2G -T vg0/pool -n disks && mkfs.xfs -q /dev/vg0/disks &&
-        mkdir -p $disks && mount /dev/vg0/disks $disks || broken "no XFS"
-}
-files() { (cd $disks && ls); losetup -a | wc -l; }
-
-# The stored image is one instant with the disk's snapshot.
-check_one() { # check_one FORMAT CHECKPOINT
-    local id snap raw=$disks/check.raw
-    id=$(field "$2" id)
-    snap=$(field "$2" disks.0.snapshot)
-    case $1 in
-    qcow2)
-        must "qemu-img check" qemu-img check -q -U "$snap"
-        qemu-img convert -U -f qcow2 -O raw "$snap" $raw || broken "convert"
-        ;;
-    raw) cp --reflink=always "$snap" $raw ;;
-    esac
-    CHECKS=$((CHECKS + 1))
-    "$WORKLOAD/witness-check" --checkpoint "$CKPT_STORE" "$id" --disk $raw \
-        >"$T/check" 2>&1 ||
-        fail "checkpoint $2 is not one instant: $(head -5 "$T/check")"
-    rm -f $raw
-}
-
-round() { # round FORMAT DRIVER
-    local format=$1 driver=$2 g=$2 disk=$disks/$2.img before fork
-    truncate -s 64M "$disk.raw"
-    mke2fs -q -F -t ext4 -E nodiscard,lazy_itable_init=0,lazy_journal_init=0 \
-        -J size=4 "$disk.raw" || broken mke2fs
-    case $format in
-    qcow2) qemu-img convert -O qcow2 "$disk.raw" "$disk" && rm "$disk.raw" ;;
-    raw) mv "$disk.raw" "$disk" ;;
-    esac
+round() { # DRIVER
+    local driver=$1 g=$1 before fork
+    disk_new $driver
     step "$driver: a guest"
-    witness_create $g disk="format=$format,vdev=xvda,access=rw,target=$disk" mem=128 -- mb=8,rate=2000
+    witness_create $g "$(disk_words $driver)" mem=128 -- mb=8,rate=2000
     is_control && { ticks $g control; clean $g control; guest_destroy $g; return; }
-    before=$(files)
+    before=$(disks_state)
 
     step "$driver: take"
     must "take" xl checkpoint $g -n one --json || { xl list; return; }
     jq -c '.checkpoint | {pause_us, pause_disks_us, disks}' "$T/out"
     is "driver" "$driver" "$(field one disks.0.driver)"
+    is "drained" true "$(field one io_drained)"
     running $g "after the take"
-    check_one "$format" one
+    check_instant $driver one
     must "a second take" xl checkpoint $g -n two
-    check_one "$format" two
+    check_instant $driver two
+    look_into $driver one
     must "delete one" xl checkpoint-delete one
     running $g "after the deletion"
     clean $g "after the deletion"
@@ -67,7 +39,7 @@ round() { # round FORMAT DRIVER
     ticks $g "after the rollback"
     clean $g "after the rollback"
     must "take after the rollback" xl checkpoint $g -n three
-    check_one "$format" three
+    check_instant $driver three
 
     step "$driver: changed blocks, forks"
     must "diff" xl checkpoint-diff two three --json
@@ -83,23 +55,19 @@ round() { # round FORMAT DRIVER
         ticks $fork "a fork whose checkpoint is deleted"
         clean $fork "a fork whose checkpoint is deleted"
         xl destroy $fork
-        rm -f $disks/fork-$fork-xvda
+        fork_disk_end $fork
     done
+    # What only the original reads through now goes up into its file.
+    must "prune" xl checkpoint-prune
     ticks $g "the original in the end"
     clean $g "the original in the end"
-    is "files and loop devices" "$before" "$(files)"
+    is "what is left" "$before" "$(disks_state)"
     xl destroy $g
-    [ "$format" != qcow2 ] || must "qemu-img check" qemu-img check -q "$disk"
-    rm -f "$disk"
+    disk_old $driver
 }
 
-mount_disks
-case ${1:-all} in
-all)
-    round raw reflink
-    round qcow2 qcow2
-    ;;
-*) round "$1" "$2" ;;
-esac
-umount $disks && lvremove -qq -fy vg0/disks
+read -ra drivers <<<"${*:-reflink qcow2}"
+disks_setup "${drivers[@]}"
+for driver in "${drivers[@]}"; do round $driver; done
+disks_end
 finish

@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #include "ctx.h"
-#include "disk.h"
+#include "disk_beats.h"
 #include "guard.h"
 
 #define NR_DISKS_MAX 8
@@ -87,10 +87,14 @@ static int do_undo(const char *arg)
     return 0;
 }
 
+/* Says which snapshots there are. */
 static int do_keep(const char *arg)
 {
     (void)arg;
     disks_keep(disks, nr_disks);
+    for (size_t i = 0; i < nr_disks; i++)
+        if (disks[i].snapshot)
+            printf("snapshot %s %s\n", disks[i].vdev, disks[i].snapshot);
     return 0;
 }
 

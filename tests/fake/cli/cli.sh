@@ -23,7 +23,8 @@ mkdir "$bin" || exit 99
 ln -s "$fake" "$bin/xl-ckpt"
 for word in checkpoint rollback fork checkpoint-list checkpoint-show \
     checkpoint-delete checkpoint-verify checkpoint-keep checkpoint-prune \
-    checkpoint-export checkpoint-import checkpoint-keygen checkpoint-diff; do
+    checkpoint-export checkpoint-import checkpoint-keygen checkpoint-diff \
+    checkpoint-mount checkpoint-umount; do
     ln -s xl-ckpt "$bin/xl-$word"
 done
 # no daemon of this machine

@@ -294,7 +294,7 @@ static const struct field {
     FIELD(mem_driver, STRING), FIELD(mem_why, STRING),
     FIELD(base_why, STRING), FIELD(tags, STRING), FIELD(keep, BOOL),
     FIELD(xen_version, STRING), FIELD(created_unix_us, U64),
-    FIELD(has_memory, BOOL), FIELD(is_head, BOOL),
+    FIELD(has_memory, BOOL), FIELD(is_head, BOOL), FIELD(io_drained, BOOL),
     FIELD(consistency, UNSIGNED), FIELD(memory_bytes, U64),
     FIELD(stored_bytes, U64), FIELD(pages_stored, U64),
     FIELD(pages_zero, U64), FIELD(pages_in_pause, U64),

@@ -8,6 +8,20 @@
 #include <unistd.h>
 #include "fake_script.h"
 
+int ckpt_mount(ckpt *c, const char *checkpoint, const char *vdev,
+               const char *dir)
+{
+    script_note("mount checkpoint=%s vdev=%s dir=%s", checkpoint,
+                vdev ? vdev : "(only)", dir);
+    return script_answer(c, "mount", checkpoint);
+}
+
+int ckpt_unmount(ckpt *c, const char *dir)
+{
+    script_note("unmount dir=%s", dir);
+    return script_answer(c, "unmount", dir);
+}
+
 int ckpt_diff(ckpt *c, const char *from, const char *to,
               struct ckpt_disk_diff **diffs_out, size_t *nr_out)
 {

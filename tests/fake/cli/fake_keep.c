@@ -41,7 +41,7 @@ int ckpt_tag(ckpt *c, const char *checkpoint, const char *tag, bool add)
 int ckpt_prune(ckpt *c, const struct ckpt_prune_opts *opts,
                struct ckpt_prune_result *result_out)
 {
-    const char *v = script_get("pruned"); /* ID|FREED|PENDING */
+    const char *v = script_get("pruned"); /* ID|FREED|PENDING|OWED|ITS BYTES */
     char *id = script_part(v, 0);
     int rc;
 
@@ -58,6 +58,8 @@ int ckpt_prune(ckpt *c, const struct ckpt_prune_opts *opts,
             result_out->ids[0] = strcpy((char *)&result_out->ids[2], id);
         result_out->space.freed_bytes = script_part_num(v, 1);
         result_out->space.pending_bytes = script_part_num(v, 2);
+        result_out->owed = script_part_num(v, 3);
+        result_out->owed_bytes = script_part_num(v, 4);
     }
     free(id);
     return rc;

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: LGPL-2.1-only
+# shellcheck shell=bash
+#
+# Guests' disks of 64 MiB with ext4 on each kind of storage that a driver takes;
+# sourced after lib.sh.
+# shellcheck disable=SC2154 # T and WORKLOAD are of lib.sh
+DISKS=/tmp/disks
+POOL_FILES=(/tmp/pool.meta /tmp/pool.data)
+
+# disks_setup DRIVER...: what these need, and disks_end takes away.
+disks_setup() {
+    case " $* " in *" reflink "*|*" qcow2 "*)
+        lvcreate -qq -V 2G -T vg0/pool -n disks && mkfs.xfs -q /dev/vg0/disks &&
+            mkdir -p $DISKS && mount /dev/vg0/disks $DISKS || broken "no XFS" ;;
+    esac
+    case " $* " in *" dmthin "*)
+        truncate -s 16M "${POOL_FILES[0]}"
+        truncate -s 512M "${POOL_FILES[1]}"
+        POOL_META=$(losetup -f --show "${POOL_FILES[0]}")
+        POOL_DATA=$(losetup -f --show "${POOL_FILES[1]}")
+        dmsetup create pool0 --table "0 1048576 thin-pool $POOL_META $POOL_DATA 128 100" ||
+            broken "no thin pool"
+        dmsetup message pool0 0 "create_thin 1" ;;
+    esac
+}
+disks_end() {
+    mountpoint -q $DISKS && { umount $DISKS && lvremove -qq -fy vg0/disks; }
+    [ -n "${POOL_META:-}" ] || return 0
+    must "the pool is free" dmsetup remove --retry pool0
+    must "thin_check" thin_check -q "$POOL_META"
+    losetup -d "$POOL_META" "$POOL_DATA"
+    rm -f "${POOL_FILES[@]}"
+}
+
+# disk_new DRIVER: sets DISK, its path, and DISK_FORMAT.
+disk_new() {
+    local raw=$T/raw
+    DISK=$DISKS/$1.img DISK_FORMAT=raw
+    truncate -s 64M "$raw"
+    mke2fs -q -F -t ext4 -E nodiscard,lazy_itable_init=0,lazy_journal_init=0 \
+        -J size=4 "$raw" || broken mke2fs
+    case $1 in
+    qcow2)
+        DISK_FORMAT=qcow2
+        qemu-img convert -O qcow2 "$raw" "$DISK" ;;
+    reflink) cp "$raw" "$DISK" ;;
+    lvmthin)
+        DISK=/dev/vg0/disk
+        lvcreate -qq -V 64M -T vg0/pool -n disk && udevadm settle ;;
+    dmthin)
+        DISK=/dev/mapper/disk
+        dmsetup create disk --table "0 131072 thin /dev/mapper/pool0 1" ;;
+    esac || broken "no disk for $1"
+    case $1 in *thin) dd if="$raw" of="$DISK" bs=1M conv=sparse,notrunc,fsync status=none ;; esac
+    rm "$raw"
+}
+disk_words() { # DRIVER: for guest_create
+    case $1 in
+    *thin) echo "disk=phy:$DISK,xvda,w" ;;
+    *) echo "disk=format=$DISK_FORMAT,vdev=xvda,access=rw,target=$DISK" ;;
+    esac
+}
+# After its guest: whole, and away.
+disk_old() { # DRIVER
+    case $1 in
+    qcow2)
+        must "qemu-img check" qemu-img check -q "$DISK"
+        qemu-img convert -O raw "$DISK" "$DISKS/raw" ;;
+    *) ln -sf "$DISK" "$T/disk" ;;
+    esac
+    local at=$T/disk
+    [ "$1" != qcow2 ] || at=$DISKS/raw
+    # The journal is replayed: the guest was destroyed with the disk mounted.
+    e2fsck -p "$at" >"$T/fsck" 2>&1
+    [ $? -le 1 ] || fail "$1: e2fsck: $(head -3 "$T/fsck")"
+    must "$1: e2fsck" e2fsck -fn "$at"
+    case $1 in
+    lvmthin) lvremove -qq -fy vg0/disk ;;
+    dmthin) dmsetup remove --retry disk ;;
+    *) rm -f "$DISK" "$DISKS/raw" ;;
+    esac
+}
+fork_disk_end() { # FORK
+    case $1 in
+    lvmthin-*) lvremove -qq -fy "vg0/fork-$1-xvda" ;;
+    dmthin-*)
+        local id
+        id=$(dmsetup table "fork-$1-xvda" | awk '{ print $5 }')
+        dmsetup remove --retry "fork-$1-xvda" && dmsetup message pool0 0 "delete $id" ;;
+    *) rm -f "$DISKS/fork-$1-xvda" ;;
+    esac
+}
+# All that could be left behind.
+disks_state() {
+    (cd $DISKS 2>/dev/null && ls)
+    losetup -a | wc -l
+    lvs --noheadings -o lv_name vg0 | sort
+    dmsetup ls | awk '{ print $1 }' | sort
+    [ -z "${POOL_META:-}" ] || {
+        dmsetup message pool0 0 reserve_metadata_snap
+        thin_ls --no-headers -m -o DEV "$POOL_META"
+        dmsetup message pool0 0 release_metadata_snap
+    }
+    xl checkpoint-list -q
+}
+
+# look_into DRIVER CHECKPOINT: mounted read-only, and not deleted meanwhile.
+look_into() {
+    local before at=$T/mnt
+    mkdir -p "$at"
+    before=$(disks_state)
+    must "$1: mount" xl checkpoint-mount "$2" xvda "$at" || return
+    must "$1: the witness's log is there" test -s "$at/witness.log"
+    must_fail 1 'Read-only' touch "$at/x"
+    must_fail 4 "is mounted at $at" xl checkpoint-delete "$2"
+    must_fail 4 "is mounted at $at" xl checkpoint-mount "$2" "$at"
+    must "$1: umount" xl checkpoint-umount "$at"
+    must_fail 3 "no checkpoint's disk" xl checkpoint-umount "$at"
+    is "$1: what a mount leaves" "$before" "$(disks_state)"
+}
+
+# The stored image is one instant with the disk's snapshot.
+check_instant() { # DRIVER CHECKPOINT
+    local id snap at
+    [ "$1" != lvmthin ] || { check_stored "$2"; return; }
+    id=$(field "$2" id)
+    snap=$(field "$2" disks.0.snapshot)
+    at=$DISKS/check.raw
+    case $1 in
+    qcow2)
+        must "qemu-img check" qemu-img check -q -U "$snap"
+        qemu-img convert -U -f qcow2 -O raw "$snap" "$at" || broken "convert" ;;
+    reflink) cp --reflink=always "$snap" "$at" ;;
+    dmthin)
+        at=/dev/mapper/check
+        local number=${snap#*/}
+        dmsetup create --readonly check --table "0 ${snap##*/} thin /dev/mapper/pool0 ${number%/*}" ;;
+    esac
+    CHECKS=$((CHECKS + 1))
+    "$WORKLOAD/witness-check" --checkpoint "$CKPT_STORE" "$id" --disk "$at" \
+        >"$T/check" 2>&1 ||
+        fail "checkpoint $2 is not one instant: $(head -5 "$T/check")"
+    case $1 in dmthin) dmsetup remove --retry check ;; *) rm -f "$at" ;; esac
+}
