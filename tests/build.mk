@@ -13,7 +13,7 @@ FUZZ_BINS := $(FUZZ_SRCS:%.c=$(B)/%)
 REPLAY_BINS := $(addsuffix -replay,$(FUZZ_BINS))
 TEST_BINS := $(UNIT_BINS) $(CONFORM_BINS)
 FAKE_OBJS := $(FAKE_SRCS:%.c=$(B)/%.o)
-FAULTS_SRCS := $(sort $(wildcard tests/crash/faults*.c))
+FAULTS_SRCS := $(sort $(wildcard tests/crash/faults*.c)) tests/crash/content.c
 FAULTS_OBJS := $(FAULTS_SRCS:%.c=$(B)/%.o)
 CRASH_SRCS := $(filter-out $(FAULTS_SRCS), \
 	$(sort $(wildcard tests/crash/*.c)))

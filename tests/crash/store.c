@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "checkpoint.h"
+#include "content.h"
 #include "ctx.h"
 #include "fake/golden.h"
 #include "fake/scratch.h"
@@ -26,8 +27,6 @@
 #define ID_N "0123456789abcdef" /* the one being taken */
 #define UUID_1 "11111111-1111-1111-1111-111111111111"
 #define UUID_2 "22222222-2222-2222-2222-222222222222"
-#define NR_PAGES 400u
-#define NR_AGAIN 40u
 #define ARCHIVE "tests/golden/archive/format-1.hex"
 
 enum outcome {
@@ -72,39 +71,6 @@ static void insist(int is_so, const char *what, struct ckpt *c)
 
 /* --- content ------------------------------------------------------------- */
 
-/* Zero at every fourth frame; the first few are put a second time. */
-static uint64_t seed_of(unsigned gfn, int is_again)
-{
-    if (gfn % 4 == 3)
-        return 0;
-    return (gfn < NR_AGAIN && is_again ? gfn + 5000 : gfn + 1) |
-           (gfn % 64 < 40 ? SCRATCH_DULL : 0);
-}
-
-/* Made once: every point puts and compares the same pages several times. */
-static char pages[2][NR_PAGES][PAGE_SIZE_BYTES];
-
-static void make_pages(void)
-{
-    for (int is_again = 0; is_again < 2; is_again++) {
-        for (unsigned i = 0; i < NR_PAGES; i++)
-            scratch_page(pages[is_again][i], seed_of(i, is_again));
-    }
-}
-
-static int put_pages(struct image *img, unsigned nr, int is_again)
-{
-    static struct page_batch b;
-
-    b.nr = nr;
-    for (unsigned i = 0; i < nr; i++) {
-        b.gfn[i] = i;
-        b.type[i] = PAGE_TYPE_NORMAL;
-        b.data[i] = pages[is_again][i];
-    }
-    return image_put(img, &b);
-}
-
 static int take(struct ckpt *c, const struct ckpt_info *info)
 {
     struct image *img;
@@ -119,9 +85,9 @@ static int take(struct ckpt *c, const struct ckpt_info *info)
     rc = image_create(c->store, info->id, &img);
     if (rc)
         goto out;
-    rc = put_pages(img, NR_PAGES, 0);
+    rc = content_put(img, NR_PAGES, 0);
     if (!rc)
-        rc = put_pages(img, NR_AGAIN, 1);
+        rc = content_put(img, NR_AGAIN, 1);
     if (!rc)
         rc = image_put_blob(img, "state", manifest, strlen(manifest));
     if (!rc)
@@ -149,7 +115,7 @@ static void check_whole(struct ckpt *c, const char *id)
     insist(image_nr_gfns(img) == NR_PAGES, "number of frames", c);
     for (unsigned i = 0; i < NR_PAGES; i++) {
         insist(!image_get(img, i, got, NULL), "page", c);
-        insist(!memcmp(pages[1][i], got, sizeof(got)), "content", c);
+        insist(!memcmp(content_page(i), got, sizeof(got)), "content", c);
     }
     insist(!image_blob(img, "state", &data, &len), "blob", c);
     free(data);
@@ -320,7 +286,7 @@ static void check_increment(struct ckpt *c, enum fault fault,
         if (i % 29 == 0)
             scratch_page(fresh, i + 9000);
         insist(!image_get(img, i, got, NULL), "page", c);
-        insist(!memcmp(i % 29 ? pages[1][i] : fresh, got, sizeof(got)),
+        insist(!memcmp(i % 29 ? content_page(i) : fresh, got, sizeof(got)),
                "content", c);
     }
     image_close(img);
@@ -603,7 +569,7 @@ int main(int argc, char **argv)
 {
     unsigned total = 0;
 
-    make_pages();
+    content_make();
     for (unsigned i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]); i++) {
         const struct scenario *s = &scenarios[i];
 
