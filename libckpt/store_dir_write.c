@@ -2,12 +2,12 @@
 /*
  * Takes the pages of one checkpoint into tmp/ID.NUMBER:
  *
- *     batch --> zero? --> sum --> stored already? --> pack.c --> the file
- *                 \                  |  \                |
- *                  \                 |   compare        places.c: who is where
- *                   \________________|___________________|
- *                                    v
- *                              gfn_table.c  frame -> where its page is
+ *     batch --> look.c: zero? sum --> stored already? --> pack.c --> the file
+ *                 \                       |  \               |
+ *                  \                      |   compare       places.c: who is where
+ *                   \_____________________|__________________|
+ *                                         v
+ *                                   gfn_table.c  frame -> where its page is
  *
  * A page put again for the same frame gets another place; one that no frame
  * uses any more is used for the next page, or given back at the end.
@@ -188,7 +188,7 @@ static int dir_reserve(struct image *img, uint64_t bytes)
         return rc;
     if (have < bytes)
         rc = -ENOSPC;
-    else if (w->direct_fd >= 0 &&
+    else if ((w->direct_fd >= 0 || w->st->is_mapped) &&
              fallocate(w->fd, 0, 0, (off_t)bytes) < 0)
         rc = errno == EOPNOTSUPP || errno == EINTR ? 0 : -errno;
     if (!rc)
