@@ -12,7 +12,8 @@ LIB_CORE_SRCS := $(addprefix libckpt/, \
 	disk_dmthin.c disk_dmthin_use.c disk_dmthin_deed.c dmsetup.c \
 	thin.c thin_hold.c thin_meta.c lvm.c dm.c disk_file.c disk_extents.c disk_reflink.c \
 	disk_qcow2.c disk_qcow2_remove.c disk_qcow2_changed.c \
-	disk_qcow2_content.c disk_manual.c qcow2_file.c qcow2_node.c \
+	disk_rbd.c disk_rbd_use.c disk_rbd_changed.c rbd_name.c rbd_talk.c \
+	rbd_kernel.c disk_qcow2_content.c disk_manual.c qcow2_file.c qcow2_node.c \
 	store.c store_dir.c store_dir_names.c store_dir_text.c \
 	store_dir_write.c store_dir_commit.c store_dir_read.c \
 	store_dir_drop.c store_dir_refs.c store_dir_compress.c \
@@ -32,14 +33,21 @@ LIB_CORE_SRCS := $(addprefix libckpt/, \
 HELPER_SRCS := $(addprefix libckpt/helper/,main.c build.c watch.c detach.c)
 HELPER_DIR := $(LIBEXEC)/bin
 
+# Where Ceph's librbd is: the process that knows it, so that the library does
+# not.
+RBD_SRCS := $(if $(CONFIG_RBD),$(addprefix libckpt/rbd/,main.c cluster.c \
+	cut.c image.c clone.c drop.c changed.c))
+RBD_OBJS := $(RBD_SRCS:%.c=$(B)/%.o)
+RBD_PROGRAM := $(if $(CONFIG_RBD),$(B)/ckpt-rbd)
+
 LIB_XEN_OBJS := $(LIB_XEN_SRCS:%.c=$(B)/%.o)
 LIB_CORE_OBJS := $(LIB_CORE_SRCS:%.c=$(B)/%.o)
 LIB_OBJS := $(LIB_CORE_OBJS) $(LIB_XEN_OBJS)
 LIB_SO := $(B)/libckpt.so.$(SOVERSION)
 HELPER_OBJS := $(HELPER_SRCS:%.c=$(B)/%.o)
-OBJS += $(LIB_OBJS) $(HELPER_OBJS)
+OBJS += $(LIB_OBJS) $(HELPER_OBJS) $(RBD_OBJS)
 ALL += $(LIB_SO) $(B)/libckpt.so $(B)/libckpt.a $(B)/libckpt-core.a \
-	$(B)/libckpt.pc $(B)/ckpt-helper
+	$(B)/libckpt.pc $(B)/ckpt-helper $(RBD_PROGRAM)
 
 $(LIB_CORE_OBJS): CFLAGS_T := -fPIC -fvisibility=hidden
 # Xen's public headers refuse strict C11.
@@ -47,7 +55,8 @@ $(LIB_XEN_OBJS): CFLAGS_T := -fPIC -fvisibility=hidden -std=gnu11
 
 # The one object that knows where it will be installed.
 $(B)/libckpt/launch.o: CFLAGS_T += \
-	-DCKPT_HELPER='"$(HELPER_DIR)/ckpt-helper"'
+	-DCKPT_HELPER='"$(HELPER_DIR)/ckpt-helper"' \
+	-DCKPT_RBD='"$(HELPER_DIR)/ckpt-rbd"'
 $(B)/libckpt/launch.o: $(B)/helper-dir
 $(B)/helper-dir: FORCE
 	@mkdir -p $(@D)
@@ -55,6 +64,9 @@ $(B)/helper-dir: FORCE
 
 $(B)/ckpt-helper: $(HELPER_OBJS) $(B)/libckpt.a
 	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
+
+$(B)/ckpt-rbd: $(RBD_OBJS) $(B)/libckpt/helper/detach.o
+	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) -o $@ $^ -lrbd -lrados
 
 # Shared objects with clang's sanitizers do not link under -z defs.
 $(LIB_SO): $(LIB_OBJS) libckpt/libckpt.map
@@ -82,15 +94,15 @@ $(B)/libckpt.pc: libckpt/libckpt.pc.in FORCE
 	    { $(call put_if_new,$@); }
 
 INSTALLS += install-lib
-install-lib: $(LIB_SO) $(B)/libckpt.pc $(B)/ckpt-helper
+install-lib: $(LIB_SO) $(B)/libckpt.pc $(B)/ckpt-helper $(RBD_PROGRAM)
 	install -d '$(DESTDIR)$(LIBDIR)/pkgconfig' '$(DESTDIR)$(INCLUDEDIR)' \
 	    '$(DESTDIR)$(HELPER_DIR)'
-	install -m 755 $(B)/ckpt-helper '$(DESTDIR)$(HELPER_DIR)/'
+	install -m 755 $(B)/ckpt-helper $(RBD_PROGRAM) '$(DESTDIR)$(HELPER_DIR)/'
 	install -m 755 $(LIB_SO) '$(DESTDIR)$(LIBDIR)/'
 	ln -sf $(notdir $(LIB_SO)) '$(DESTDIR)$(LIBDIR)/libckpt.so'
 	install -m 644 libckpt/ckpt.h '$(DESTDIR)$(INCLUDEDIR)/'
 	install -m 644 $(B)/libckpt.pc '$(DESTDIR)$(LIBDIR)/pkgconfig/'
 UNINSTALL_FILES += $(LIBDIR)/$(notdir $(LIB_SO)) $(LIBDIR)/libckpt.so \
 	$(LIBDIR)/pkgconfig/libckpt.pc $(INCLUDEDIR)/ckpt.h \
-	$(HELPER_DIR)/ckpt-helper
+	$(HELPER_DIR)/ckpt-helper $(HELPER_DIR)/ckpt-rbd
 .PHONY: install-lib

@@ -19,7 +19,8 @@
 #include "disk_deed.h"
 
 const struct disk_driver *const disk_drivers[] = {
-    &disk_lvmthin, &disk_dmthin, &disk_qcow2, &disk_reflink, &disk_manual, NULL,
+    &disk_lvmthin, &disk_dmthin, &disk_qcow2, &disk_reflink,
+    &disk_rbd,     &disk_manual, NULL,
 };
 
 int disk_pick(struct disk *d)

@@ -12,5 +12,7 @@ struct ckpt;
  * there. */
 int launch_helper(struct ckpt *c, const char *role, const int *fds,
                   unsigned nr_fds);
+/* The same for ckpt-rbd, which gets @fd; $CKPT_RBD, else the installed one. */
+int launch_rbd(struct ckpt *c, int fd);
 
 #endif

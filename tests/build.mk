@@ -126,7 +126,7 @@ FAST_GROUPS := unit conform golden flow crash promise lint asan clang
 check-fast: ## every test that needs neither root nor Xen; under a minute
 	+@B=$(B) JOBS=$(JOBS) scripts/check.sh $(FAST_GROUPS)
 check: deps ## everything, the tests in the lab's Xen included
-	+@B=$(B) JOBS=$(JOBS) scripts/check.sh $(FAST_GROUPS) valgrind -- xen
+	+@B=$(B) JOBS=$(JOBS) scripts/check.sh $(FAST_GROUPS) valgrind ceph -- xen
 
 check-unit: test-bins ## one program per source file, cmocka
 	@$(RUN) -j$(JOBS) -t 300 unit $(UNIT_BINS)
@@ -140,6 +140,8 @@ check-crash: all test-bins ## die at every step, look at what is left
 	@$(RUN) -j$(JOBS) -t 1200 crash $(call scripts_in,crash)
 check-promise: all ## what the header, the map and the pages promise
 	@$(RUN) -j$(JOBS) -t 120 promise $(call scripts_in,promise)
+check-ceph: all test-bins ## disks in a small Ceph cluster of its own
+	@$(RUN) -j$(JOBS) -t 900 ceph $(call scripts_in,ceph)
 check-lint:
 	@$(RUN) -t 600 lint scripts/lint.sh
 check-clang: ## clang builds it all
@@ -184,6 +186,6 @@ fuzz-run: fuzz-bins
 
 .PHONY: test-bins fuzz-bins fuzz-run check check-fast check-unit \
 	check-conform check-golden check-flow check-crash check-promise \
-	check-lint check-clang check-asan check-asan-run check-valgrind \
+	check-ceph check-lint check-clang check-asan check-asan-run check-valgrind \
 	check-xen check-long lab lab-install xen-tools demo bench fuzz \
 	$(addprefix bench-,$(BENCH_GROUPS))

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * What is made out of snapshots of RBD images.  Nothing is copied: RBD's own
+ * rollback goes through all objects of the image and cannot be taken back, so
+ * a clone of the snapshot comes to stand where the image stood.
+ *
+ *   rollback   clone ID@SNAPSHOT           IMAGE.ckpt-new
+ *              rename IMAGE                IMAGE.ckpt-old-ITSID
+ *              rename IMAGE.ckpt-new       IMAGE
+ *              map it anew, if the kernel serves it
+ *   its end    IMAGE.ckpt-old-ITSID is removed, or, when it has snapshots,
+ *              emptied and kept for them; or all of it backwards
+ *   fork       clone ID@SNAPSHOT           fork-NAME-VDEV
+ *
+ * Who has an image open does not mind its being renamed.  The deeds name it by
+ * its id, or by our name for it and the snapshot that it has to be a clone of.
+ */
+#include "disk_rbd.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctx.h"
+#include "disk_deed.h"
+#include "disk_name.h"
+
+#define REMOVE_TIMEOUT_MS 1800000u /* goes through all objects */
+
+/* --- taking back ----------------------------------------------------------- */
+
+/* One of "VERB NAME", "VERB NAME ID", "VERB NAME ID SNAPSHOT". */
+struct words {
+    char verb[16];
+    struct rbd_name name;
+    char id[RBD_TEXT_MAX];
+    char snapshot[RBD_TEXT_MAX];
+};
+
+static int read_words(struct ckpt *c, const char *text, struct words *w)
+{
+    char name[RBD_TEXT_MAX];
+
+    memset(w, 0, sizeof(*w));
+    if (sscanf(text, "%15s %255s %255s %255s", w->verb, name, w->id,
+               w->snapshot) < 2)
+        return fail(c, -EINVAL, "rbd: no deed: %s.", text);
+    return rbd_name_read(c, name, &w->name);
+}
+
+/* The kernel's device of it goes first. */
+static int unclone(struct ckpt *c, struct rbd_talk *t, const struct words *w)
+{
+    char id[RBD_TEXT_MAX] = "";
+    int rc;
+
+    rc = rbd_talk_ask(t, RBD_TIMEOUT_MS, NULL, NULL, "look %s", w->name.image);
+    if (rc == -ENOENT)
+        return 0;
+    if (rc)
+        return rc;
+    if (sscanf(rbd_talk_answer(t), "%255s", id) == 1)
+        rc = rbd_kernel_unmap(c, id);
+    return rc ? rc
+              : rbd_talk_ask(t, REMOVE_TIMEOUT_MS, NULL, NULL,
+                             "unclone %s %s %s", w->name.image, w->id,
+                             w->snapshot);
+}
+
+static int take_back(struct ckpt *c, struct rbd_talk *t, const struct words *w)
+{
+    int rc;
+
+    if (!strcmp(w->verb, "snapshot"))
+        return rbd_talk_ask(t, RBD_TIMEOUT_MS, NULL, NULL, "snapdrop %s %s",
+                            w->name.image, w->name.snapshot);
+    if (!strcmp(w->verb, "clone"))
+        return unclone(c, t, w);
+    if (!strcmp(w->verb, "rename"))
+        return rbd_talk_ask(t, RBD_TIMEOUT_MS, NULL, NULL, "rename %s %s",
+                            w->id, w->name.image);
+    if (strcmp(w->verb, "old"))
+        return fail(c, -EINVAL, "rbd: no deed: %s.", w->verb);
+    rc = rbd_kernel_unmap(c, w->id);
+    return rc ? rc
+              : rbd_talk_ask(t, REMOVE_TIMEOUT_MS, NULL, NULL, "olddrop %s",
+                             w->id);
+}
+
+int rbd_take_back(struct ckpt *c, const char *text)
+{
+    struct rbd_talk *t = NULL;
+    struct words w;
+    int rc;
+
+    rc = read_words(c, text, &w);
+    if (!rc)
+        rc = rbd_talk_begin(c, &w.name, &t);
+    if (!rc)
+        rc = take_back(c, t, &w);
+    rbd_talk_end(t);
+    return rc;
+}
+
+/* --- rollback -------------------------------------------------------------- */
+
+/* The name of an image beside @n's. */
+static int name_beside(struct disk *d, const struct rbd_name *n,
+                       const char *suffix, const char *id, struct rbd_name *out)
+{
+    const size_t len = strlen(n->image);
+
+    *out = *n;
+    if (len + strlen(suffix) + strlen(id) >= sizeof(out->image))
+        return fail(d->c, -ENAMETOOLONG, "%s%s%s", n->image, suffix, id);
+    sprintf(out->image + len, "%s%s", suffix, id);
+    return 0;
+}
+
+/* A deed of "VERB NAME ID SNAPSHOT". */
+static int deed(struct disk *d, const char *verb, const struct rbd_name *n,
+                const char *id, const char *snapshot)
+{
+    char words[GUARD_ARG_MAX], text[RBD_TEXT_MAX];
+    int rc = rbd_name_write(d->c, n, text);
+
+    if (!rc && (size_t)snprintf(words, sizeof(words), "%s %s %s %s", verb, text,
+                                id, snapshot) >= sizeof(words))
+        rc = fail(d->c, -ENAMETOOLONG, "%s", text);
+    if (rc)
+        return rc;
+    return strcmp(verb, "old") ? disk_deed_words(d, GUARD_DISK_MOVED, words)
+                               : disk_deed_words_after(d, words);
+}
+
+/* An image that has the name already is not ours to take back, be it a clone
+ * of the same snapshot. */
+static int clone(struct disk *d, struct rbd_talk *t, const struct rbd_name *of,
+                 const struct rbd_name *n, char id[RBD_TEXT_MAX])
+{
+    int rc;
+
+    rc = rbd_talk_ask(t, RBD_TIMEOUT_MS, NULL, NULL, "look %s", n->image);
+    if (rc != -ENOENT)
+        return rc ? rc : -EEXIST;
+    rc = deed(d, "clone", n, of->image, of->snapshot);
+    if (!rc)
+        rc = rbd_talk_ask(t, RBD_TIMEOUT_MS, NULL, NULL, "clone %s %s %s",
+                          of->image, of->snapshot, n->image);
+    if (rc == -EEXIST)
+        disk_deed_strike(d);
+    if (!rc && sscanf(rbd_talk_answer(t), "%255s", id) != 1)
+        rc = fail(d->c, -EPROTO, "%s: ckpt-rbd", n->image);
+    return rc;
+}
+
+/* The image @id, now @from, becomes @to. */
+static int move(struct disk *d, struct rbd_talk *t, const char *id,
+                const struct rbd_name *from, const struct rbd_name *to)
+{
+    int rc = deed(d, "rename", from, id, "");
+
+    return rc ? rc
+              : rbd_talk_ask(t, RBD_TIMEOUT_MS, NULL, NULL, "rename %s %s", id,
+                             to->image);
+}
+
+static int exchange(struct disk *d, struct rbd *r, const struct rbd_name *of)
+{
+    char new_id[RBD_TEXT_MAX], target[RBD_TEXT_MAX];
+    struct rbd_name new_name, old_name;
+    int rc;
+
+    rc = name_beside(d, &r->name, RBD_NEW, "", &new_name);
+    if (!rc)
+        rc = name_beside(d, &r->name, RBD_OLD, r->id, &old_name);
+    if (!rc)
+        rc = clone(d, r->talk, of, &new_name, new_id);
+    if (rc == -EEXIST)
+        fail(d->c, rc,
+             "%s/%s is there already, left by a rollback that was "
+             "interrupted: remove it (rbd remove).",
+             new_name.pool, new_name.image);
+    if (!rc)
+        rc = move(d, r->talk, r->id, &r->name, &old_name);
+    if (!rc)
+        rc = move(d, r->talk, new_id, &new_name, &r->name);
+    if (!rc && r->is_kernel)
+        rc = rbd_kernel_map(d->c, &r->name, new_id, target);
+    return rc ? rc : deed(d, "old", &old_name, r->id, "");
+}
+
+int rbd_rollback(struct disk *d, const char *snapshot)
+{
+    struct rbd r = {.talk = NULL};
+    struct rbd_name of;
+    int rc;
+
+    rc = rbd_name_read_ours(d->c, snapshot, &of);
+    if (!rc)
+        rc = rbd_find(d, &r);
+    if (!rc && (strcmp(of.pool, r.name.pool) || strcmp(of.space, r.name.space)))
+        rc = fail(d->c, -ENOTSUP, "%s: its snapshot %s is in another pool.",
+                  d->target, snapshot);
+    if (!rc)
+        rc = exchange(d, &r, &of);
+    rbd_end(&r);
+    return rc;
+}
+
+/* What served the old domain may need a moment to let go: then it is the
+ * guard's, which tries for some minutes. */
+int rbd_rollback_end(struct disk *d, bool keep_new)
+{
+    int rc;
+
+    if (!keep_new)
+        return disk_deed_undo_all(d);
+    disk_keep(d);
+    rc = disk_deed_undo_after(d);
+    if (rc == -EBUSY && d->g) {
+        say(d->c, "%s: what it was before is removed later: %s", d->target,
+            d->c->error);
+        rc = 0;
+    }
+    return rc ? fail_prefix(d->c, rc, "%s: the content before the rollback",
+                            d->target)
+              : 0;
+}
+
+/* --- fork, remove, check --------------------------------------------------- */
+
+static int write_target(struct disk *d, const struct rbd_name *n,
+                        const char *id, char **target_out)
+{
+    char text[RBD_TEXT_MAX], *target = NULL;
+    int rc;
+
+    if (!strncmp(d->target, RBD_URL, strlen(RBD_URL))) {
+        rc = rbd_name_write(d->c, n, text);
+        if (!rc && asprintf(&target, RBD_URL "%s", text) < 0)
+            target = NULL;
+    } else {
+        rc = rbd_kernel_map(d->c, n, id, text);
+        if (!rc)
+            target = strdup(text);
+    }
+    if (!rc && !target)
+        rc = fail(d->c, -ENOMEM, "%s", n->image);
+    *target_out = target;
+    return rc;
+}
+
+int rbd_fork(struct disk *d, const char *snapshot, const char *name,
+             char **target_out)
+{
+    char id[RBD_TEXT_MAX];
+    struct rbd_talk *t = NULL;
+    struct rbd_name of, n;
+    int rc;
+
+    rc = rbd_name_read_ours(d->c, snapshot, &of);
+    if (rc)
+        return rc;
+    n = of;
+    n.snapshot[0] = '\0';
+    disk_name_fork(name, d->vdev, n.image, sizeof(n.image));
+    rc = rbd_talk_begin(d->c, &of, &t);
+    if (!rc)
+        rc = clone(d, t, &of, &n, id);
+    if (rc == -EEXIST)
+        fail(d->c, rc,
+             "%s/%s is another fork's disk; remove it (rbd remove), or choose "
+             "another name.",
+             n.pool, n.image);
+    if (!rc)
+        rc = write_target(d, &n, id, target_out);
+    rbd_talk_end(t);
+    return rc;
+}
+
+static int ask_of(struct ckpt *c, const char *snapshot, const char *verb)
+{
+    struct rbd_talk *t = NULL;
+    struct rbd_name n;
+    int rc;
+
+    rc = rbd_name_read_ours(c, snapshot, &n);
+    if (!rc)
+        rc = rbd_talk_begin(c, &n, &t);
+    if (!rc)
+        rc = rbd_talk_ask(t, REMOVE_TIMEOUT_MS, NULL, NULL, "%s %s %s", verb,
+                          n.image, n.snapshot);
+    rbd_talk_end(t);
+    return rc ? fail_prefix(c, rc, "the snapshot %s", snapshot) : 0;
+}
+
+int rbd_remove(struct ckpt *c, const char *snapshot)
+{
+    return ask_of(c, snapshot, "snapdrop");
+}
+
+int rbd_check(struct ckpt *c, const char *snapshot)
+{
+    return ask_of(c, snapshot, "check");
+}

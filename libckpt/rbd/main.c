@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * ckpt-rbd: speaks to a Ceph cluster for libckpt, which does not want to load
+ * librbd on every dom0, nor to share a process with its threads, nor to wait
+ * where librbd knows no limit of time.  It is started and connected while the
+ * guest runs; in the pause one line is sent to it and one comes back:
+ *
+ *   -> VERB ARGUMENT...        without blanks in them
+ *   <- - WORDS                 any number of these
+ *   <- ok WORDS    or    no ERRNO WORDS
+ *
+ * Who has waited long enough hangs up.  Then what is under way has END_S
+ * seconds to come to its end, so that the guest's writes flow again, and the
+ * process is gone whatever the cluster does.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../helper/roles.h"
+#include "session.h"
+
+#define END_S 10u
+#define NR_ARGS_MAX 4u
+#define LINE_MAX_BYTES 1024
+
+/* clang-format off */
+static const struct {
+    const char *name;
+    size_t nr_args;
+    verb_fn *run;
+} verbs[] = {
+    { "connect",  3, cluster_connect },
+    { "look",     1, image_look      },
+    { "arm",      2, cut_arm         },
+    { "cut",      0, cut_cut         },
+    { "drain",    0, cut_drain       },
+    { "clone",    3, clone_make      },
+    { "unclone",  3, clone_remove    },
+    { "rename",   2, image_rename    },
+    { "check",    2, image_check     },
+    { "snapdrop", 2, drop_snapshot   },
+    { "olddrop",  1, drop_old        },
+    { "changed",  4, changed         },
+};
+/* clang-format on */
+
+int no(struct session *s, int rc, const char *fmt, ...)
+{
+    va_list ap;
+    int len;
+
+    va_start(ap, fmt);
+    len = vsnprintf(s->words, sizeof(s->words), fmt, ap);
+    va_end(ap);
+    if (len > 0 && (size_t)len < sizeof(s->words) && s->words[len - 1] == '.')
+        s->words[len - 1] = '\0';
+    else if (len > 0 && (size_t)len < sizeof(s->words))
+        snprintf(s->words + len, sizeof(s->words) - (size_t)len, ": %s",
+                 strerror(-rc));
+    return rc;
+}
+
+static int dispatch(struct session *s, char *line)
+{
+    char *args[NR_ARGS_MAX + 2] = {NULL}, *save;
+    size_t nr = 0;
+
+    for (char *word = strtok_r(line, " \n", &save); word && nr <= NR_ARGS_MAX;
+         word = strtok_r(NULL, " \n", &save))
+        args[nr++] = word;
+    for (size_t i = 0; nr && i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+        if (strcmp(verbs[i].name, args[0]) || verbs[i].nr_args != nr - 1)
+            continue;
+        if (!s->cluster && verbs[i].run != cluster_connect)
+            return no(s, -ENOTCONN, "%s", args[0]);
+        return verbs[i].run(s, args + 1);
+    }
+    return no(s, -EINVAL,
+              "ckpt-rbd does not understand the library: they are of "
+              "different versions.");
+}
+
+/* librbd cannot be interrupted. */
+static void *watch_for_the_end(void *arg)
+{
+    struct pollfd p = {.fd = *(const int *)arg, .events = POLLRDHUP};
+
+    while (poll(&p, 1, -1) < 0 || !p.revents)
+        ;
+    alarm(END_S);
+    return NULL;
+}
+
+static void serve(struct session *s, FILE *in)
+{
+    char line[LINE_MAX_BYTES];
+    int rc;
+
+    while (fgets(line, sizeof(line), in)) {
+        s->words[0] = s->result[0] = '\0';
+        rc = dispatch(s, line);
+        if (rc)
+            fprintf(s->out, "no %d %s\n", -rc, s->words);
+        else
+            fprintf(s->out, "ok %s\n", s->result);
+        if (fflush(s->out))
+            return;
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct session s = {.cluster = NULL};
+    pthread_t watch;
+    FILE *in;
+    int fd;
+
+    fd = argc == 2 ? atoi(argv[1]) : -1;
+    if (fd < 3) {
+        fprintf(stderr, "ckpt-rbd FD is run by libckpt.\n");
+        return 2;
+    }
+    if (role_detach() < 0)
+        return 1;
+    signal(SIGALRM, SIG_DFL);
+    in = fdopen(fd, "r");
+    s.out = fdopen(dup(fd), "w");
+    if (!in || !s.out || pthread_create(&watch, NULL, watch_for_the_end, &fd))
+        return 1;
+    serve(&s, in);
+    alarm(END_S);
+    cut_end(&s);
+    cluster_close(&s);
+    return 0;
+}
