@@ -334,9 +334,9 @@ int pack_put(struct pack *p, const void *page, uint32_t place)
         /* A place used before: what is on its way there goes first. */
         rc = place < p->end ? pack_drain(p) : 0;
         if (!rc && p->way == PACK_MAPPED)
-            rc = note(p, mapped_at(&p->mapped,
-                                   (uint64_t)place << PAGE_SHIFT_BITS,
-                                   &run->to));
+            rc = note(p,
+                      mapped_at(&p->mapped, (uint64_t)place << PAGE_SHIFT_BITS,
+                                &run->to));
         if (rc)
             return rc;
         run->first = place;

@@ -28,9 +28,9 @@ enum pack_way {
 struct pack_run {
     uint32_t first;
     unsigned nr;
-    bool is_busy;              /* a worker has it */
-    char *copy;                /* room for the pages; NULL: they are borrowed */
-    char *to;                  /* where `first` is mapped */
+    bool is_busy; /* a worker has it */
+    char *copy;   /* room for the pages; NULL: they are borrowed */
+    char *to;     /* where `first` is mapped */
     const void *page[PACK_RUN_PAGES];
 };
 

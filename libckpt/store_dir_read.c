@@ -36,7 +36,7 @@ struct dir_reader {
     struct pack_head head;
     struct packs packs;
     struct radix_walk walk;
-    char *batch; /* owned, PAGE_BATCH pages, or NULL */
+    char *batch;                  /* owned, PAGE_BATCH pages, or NULL */
     const char *page[PAGE_BATCH]; /* where each is: there, or lent by packs.c */
     struct entry entry[PAGE_BATCH];
     bool is_good[PAGE_BATCH];

@@ -51,9 +51,9 @@ static void for_all(void (*run)(struct pack *p, int fd))
         assert_true(fd >= 0);
         assert_non_null(p);
         setenv("PMEM2_FORCE_GRANULARITY", ways[i].granularity, 1);
-        assert_int_equal(pack_init(p, ways[i].way, fd,
-                                   ways[i].way == PACK_DIRECT ? fd : -1),
-                         0);
+        assert_int_equal(
+            pack_init(p, ways[i].way, fd, ways[i].way == PACK_DIRECT ? fd : -1),
+            0);
         if (ways[i].way == PACK_MAPPED)
             assert_int_equal(mapped_is_memory(&p->mapped),
                              strcmp(ways[i].granularity, "PAGE") != 0);
