@@ -14,7 +14,7 @@
 #
 # Not here, because nothing can be seen of them, or not in this lab:
 #   xen-page   pages of Xen are listed: their records are dropped by dom0
-#   PML, EPT   the lab's processor has neither
+#   PML        no processor of this lane has it
 #   the flush of TLBs in begin: the change of types before it flushes as well
 # shellcheck source=tests/xen/cow.sh
 . "$(dirname "$0")/../xen/lib.sh"

@@ -33,6 +33,6 @@ SH
 # cow_guest NAME: vCPUs that are offline are there for events to be sent to.
 cow_guest() {
     cow_archive
-    witness_create "$1" type=pvh mem=120 vcpus=2 disk_mb=64 cfg='maxvcpus=6' -- mb=8
+    witness_create "$1" type=pvh mem=120 vcpus="${VCPUS:-2}" disk_mb=64 cfg='maxvcpus=6' -- mb=8
     guest_wait "$1" 'COW-GUEST ready' 60 >/dev/null || broken "no helper in $1"
 }
