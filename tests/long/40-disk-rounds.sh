@@ -6,7 +6,7 @@
 # checkpoint, a fork of it.  Each is one instant, nobody complains, the
 # filesystem and the storage are whole in the end, and nothing is left over.
 # DRIVERS and ROUNDS say which and how many; every CHECK_EVERYth checkpoint is
-# looked into.
+# looked into.  Not executable: has yet to be run.
 # shellcheck source=tests/xen/lib.sh
 . "$(dirname "$0")/../xen/lib.sh"
 # shellcheck source=tests/xen/disks.sh
