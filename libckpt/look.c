@@ -81,16 +81,21 @@ static void *thread_main(void *arg)
 
 void look_init(struct looks *l, enum sum_kind kind, bool is_shared)
 {
-    sigset_t all, before;
-
     l->kind = kind;
     for (unsigned i = 0; i < LOOK_PARTS; i++)
         atomic_init(&l->part[i], DONE);
     pthread_mutex_init(&l->lock, NULL);
     pthread_cond_init(&l->begun, NULL);
     l->is_ready = true;
-    if (!is_shared || sysconf(_SC_NPROCESSORS_ONLN) < 2)
-        return;
+    l->wants_thread = is_shared && sysconf(_SC_NPROCESSORS_ONLN) > 1;
+}
+
+/* Once, when there is something for it to do. */
+static void start_thread(struct looks *l)
+{
+    sigset_t all, before;
+
+    l->wants_thread = false;
     sigfillset(&all); /* signals are the caller's */
     pthread_sigmask(SIG_SETMASK, &all, &before);
     l->has_thread = !pthread_create(&l->thread, NULL, thread_main, l);
@@ -116,6 +121,8 @@ void look_begin(struct looks *l, const struct page_batch *b)
 {
     const unsigned nr_parts = (b->nr + LOOK_PAGES - 1) / LOOK_PAGES;
 
+    if (nr_parts > 1 && l->wants_thread)
+        start_thread(l);
     pthread_mutex_lock(&l->lock);
     l->b = b;
     l->nr_parts = nr_parts;

@@ -30,7 +30,7 @@ struct looks {
     atomic_uint part[LOOK_PARTS]; /* how far it is, see look.c */
 
     bool is_ready; /* what follows exists */
-    bool has_thread;
+    bool wants_thread, has_thread;
     bool is_ending;
     unsigned round; /* of _begin; the thread sleeps until there is another */
     pthread_mutex_t lock;
@@ -38,7 +38,8 @@ struct looks {
     pthread_t thread;
 };
 
-/* @is_shared: with a thread, if there can be one. */
+/* @is_shared: with a thread from the first batch of some length on, if there
+ * can be one. */
 void look_init(struct looks *l, enum sum_kind kind, bool is_shared);
 void look_fini(struct looks *l);
 
