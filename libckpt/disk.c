@@ -259,6 +259,19 @@ int disk_deed_undo_all(struct disk *d)
     return rc;
 }
 
+int disk_deed_rollback_end(struct disk *d, bool keep_new)
+{
+    int rc;
+
+    if (!keep_new)
+        return disk_deed_undo_all(d);
+    disk_keep(d);
+    rc = disk_deed_undo_after(d);
+    return rc ? fail_prefix(d->c, rc, "%s: the content before the rollback",
+                            d->target)
+              : 0;
+}
+
 /* In this order: were what is superfluous written down while the rest could
  * still be taken back, a death in between would end with neither. */
 void disk_keep(struct disk *d)

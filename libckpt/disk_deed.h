@@ -43,5 +43,7 @@ int disk_deed_undo_after(struct disk *d);
 /* Takes all back.  One that cannot be taken back stays with the guard, and
  * those before it: said as a warning.  Keeps the error text. */
 int disk_deed_undo_all(struct disk *d);
+/* The rollback_end() of a driver whose rollback is all deeds. */
+int disk_deed_rollback_end(struct disk *d, bool keep_new);
 
 #endif

@@ -60,7 +60,6 @@ int dmthin_settle_after(struct disk *d, const struct dmthin_pool *pool,
 int dmthin_take_back(struct ckpt *c, const char *words);
 
 int dmthin_rollback(struct disk *d, const char *snapshot);
-int dmthin_rollback_end(struct disk *d, bool is_new_kept);
 int dmthin_fork(struct disk *d, const char *snapshot, const char *name,
                 char **target_out);
 int dmthin_remove(struct ckpt *c, const char *snapshot);

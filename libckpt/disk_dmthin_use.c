@@ -117,19 +117,6 @@ int dmthin_rollback(struct disk *d, const char *snapshot)
     return rc;
 }
 
-int dmthin_rollback_end(struct disk *d, bool is_new_kept)
-{
-    int rc;
-
-    if (!is_new_kept)
-        return disk_deed_undo_all(d);
-    disk_keep(d);
-    rc = disk_deed_undo_after(d);
-    return rc ? fail_prefix(d->c, rc, "%s: the content before the rollback",
-                            d->target)
-              : 0;
-}
-
 /* --- fork, remove, check, changed ------------------------------------------ */
 
 int dmthin_fork(struct disk *d, const char *snapshot, const char *name,

@@ -306,19 +306,6 @@ int disk_file_take_back(struct ckpt *c, const char *words)
     return -ENOENT;
 }
 
-int disk_file_rollback_end(struct disk *d, bool keep_new)
-{
-    int rc;
-
-    if (!keep_new)
-        return disk_deed_undo_all(d);
-    disk_keep(d);
-    rc = disk_deed_undo_after(d);
-    return rc ? fail_prefix(d->c, rc, "%s: the content before the rollback",
-                            d->target)
-              : 0;
-}
-
 void disk_file_undo(struct disk *d)
 {
     disk_deed_undo_all(d);

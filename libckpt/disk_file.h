@@ -53,7 +53,6 @@ int disk_file_unlink(struct ckpt *c, const char *path);
 int disk_file_sync_dir(struct ckpt *c, const char *path);
 
 /* For the drivers' tables. */
-int disk_file_rollback_end(struct disk *d, bool keep_new);
 void disk_file_undo(struct disk *d);
 /* "unlink INODE PATH", "exchange INODE PATH"; -ENOENT without words: another
  * deed, the driver's own. */

@@ -423,6 +423,21 @@ static void map_file(struct pack_file *pf)
     pf->map = pf->is_unmappable ? NULL : map;
 }
 
+/* The pack that @ref leads to, which has @nr places from there on. */
+static int open_places(struct packs *ps, store_ref ref, unsigned nr,
+                       struct pack_file **pf_out)
+{
+    const uint32_t place = ref_place(ref);
+    int rc = packs_open(ps, ref_pack(ref), pf_out);
+
+    if (rc)
+        return rc;
+    if (place == 0 || place > (*pf_out)->head.nr_pages || nr > PAGE_BATCH ||
+        nr > (*pf_out)->head.nr_pages - place + 1)
+        return damaged(ps, *pf_out, "page", place, "there is none");
+    return 0;
+}
+
 int packs_page(struct packs *ps, store_ref ref, const char **page_out)
 {
     const uint32_t place = ref_place(ref);
@@ -430,11 +445,9 @@ int packs_page(struct packs *ps, store_ref ref, const char **page_out)
     int rc;
 
     *page_out = NULL;
-    rc = packs_open(ps, ref_pack(ref), &pf);
+    rc = open_places(ps, ref, 1, &pf);
     if (rc)
         return rc;
-    if (place == 0 || place > pf->head.nr_pages)
-        return damaged(ps, pf, "page", place, "there is none");
     if (!pf->map && !pf->is_unmappable)
         map_file(pf);
     if (pf->map) {
@@ -450,12 +463,9 @@ int packs_readv(struct packs *ps, store_ref ref, unsigned nr, void **pages)
     struct pack_file *pf;
     int rc;
 
-    rc = packs_open(ps, ref_pack(ref), &pf);
+    rc = open_places(ps, ref, nr, &pf);
     if (rc)
         return rc;
-    if (place == 0 || place > pf->head.nr_pages || nr > PAGE_BATCH ||
-        nr > pf->head.nr_pages - place + 1)
-        return damaged(ps, pf, "page", place, "there is none");
     if (pf->head.mandatory & PACK_COMPRESSED)
         return read_groups(ps, pf, place, nr, pages);
     rc = read_run(pf, place, nr, pages);

@@ -160,11 +160,11 @@ static void an_exchange_is_undone_or_finished(void **state)
     make_disk(&d, path);
     assert_int_equal(disk_file_exchange(&d, path), 0);
     assert_string_equal(get(path), "new");
-    assert_int_equal(disk_file_rollback_end(&d, false), 0);
+    assert_int_equal(disk_deed_rollback_end(&d, false), 0);
     assert_string_equal(get(path), "old");
     assert_string_equal(get(new_path), "new");
     assert_int_equal(disk_file_exchange(&d, path), 0);
-    assert_int_equal(disk_file_rollback_end(&d, true), 0);
+    assert_int_equal(disk_deed_rollback_end(&d, true), 0);
     assert_string_equal(get(path), "new");
     assert_int_equal(access(new_path, F_OK), -1);
     disk_fini(&d);
