@@ -39,7 +39,7 @@ BUILD ?= build$(if $(CC_IS_CLANG),-clang)$(if $(SAN),-san)
 B := $(BUILD)
 
 PKG_MODULES := xencontrol xenlight xenstore xenforeignmemory xenguest \
-	xentoollog xenevtchn xengnttab yajl libxxhash libzstd libpmem2 \
+	xentoollog xenevtchn xengnttab yajl libxxhash libzstd liburing libpmem2 \
 	libsodium uuid
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKG_MODULES) 2>/dev/null)
 PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PKG_MODULES) 2>/dev/null)

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
- * Pages gather in a run while their places are adjacent; a full run goes to a
- * worker, the next one is filled meanwhile:
+ * Pages gather in a run while their places are adjacent; a full run is written
+ * while the next one is filled:
  *
- *     caller   look at page, put | put ... | put ...
- *     worker                     | write   | write ...
+ *     caller           look at page, put | put ... | put ...
+ *     worker, kernel                     | write   | write ...
  *
  * The ways, with the length of a run:
  *
  *   direct  1 MiB    copied aside while they are in the processor's cache, and
- *                    written past the page cache, two runs at a time
+ *                    written past the page cache, three runs at a time: by the
+ *                    kernel's io_uring, or where there is none by two workers
  *   cached  256 KiB  borrowed, and written by one worker (two would wait for
  *                    each other in the kernel), in short runs so that it can
  *                    begin early
@@ -18,8 +19,8 @@
  *
  * Runs end where the place behind them is a multiple of that length.
  *
- * What is less than a run is written by the caller: no thread is started for
- * a few pages.
+ * What is less than a run is written by the caller where else a worker would:
+ * no thread is started for a few pages.
  */
 #include "pack.h"
 
@@ -36,6 +37,7 @@
 #include <immintrin.h>
 #endif
 
+#include "ring.h"
 #include "safe_io.h"
 
 #define LARGE_PAGE_BYTES ((size_t)2 << 20)
@@ -121,6 +123,8 @@ int pack_init(struct pack *p, enum pack_way way, int fd, int direct_fd)
         madvise(p->room, PACK_RUNS * run_bytes, MADV_HUGEPAGE); /* advice */
     for (unsigned i = 0; p->room && i < PACK_RUNS; i++)
         p->run[i].copy = p->room + i * run_bytes;
+    if (p->room)
+        p->ring = ring_open(PACK_RUNS, p->room, PACK_RUNS * run_bytes);
     return p->room ? 0 : -ENOMEM;
 }
 
@@ -205,10 +209,53 @@ static void start_workers(struct pack *p)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
+/* The first error stays.  Returns @rc. */
+static int note(struct pack *p, int rc)
+{
+    if (!rc)
+        return 0;
+    pthread_mutex_lock(&p->lock);
+    if (!p->error)
+        p->error = rc;
+    pthread_mutex_unlock(&p->lock);
+    return rc;
+}
+
+/* A copied run goes to the ring, or is written at once. */
+static void begin_write(struct pack *p, struct pack_run *run)
+{
+    const unsigned bytes = run->nr << PAGE_SHIFT_BITS;
+
+    run->is_busy = !ring_write(p->ring, p->direct_fd, run->copy, bytes,
+                                    (uint64_t)run->first << PAGE_SHIFT_BITS,
+                                    p->at);
+    if (!run->is_busy)
+        note(p, write_run(p, run));
+}
+
+/* What the ring left undone, plain writes do, or fail with a better reason. */
+static int wait_for_ring(struct pack *p, const struct pack_run *run)
+{
+    unsigned which;
+    int done, rc;
+
+    while (run->is_busy) {
+        rc = ring_wait(p->ring, &which, &done);
+        if (rc)
+            return note(p, rc);
+        p->run[which].is_busy = false;
+        if (done != (int)(p->run[which].nr << PAGE_SHIFT_BITS))
+            note(p, write_run(p, &p->run[which]));
+    }
+    return p->error;
+}
+
 static int wait_for(struct pack *p, const struct pack_run *run)
 {
     int rc;
 
+    if (p->ring)
+        return wait_for_ring(p, run);
     if (!p->nr_workers)
         return p->error;
     pthread_mutex_lock(&p->lock);
@@ -223,16 +270,20 @@ static int wait_for(struct pack *p, const struct pack_run *run)
     return rc;
 }
 
-/* The first error stays.  Returns @rc. */
-static int note(struct pack *p, int rc)
+/* A full run goes to a worker; what is less is written at once. */
+static void hand_over(struct pack *p, struct pack_run *run)
 {
-    if (!rc)
-        return 0;
+    if (is_full(p, run) && run->nr > p->run_pages / 2 && !p->nr_workers)
+        start_workers(p);
+    if (!is_full(p, run) || !p->nr_workers) {
+        note(p, write_run(p, run));
+        return;
+    }
     pthread_mutex_lock(&p->lock);
-    if (!p->error)
-        p->error = rc;
+    run->is_busy = true;
+    p->queue[(p->queue_at + p->nr_queued++) % PACK_RUNS] = p->at;
+    pthread_cond_signal(&p->work);
     pthread_mutex_unlock(&p->lock);
-    return rc;
 }
 
 /* Ends the run at hand and begins the next, empty one. */
@@ -244,17 +295,10 @@ static int submit(struct pack *p)
     if (!run->nr)
         return 0;
     end_of_copies();
-    if (is_full(p, run) && run->nr > p->run_pages / 2 && !p->nr_workers)
-        start_workers(p);
-    if (!is_full(p, run) || !p->nr_workers) {
-        note(p, write_run(p, run));
-    } else {
-        pthread_mutex_lock(&p->lock);
-        run->is_busy = true;
-        p->queue[(p->queue_at + p->nr_queued++) % PACK_RUNS] = p->at;
-        pthread_cond_signal(&p->work);
-        pthread_mutex_unlock(&p->lock);
-    }
+    if (p->ring)
+        begin_write(p, run);
+    else
+        hand_over(p, run);
     p->at = (p->at + 1) % PACK_RUNS;
     rc = wait_for(p, &p->run[p->at]);
     p->run[p->at].nr = 0;
@@ -272,6 +316,7 @@ int pack_drain(struct pack *p)
     }
     return rc;
 }
+
 int pack_flush(struct pack *p)
 {
     int rc;
@@ -313,6 +358,7 @@ void pack_fini(struct pack *p)
     pthread_cond_destroy(&p->done);
     pthread_mutex_destroy(&p->lock);
     mapped_fini(&p->mapped);
+    ring_close(p->ring);
     free(p->room);
     memset(p, 0, sizeof(*p));
 }

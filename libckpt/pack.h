@@ -3,7 +3,7 @@
 #define CKPT_PACK_H
 /*
  * HOT PATH: brings pages to their places in a pack, in writes as large as the
- * pages allow, by threads of its own where there is enough to do.
+ * pages allow, while the caller goes on where there is enough to do.
  */
 #include <pthread.h>
 #include <stdbool.h>
@@ -11,6 +11,8 @@
 
 #include "mapped.h"
 #include "page.h"
+
+struct ring;
 
 /* The ways to the file. */
 enum pack_way {
@@ -28,7 +30,7 @@ enum pack_way {
 struct pack_run {
     uint32_t first;
     unsigned nr;
-    bool is_busy; /* a worker has it */
+    bool is_busy; /* it is being written, or waits for that */
     char *copy;   /* room for the pages; NULL: they are borrowed */
     char *to;     /* where `first` is mapped */
     const void *page[PACK_RUN_PAGES];
@@ -44,6 +46,7 @@ struct pack {
     struct pack_run run[PACK_RUNS];
     unsigned at; /* the run being filled */
     char *room;  /* owned: the copies */
+    struct ring *ring; /* writes them; NULL: the workers do */
 
     pthread_mutex_t lock; /* of what follows, and is_busy */
     pthread_cond_t work, done;

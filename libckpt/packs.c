@@ -2,8 +2,8 @@
 /*
  * Reading packs.  A reference names a pack by its number; the file is looked
  * up, its head checked, and kept until another pack needs its place.  From a
- * disk by plain reads, not through a mapping: a bad sector is then an error,
- * and not a SIGBUS for our caller.  What is in memory already is lent as it
+ * disk it is read, not mapped: a bad sector is then an error, and not a SIGBUS
+ * for our caller.  What is in memory already is lent as it
  * lies there.
  */
 #include "packs.h"
@@ -129,7 +129,10 @@ int pack_file_head(struct dir_store *st, int fd, const char *name,
 
 static void announce(const struct packs *ps, const struct pack_file *pf)
 {
-    if (ps->is_for_all && pf->head.nr_pages <= AT_ONCE_PAGES)
+    const bool is_plain = !(pf->head.mandatory & PACK_COMPRESSED);
+
+    if (ps->is_for_all && pf->head.nr_pages <= AT_ONCE_PAGES &&
+        !(ps->is_at_once && is_plain))
         posix_fadvise(pf->fd, 0, 0, POSIX_FADV_WILLNEED); /* advice */
 }
 
@@ -470,6 +473,21 @@ int packs_readv(struct packs *ps, store_ref ref, unsigned nr, void **pages)
         return read_groups(ps, pf, place, nr, pages);
     rc = read_run(pf, place, nr, pages);
     return rc ? damaged(ps, pf, "page", place, strerror(-rc)) : 0;
+}
+
+int packs_source(struct packs *ps, store_ref ref, unsigned nr, int *fd_out)
+{
+    struct pack_file *pf;
+    int rc;
+
+    rc = open_places(ps, ref, nr, &pf);
+    if (rc)
+        return rc;
+    if (pf->head.mandatory & PACK_COMPRESSED)
+        return -ENOTSUP;
+    pf->lent_in = ps->round;
+    *fd_out = pf->fd;
+    return 0;
 }
 
 int packs_read(struct packs *ps, store_ref ref, void *page)

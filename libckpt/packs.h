@@ -38,6 +38,7 @@ struct packs {
     char *blocks;                     /* owned, PACKS_BLOCKS of 4096 bytes */
     struct groups *groups;            /* owned; NULL until one is met */
     bool is_for_all;                  /* most of what is opened will be read */
+    bool is_at_once; /* and its pages, where plain, not one after the other */
     uint64_t round;                   /* of lending, see packs_page() */
     struct pack_file *closing;        /* owned: nobody's place, but lent */
 };
@@ -65,6 +66,9 @@ int packs_group(struct packs *ps, uint32_t number, uint64_t n,
 int packs_read(struct packs *ps, store_ref ref, void *page);
 /* @nr <= PAGE_BATCH of them that lie one after the other. */
 int packs_readv(struct packs *ps, store_ref ref, unsigned nr, void **pages);
+/* The file that @nr of them can be read from, at their places, by the caller; it
+ * is open until packs_take_back().  -ENOTSUP without words: they are compressed. */
+int packs_source(struct packs *ps, store_ref ref, unsigned nr, int *fd_out);
 /*
  * A page where it lies, where that is memory anyway (tmpfs, DAX) and it is not
  * compressed; else *page_out is NULL, and it can be read.  It is not compared

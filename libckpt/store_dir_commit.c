@@ -182,9 +182,7 @@ int dir_commit(struct image *img, const char *manifest)
     struct dir_writer *w = dir_writer_of(img);
     int rc;
 
-    rc = pack_drain(&w->pack);
-    if (!rc)
-        rc = write_nodes(w);
+    rc = write_nodes(w); /* while the disk is still at the last pages */
     if (rc == -EUCLEAN) /* of another pack: it has its words */
         return rc;
     if (!rc)
@@ -193,6 +191,8 @@ int dir_commit(struct image *img, const char *manifest)
         rc = write_blobs(w, manifest);
     if (!rc)
         rc = write_head(w);
+    if (!rc)
+        rc = pack_drain(&w->pack);
     if (rc)
         return safe_fail(img->c, rc, "write", w->st->tmp_fd, w->temp);
     punch_unused(w);

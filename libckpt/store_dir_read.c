@@ -6,8 +6,9 @@
  *     gfn --radix.c--> where its page is --packs.c--> page, checked
  *
  * The pages of a batch are read in the order in which they lie, those that
- * are adjacent by one call, each to where it belongs in the batch; or, where the
- * packs are in memory, not at all: they are handed out as they lie.
+ * are adjacent as one run, each to where it belongs in the batch; many runs by
+ * one call, which a disk may do in any order.  Where the packs are in memory they
+ * are not read at all, but handed out as they lie.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -20,8 +21,11 @@
 #include "ctx.h"
 #include "pack_sum.h"
 #include "radix.h"
+#include "ring.h"
 #include "safe_io.h"
 #include "store_dir.h"
+
+#define RUNS_MAX 128u /* that are read at a time */
 
 struct entry {
     uint64_t gfn;
@@ -40,7 +44,11 @@ struct dir_reader {
     const char *page[PAGE_BATCH]; /* where each is: there, or lent by packs.c */
     struct entry entry[PAGE_BATCH];
     bool is_good[PAGE_BATCH];
-    unsigned order[PAGE_BATCH]; /* of those stored, as they lie */
+    unsigned order[PAGE_BATCH];   /* of those stored, as they lie */
+    struct ring *ring;            /* owned; NULL: there is none */
+    unsigned nr_begun;            /* runs being read */
+    unsigned run[PAGE_BATCH];     /* where one begins in `order`: its length */
+    struct iovec iov[PAGE_BATCH]; /* from there on: where its pages go */
 };
 
 static const struct image_reader reader_verbs;
@@ -194,8 +202,7 @@ static bool is_good(struct dir_reader *r, unsigned i)
 
 /* How many of the entries r->order[i .. end) lie one after the other, to be
  * read. */
-static unsigned run_length(struct dir_reader *r, unsigned i, unsigned end,
-                           void **pages)
+static unsigned run_length(struct dir_reader *r, unsigned i, unsigned end)
 {
     const store_ref first = r->entry[r->order[i]].ref;
     unsigned n;
@@ -206,8 +213,7 @@ static unsigned run_length(struct dir_reader *r, unsigned i, unsigned end,
         if (ref_pack(ref) != ref_pack(first) ||
             ref_place(ref) != ref_place(first) + n)
             break;
-        pages[n] = room_for(r, r->order[i + n]);
-        r->page[r->order[i + n]] = pages[n];
+        r->page[r->order[i + n]] = room_for(r, r->order[i + n]);
     }
     return n;
 }
@@ -223,8 +229,7 @@ static unsigned sort(struct dir_reader *r, unsigned nr)
         r->is_good[i] = !ref_is_stored(r->entry[i].ref);
         if (r->is_good[i])
             continue;
-        if (nr_stored &&
-            by_place(&r->order[nr_stored - 1], &i, r->entry) > 0)
+        if (nr_stored && by_place(&r->order[nr_stored - 1], &i, r->entry) > 0)
             is_sorted = false;
         r->order[nr_stored++] = i;
     }
@@ -233,30 +238,93 @@ static unsigned sort(struct dir_reader *r, unsigned nr)
     return nr_stored;
 }
 
+/* The pages of the run at @i have been read, or are where they lie. */
+static void look_at_run(struct dir_reader *r, unsigned i, unsigned n)
+{
+    for (unsigned j = i; j < i + n; j++)
+        r->is_good[r->order[j]] = is_good(r, r->order[j]);
+}
+
+/* Waits for one of the runs; one that failed is read again page by page, later:
+ * to find which. */
+static void end_run(struct dir_reader *r)
+{
+    unsigned i;
+    int done;
+
+    if (ring_wait(r->ring, &i, &done)) {
+        r->nr_begun = 0;
+        return;
+    }
+    r->nr_begun--;
+    if (done == (int)(r->run[i] << PAGE_SHIFT_BITS))
+        look_at_run(r, i, r->run[i]);
+}
+
+/* Is it being read? */
+static bool begin_run(struct dir_reader *r, unsigned i, unsigned n)
+{
+    const store_ref ref = r->entry[r->order[i]].ref;
+    const uint64_t at = (uint64_t)ref_place(ref) << PAGE_SHIFT_BITS;
+    unsigned nr_iov = 0;
+    int fd;
+
+    if (!r->ring || packs_source(&r->packs, ref, n, &fd))
+        return false;
+    for (unsigned j = i; j < i + n; j++) {
+        char *page = room_for(r, r->order[j]);
+        struct iovec *last = &r->iov[i + nr_iov - 1];
+
+        if (nr_iov && (char *)last->iov_base + last->iov_len == page)
+            last->iov_len += PAGE_SIZE_BYTES;
+        else
+            r->iov[i + nr_iov++] =
+                (struct iovec){.iov_base = page, .iov_len = PAGE_SIZE_BYTES};
+    }
+    r->run[i] = n;
+    if (r->nr_begun == RUNS_MAX)
+        end_run(r);
+    if (ring_readv(r->ring, fd, &r->iov[i], nr_iov, at, i))
+        return false;
+    r->nr_begun++;
+    return true;
+}
+
+static bool read_run(struct dir_reader *r, unsigned i, unsigned n)
+{
+    void *pages[PAGE_BATCH];
+
+    for (unsigned j = 0; j < n; j++)
+        pages[j] = room_for(r, r->order[i + j]);
+    return !packs_readv(&r->packs, r->entry[r->order[i]].ref, n, pages);
+}
+
 /* Reads what is stored of the first @nr entries and looks whether it is good,
- * both in the order in which it lies. */
+ * both in the order in which it lies, or comes. */
 static void load(struct dir_reader *r, unsigned nr)
 {
     const unsigned nr_stored = sort(r, nr);
-    void *pages[PAGE_BATCH];
     unsigned n;
 
     packs_take_back(&r->packs);
     r->packs.is_for_all = true;
+    r->packs.is_at_once = r->ring;
     for (unsigned i = 0; i < nr_stored; i += n) {
         const unsigned at = r->order[i];
 
         n = 1;
         if (packs_page(&r->packs, r->entry[at].ref, &r->page[at]))
             continue;
-        if (!r->page[at]) {
-            n = run_length(r, i, nr_stored, pages);
-            if (packs_readv(&r->packs, r->entry[at].ref, n, pages))
-                continue; /* one by one, later: to find which */
+        if (r->page[at]) {
+            look_at_run(r, i, 1);
+            continue;
         }
-        for (unsigned j = i; j < i + n; j++)
-            r->is_good[r->order[j]] = is_good(r, r->order[j]);
+        n = run_length(r, i, nr_stored);
+        if (!begin_run(r, i, n) && read_run(r, i, n))
+            look_at_run(r, i, n);
     }
+    while (r->nr_begun)
+        end_run(r);
 }
 
 /* The words are of the first that is bad. */
@@ -281,6 +349,7 @@ static int dir_next(struct image *img, uint64_t *cursor, struct page_batch *b)
         r->batch = malloc((size_t)PAGE_BATCH << PAGE_SHIFT_BITS);
         if (!r->batch)
             return fail(img->c, -ENOMEM, "checkpoint %s", img->id);
+        r->ring = ring_open(RUNS_MAX, NULL, 0);
     }
     rc = collect(r, cursor, b);
     if (rc || !b->nr) {
@@ -459,6 +528,7 @@ static void dir_image_close(struct image *img)
 
     close(r->fd);
     packs_fini(&r->packs);
+    ring_close(r->ring);
     free(r->base.manifest);
     free(r->batch);
     free(r);

@@ -7,6 +7,9 @@
  *     store_bench ingest DIR MIB ROUNDS   take, memcpy; CPU of each
  *     store_bench chain DIR MIB DEPTH ALONE   increments, restores, opening;
  *         the last is stored in ALONE, too, where it is the only one
+ *     store_bench bare DIR MIB ROUNDS     what the machine allows: that many
+ *         pages to a file that lasts, without a store; a hundredth of them;
+ *         memory as far apart as the pages of a chain, and in a row
  *     store_bench image FILE MIB          the memory, as a file for the peers
  */
 #include <errno.h>
@@ -22,6 +25,8 @@
 
 #include "ctx.h"
 #include "guest_image.h"
+#include "pack.h"
+#include "pack_sum.h"
 #include "page.h"
 #include "store.h"
 
@@ -305,6 +310,102 @@ static int chain(unsigned depth, const char *alone_dir)
     return 0;
 }
 
+/* --- what the machine allows ------------------------------------------------ */
+
+/* The first @nr pages that are not zero, to a file in @dir, renamed, both
+ * lasting: what a take does but for knowing what it stores. */
+static double bare(const char *dir, uint64_t nr)
+{
+    static const char zero[PAGE_SIZE_BYTES];
+    const int flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC;
+    const double begin = now_s();
+    struct pack pack;
+    uint32_t place = 0;
+    int at, fd, direct_fd;
+
+    at = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    fd = openat(at, "bare.tmp", flags, 0600);
+    direct_fd = openat(at, "bare.tmp", O_WRONLY | O_DIRECT | O_CLOEXEC);
+    insist(fd >= 0 && direct_fd >= 0, dir);
+    insist(!fallocate(fd, 0, 0, (off_t)(nr * PAGE_SIZE_BYTES)), "fallocate");
+    insist(!pack_init(&pack, PACK_DIRECT, fd, direct_fd), "pack");
+    for (uint64_t gfn = 0; gfn < nr_pages && place < nr; gfn++) {
+        const char *page = memory + gfn * PAGE_SIZE_BYTES;
+
+        if (memcmp(page, zero, sizeof(zero)))
+            insist(!pack_put(&pack, page, place++), "put");
+    }
+    insist(!pack_drain(&pack) && !pack_harden(&pack), "write");
+    insist(!renameat(at, "bare.tmp", at, "bare") && !fsync(at), "rename");
+    pack_fini(&pack);
+    close(fd);
+    close(direct_fd);
+    close(at);
+    return now_s() - begin;
+}
+
+/* Pages of @from, the @i-th at where[i], by way of a batch to `room`, with
+ * their sums: what restoring does but for looking up and calling the kernel. */
+static double pass_on(const char *from, const uint32_t *where)
+{
+    static char batch[PAGE_BATCH][PAGE_SIZE_BYTES];
+    const double begin = now_s();
+    volatile uint64_t sum = 0;
+
+    for (uint64_t i = 0; i < nr_pages; i += PAGE_BATCH) {
+        for (unsigned n = 0; n < PAGE_BATCH; n++) {
+            memcpy(batch[n], from + (size_t)where[i + n] * PAGE_SIZE_BYTES,
+                   PAGE_SIZE_BYTES);
+            sum += sum_of(SUM_XXH3, batch[n], PAGE_SIZE_BYTES, 0);
+        }
+        memcpy(room + i * PAGE_SIZE_BYTES, batch, sizeof(batch));
+    }
+    return now_s() - begin;
+}
+
+/* where[gfn]: the page's rank among all, by the increment that last had it, so
+ * without what later ones have anew: nearer to each other than in the packs. */
+static void far_apart(uint32_t *where, unsigned depth)
+{
+    unsigned *last = calloc(nr_pages, sizeof(*last));
+    uint64_t *gfns = malloc((nr_pages + 1) * sizeof(*gfns));
+    uint32_t rank = 0;
+
+    insist(last && gfns, "malloc");
+    for (unsigned i = 1; i < depth; i++)
+        for (uint64_t n = dirty(gfns, i); n-- > 0;)
+            last[gfns[n]] = i;
+    for (unsigned i = 0; i < depth; i++)
+        for (uint64_t gfn = 0; gfn < nr_pages; gfn++)
+            if (last[gfn] == i)
+                where[gfn] = rank++;
+    free(last);
+    free(gfns);
+}
+
+static int what_there_is(const char *dir, unsigned rounds)
+{
+    uint32_t *in_a_row = malloc(nr_pages * sizeof(*in_a_row));
+    uint32_t *apart = malloc(nr_pages * sizeof(*apart));
+
+    insist(in_a_row && apart, "malloc");
+    for (unsigned i = 0; i < rounds; i++) {
+        printf("bare %.6f\n", bare(dir, nr_pages));
+        printf("bare.hundredth %.6f\n", bare(dir, nr_pages / 100));
+    }
+    room = (char *)get_memory() + SKEW;
+    far_apart(apart, 256);
+    for (uint32_t gfn = 0; gfn < nr_pages; gfn++)
+        in_a_row[gfn] = gfn;
+    for (unsigned i = 0; i < rounds; i++) {
+        printf("pass.row %.6f\n", pass_on(memory, in_a_row));
+        printf("pass.apart %.6f\n", pass_on(memory, apart));
+    }
+    free(in_a_row);
+    free(apart);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 3 ? argv[1] : "";
@@ -326,6 +427,8 @@ int main(int argc, char **argv)
         insist(!close(fd), argv[2]);
         return 0;
     }
+    if (!strcmp(what, "bare"))
+        return what_there_is(argv[2], n);
     insist(!ckpt_open(argv[2], NULL, &c), "store");
     fd = !strcmp(what, "ingest") ? ingest(n) : argc > 5 ? chain(n, argv[5]) : 2;
     ckpt_close(c);

@@ -26,6 +26,9 @@ enum fault {
 /* For FAULT_POWER: what is lost depends on it. */
 void faults_seed(unsigned seed);
 
+/* A tmpfs passes for a disk, so that the store writes past the page cache. */
+void faults_on_disk(void);
+
 /* From here on; @n counts from 1. */
 void faults_arm(enum fault fault, unsigned n);
 /* Ends it: how many points were passed. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 #ifndef FAULTS_PRIVATE_H
 #define FAULTS_PRIVATE_H
-/* What faults.c shares with faults_mapped.c, which stands before libpmem2. */
+/* What faults.c shares with faults_mapped.c, which stands before libpmem2, and
+ * faults_ring.c, before io_uring. */
 #include "faults.h"
 
 #include <pthread.h>

@@ -190,6 +190,12 @@ static enum outcome run_take(const char *dir)
     return take_in(scratch_path(dir, "store"));
 }
 
+static enum outcome run_take_direct(const char *dir)
+{
+    faults_on_disk();
+    return take_in(scratch_path(dir, "store"));
+}
+
 /* What lies in the processor's caches is lost with the power, too. */
 static enum outcome run_take_pmem(const char *dir)
 {
@@ -414,6 +420,7 @@ static void check_remove(struct ckpt *c, enum fault fault, enum outcome outcome)
 static const struct scenario scenarios[] = {
     { "open",   run_open,   check_open   },
     { "take",   run_take,   check_take   },
+    { "take-direct", run_take_direct, check_take },
     { "take-pmem", run_take_pmem, check_take },
     { "increment", run_increment, check_increment },
     { "remove", run_remove, check_remove },

@@ -260,6 +260,55 @@ static char *copy_of(const char *s)
     return copy;
 }
 
+static bool same_pages(struct image *x, struct image *y)
+{
+    char a[PAGE_SIZE_BYTES], b[PAGE_SIZE_BYTES];
+    const uint64_t nr = image_nr_gfns(x);
+    uint64_t m, n;
+
+    if (image_nr_gfns(y) != nr)
+        return false;
+    for (m = n = 0;; m++, n++) {
+        insist(!image_seek(x, &m) && !image_seek(y, &n), "seek");
+        if (m != n)
+            return false;
+        if (m == nr)
+            return true;
+        insist(!image_get(x, m, a, NULL) && !image_get(y, m, b, NULL), "get");
+        if (memcmp(a, b, sizeof(a)))
+            return false;
+    }
+}
+
+static bool same_blob(struct image *x, struct image *y, const char *name)
+{
+    size_t m, n;
+    void *p, *q;
+    bool same;
+
+    insist(!image_blob(x, name, &p, &m) && !image_blob(y, name, &q, &n), name);
+    same = m == n && !memcmp(p, q, m);
+    free(p);
+    free(q);
+    return same;
+}
+
+bool scratch_same(struct ckpt *c, const char *id, const char *other_id,
+                  const char *const *blobs)
+{
+    struct image *x, *y;
+    bool same;
+
+    insist(!image_open(c->store, id, &x) && !image_open(c->store, other_id, &y),
+           "open");
+    same = same_pages(x, y);
+    for (; same && *blobs; blobs++)
+        same = same_blob(x, y, *blobs);
+    image_close(x);
+    image_close(y);
+    return same;
+}
+
 void scratch_info(struct ckpt_info *info_out, const char *id, const char *name,
                   const char *domain_name, const char *domain_uuid)
 {

@@ -5,6 +5,7 @@
  * A folder to play in, a store in it, and pages and batches with content that
  * can be told from any other.  What goes wrong here ends the test.
  */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -50,6 +51,11 @@ void scratch_image_sparse(struct ckpt *c, const char *id, unsigned nr);
 /* Reads all there is of an image, by every way, at most @batches of it; dies
  * when it would go on for ever.  Damage is fine. */
 void scratch_read_all(struct ckpt *c, const char *id, unsigned batches);
+
+/* Two checkpoints have the same frames with the same pages, and of @blobs, which
+ * NULL ends, both the same content. */
+bool scratch_same(struct ckpt *c, const char *id, const char *other_id,
+                  const char *const *blobs);
 
 /* All that a manifest must have; strings are owned by *info_out. */
 void scratch_info(struct ckpt_info *info_out, const char *id, const char *name,

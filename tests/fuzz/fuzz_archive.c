@@ -6,20 +6,12 @@
  */
 #include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "archive_chain.h"
 #include "archive_pipe.h"
-#include "ckpt.h"
-#include "fake/scratch.h"
+#include "stream.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len_bytes);
-
-static struct ckpt *c;
-static char *dir;
-static int fd = -1;
 
 static const char manifest[] =
     "{\"version\":1,\"mandatory\":[],\"id\":\"00000000000000aa\",\"parent\":"
@@ -33,19 +25,6 @@ static const char manifest[] =
     "\"pause_us\":1,\"pause_disks_us\":1,\"still_us\":1,\"durable_us\":1,"
     "\"disks\":[{\"vdev\":\"xvda\",\"driver\":\"reflink\",\"target\":\"/a\","
     "\"snapshot\":\"/b\",\"size_bytes\":1048576}]}";
-
-static void clean_up(void)
-{
-    close(fd);
-    ckpt_close(c);
-    scratch_remove(dir);
-}
-
-static void put(const void *data, size_t len_bytes)
-{
-    if (write(fd, data, len_bytes) != (ssize_t)len_bytes)
-        exit(99);
-}
 
 static void put_record(struct archive_out *out, uint32_t type, const void *data,
                        size_t len_bytes)
@@ -65,7 +44,7 @@ static void put_records(const uint8_t *data, size_t len_bytes, int begun)
         .nr_stored = 4, .nr_zero = 300, .nr_blobs = 3, .nr_disks = 1};
     struct archive_out *out;
 
-    if (archive_out_open(c, fd, NULL, NULL, &out))
+    if (archive_out_open(stream.c, stream.fd, NULL, NULL, &out))
         exit(99);
     if (begun) {
         put_record(out, ARCHIVE_BEGIN, &begin, sizeof(begin));
@@ -81,35 +60,28 @@ static void put_head(void)
     const struct archive_head h = {.magic = ARCHIVE_MAGIC,
                                    .version = ARCHIVE_VERSION};
 
-    put(&h, sizeof(h));
+    stream_put(&h, sizeof(h));
+}
+
+static int import(struct ckpt *c, int fd, struct ckpt_info *info_out)
+{
+    static const char *const places[] = {"xvda=none", NULL};
+    const struct ckpt_import_opts opts = {.name = "x", .disks = places};
+
+    return ckpt_import_with(c, fd, &opts, info_out);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len_bytes)
 {
-    static const char *const places[] = {"xvda=none", NULL};
-    const struct ckpt_import_opts opts = {.name = "x", .disks = places};
-    struct ckpt_info info;
-
-    if (!dir) {
-        dir = scratch_dir();
-        c = (struct ckpt *)scratch_open(dir);
-        fd = memfd_create("archive", MFD_CLOEXEC);
-        atexit(clean_up);
-    }
     if (!len_bytes)
         return 0;
-    if (ftruncate(fd, 0) || lseek(fd, 0, SEEK_SET))
-        exit(99);
+    stream_begin();
     if ((data[0] & 3) == 1)
         put_head();
     if (data[0] & 2)
         put_records(data + 1, len_bytes - 1, data[0] & 1);
     else
-        put(data + 1, len_bytes - 1);
-    lseek(fd, 0, SEEK_SET);
-    if (!ckpt_import_with(c, fd, &opts, &info)) {
-        scratch_drop(c, info.id);
-        ckpt_info_fini(&info);
-    }
+        stream_put(data + 1, len_bytes - 1);
+    stream_end(import);
     return 0;
 }
