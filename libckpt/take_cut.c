@@ -2,8 +2,8 @@
 /*
  * The cut: one domain or several stand still, are cut, and go on.
  *
- *   a   freeze ─ ask ────── still ─ cut ─────────── go on
- *   b   ──────── ask ────── still ─────── cut ───── go on
+ *   a   freeze ──────── ask ────── still ─ cut ─────────── go on
+ *   b   ─────── freeze ──── ask ── still ─────── cut ───── go on
  *
  * What is slow has been done before and what is left is done afterwards.
  * take_cut_all() is the only function between suspend and resume, and resumes
@@ -110,30 +110,29 @@ static void thaw(struct take *t)
         t->info.consistency = CKPT_CONSISTENCY_FS_FROZEN;
 }
 
-static int ask_to_stand_still(struct take *t)
+static void freeze(struct take *t)
 {
     const struct ckpt_take_opts *o = t->opts;
 
-    if (o->freeze) {
-        t->owes_thaw = true;
-        t->is_frozen = !o->freeze(o->freeze_arg);
-    }
-    /* Before it suspends, Linux stops all processes, which it cannot do with
-     * one that waits for a frozen filesystem (until 6.16).  By now hooks have
-     * run and all is written; the rest is in the memory that is kept. */
-    if (t->has_memory)
-        thaw(t);
+    if (!o->freeze)
+        return;
+    t->owes_thaw = true;
+    t->is_frozen = !o->freeze(o->freeze_arg);
+}
+
+static int ask_to_stand_still(struct take *t)
+{
     return t->has_memory ? ask_to_suspend(t) : ask_to_pause(t);
 }
 
 /* Suspended, and the guard knows. */
-static int await_suspended(struct take *t)
+static int await_suspended(struct take *t, unsigned limit_ms)
 {
     unsigned token = t->token;
     int rc;
 
     t->token = 0;
-    rc = xen_suspend_await(t->op.x, &t->op.dom, timeout_ms(t), &t->times,
+    rc = xen_suspend_await(t->op.x, &t->op.dom, limit_ms, &t->times,
                            &t->pending);
     if (t->pending)
         return rc;
@@ -180,22 +179,48 @@ static int go_on(struct take *t, bool is_done)
     return rc ? rc : r;
 }
 
+/* There was no cut.  Who was asked to suspend and is not waited for yet may stand
+ * still by now, and would for as long as the others take to be undone. */
+static void call_off(struct take *t)
+{
+    char error[sizeof(t->c->error)];
+
+    if (!t->pending || !t->token)
+        return;
+    memcpy(error, t->c->error, sizeof(error));
+    (void)await_suspended(t, 0);
+    memcpy(t->c->error, error, sizeof(error));
+}
+
 int take_cut_all(struct take *const *t, size_t nr)
 {
-    int rc = 0, r;
+    int rc, r;
     size_t i;
 
+    /* That takes as long as the guests want: nobody stands still for it. */
+    for (i = 0; i < nr; i++)
+        freeze(t[i]);
+    /* Before it suspends, Linux stops all processes, which it cannot do with
+     * one that waits for a frozen filesystem (until 6.16).  By now hooks have
+     * run and all is written; the rest is in the memory that is kept. */
+    for (i = 0; i < nr; i++)
+        if (t[i]->has_memory)
+            thaw(t[i]);
+    rc = check_cancel(t[0]->c); /* a freeze that was cut short ends the take */
     for (i = 0; !rc && i < nr; i++)
         rc = ask_to_stand_still(t[i]);
     for (i = 0; !rc && i < nr; i++)
         if (t[i]->has_memory)
-            rc = await_suspended(t[i]);
+            rc = await_suspended(t[i], timeout_ms(t[i]));
     for (i = 0; !rc && i < nr; i++)
         rc = cut_still(t[i]);
     r = rc;
     for (i = 0; i < nr; i++) {
-        int e = go_on(t[i], !rc);
+        int e;
 
+        if (rc)
+            call_off(t[i]);
+        e = go_on(t[i], !rc);
         thaw(t[i]);
         r = r ? r : e;
     }
