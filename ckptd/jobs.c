@@ -131,26 +131,30 @@ static enum class class_of(const struct job *job)
                ? CLASS_BACKGROUND : CLASS_WORK;
 }
 
-/* By its name, where the number is of one that is here. */
-static bool nth_domain(const struct job *job, size_t n, char name[TEXT_NAME])
+/* A number is as good as the name, of a domain that is here. */
+static void hash_names(struct job *job)
 {
+    char name[TEXT_NAME];
     const char *known;
 
-    if (!word_nth(job->w.domains, DOMAIN_END, n, name, TEXT_NAME))
-        return false;
-    known = guests_name(job->d, name);
-    if (known && known != name)
-        snprintf(name, TEXT_NAME, "%s", known);
-    return true;
+    while (job->nr_names < CKPT_GROUP_MAX &&
+           word_nth(job->w.domains, DOMAIN_END, job->nr_names, name,
+                    sizeof(name))) {
+        uint32_t hash = 2166136261u; /* FNV-1a */
+
+        known = guests_name(job->d, name);
+        for (const char *c = known ? known : name; *c; c++)
+            hash = (hash ^ (unsigned char)*c) * 16777619u;
+        job->names[job->nr_names++] = hash;
+    }
 }
 
+/* Or have two names of one hash: then one waits for nothing. */
 static bool share_a_domain(const struct job *a, const struct job *b)
 {
-    char x[TEXT_NAME], y[TEXT_NAME];
-
-    for (size_t i = 0; nth_domain(a, i, x); i++)
-        for (size_t k = 0; nth_domain(b, k, y); k++)
-            if (!strcmp(x, y))
+    for (uint32_t i = 0; i < a->nr_names; i++)
+        for (uint32_t k = 0; k < b->nr_names; k++)
+            if (a->names[i] == b->names[k])
                 return true;
     return false;
 }
@@ -238,6 +242,7 @@ static struct job *add(struct daemon *d, const struct wire_job *w,
     memcpy(job->w.domains, task->domains, sizeof(job->w.domains));
     if (!task->group[0])
         snprintf(job->w.domains, sizeof(job->w.domains), "%s", task->domain);
+    hash_names(job);
     if (!job->w.checkpoint[0])
         snprintf(job->w.checkpoint, sizeof(job->w.checkpoint), "%s",
                  task->checkpoint);

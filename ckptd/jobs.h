@@ -24,6 +24,8 @@ struct job {
     ev_io io;
     struct hooks *hooks;
     char *result;    /* owned, result_bytes long so far; NULL: none, or sent */
+    uint32_t names[CKPT_GROUP_MAX]; /* of its domains, each as a hash */
+    uint32_t nr_names;
     uint32_t frozen; /* bits: of its n-th domain a freeze, no thaw yet */
     uint32_t domids[CKPT_GROUP_MAX]; /* of which they were asked for */
     bool is_asking;                  /* the door has not answered yet */

@@ -130,6 +130,7 @@ void line_put_policy(struct json *j, const char *key, const struct policy *p)
     json_put_u64(j, "quiesce_timeout_ms", p->quiesce_ms);
     json_put_bool(j, "schedule_quiesce", p->schedule_quiesce);
     json_put_u64(j, "schedule_s", p->schedule_s);
+    json_put_string(j, "group", p->group);
     json_put_u64(j, "keep_count", p->keep_count);
     json_put_u64(j, "keep_age_s", p->keep_age_s);
     json_put_u64(j, "ring_mib", p->ring_mib);

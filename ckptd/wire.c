@@ -68,6 +68,8 @@ static const struct text {
     TEXT(WIRE_ACCEPTED, accepted, words),
     TEXT(WIRE_POLICY_ASK, policy, domain),
     TEXT(WIRE_POLICY, policy, domain),
+    TEXT(WIRE_POLICY_ASK, policy, policy.group),
+    TEXT(WIRE_POLICY, policy, policy.group),
     TEXT(WIRE_JOB, job, key),
     TEXT(WIRE_JOB, job, group),
     TEXT(WIRE_JOB, job, domains),

@@ -4,7 +4,7 @@
 # holds for a take holds for each domain; nobody else works on any of them meanwhile.
 export PYTHONPATH=tests/fake/ckptd
 exec python3 - <<'EOF'
-import json, os, signal, subprocess
+import json, os, signal, subprocess, time
 from world import *
 
 CONF = '''guest_requests = checkpoint, quiesce
@@ -229,6 +229,70 @@ with World('guest_requests = checkpoint\nguest_standby = yes\n[domain db]\nguest
     w.call('checkpoint.group', group='pair', domains=['db', 'web'], wait=True)
     assert w.read('calls').count('stood by: web -125') == 1
     w.until(lambda: standing() == 2)
+    assert w.stop() == 0
+
+# a schedule of a group: all that are here, when it is time for one; each keeps what
+# its own policy says
+OLD = ''.join('checkpoint=a00000000000000%d\nname=auto-%d\ndomain_name=web\ndomain_uuid=%s\n' % (i, i, UUID)
+              for i in range(3))
+SHOP = """schedule = 0
+[domain web*]
+schedule = 1h
+schedule_quiesce = yes
+guest_requests = quiesce
+group = shop
+keep_count = 1
+[domain db*]
+schedule = 1s
+group = shop
+keep_count = 2
+[domain alone]
+schedule = 1s
+"""
+with World(SHOP, SCRIPT + OLD) as w:
+    w.start()
+    def calls(start):
+        return [l for l in w.read('calls').splitlines() if l.startswith(start)]
+    w.guest()
+    w.guest(8, 'alone', '88888888-2222-2222-2222-222222222222')
+    w.guest(9, 'db', DB)
+    w.until(lambda: len(calls('delete checkpoint=a000000000000001')) >= 2)
+    assert set(calls('group')) == {'group name=shop count=2'}, calls('group')
+    takes = [l.split()[1:3] for l in calls('take domain=')]
+    of = {d: {name for domain, name in takes if domain == 'domain=' + d} for d in ('web', 'db', 'alone')}
+    assert of['web'] == of['db'] and len(of['web']) >= 2 and not of['web'] & of['alone'] and of['alone'], of
+    assert all(name.startswith('name=auto-2') for names in of.values() for name in names), of
+    assert set(calls('freeze of')) == {'freeze of web'}, calls('freeze of')
+    nr = len(calls('delete checkpoint=a000000000000001'))       # web keeps one, db two
+    assert len(calls('delete checkpoint=a000000000000000')) in (2 * nr - 1, 2 * nr, 2 * nr + 1), w.read('calls')
+    assert not calls('delete checkpoint=a000000000000002') and not calls('delete checkpoint=0')
+    assert w.call('policy.show', domain='db')['policy']['group'] == 'shop'
+    job = [j for j in w.call('job.list')['jobs'] if j['group']][-1]
+    assert (job['origin'], job['group'], job['domains']) == ('schedule', 'shop', ['web', 'db']), job
+    # one that goes is not waited for; one that is slower than the schedule is not overtaken
+    w.xs('destroy', 5)
+    w.until(lambda: 'group name=shop count=1' in w.read('calls'))
+    w.set_script(SCRIPT.replace('phase=', 'delay_ms=2500\nphase='))
+    w.until(lambda: 'db: no scheduled checkpoint: the last one is still under way' in w.read('log'))
+    w.set_script(SCRIPT)
+    # more than there may be: none is taken, and it is said
+    for i in range(32):
+        w.guest(20 + i, 'db%d' % i, '77777777-2222-2222-2222-0000000000%02d' % i)
+    w.until(lambda: 'more than 32 domains' in w.read('log'))
+    assert w.stop() == 0
+    # one that was due while nobody was there waits until the others are met
+    w.write('calls', '')
+    w.write('state/state', ''.join(' '.join(l.split()[:5] + ['1\n']) if l.startswith('guest') else l + '\n'
+                                   for l in w.read('state/state').splitlines()))
+    for i in range(32):
+        w.xs('destroy', 20 + i)
+    begin = time.monotonic()
+    w.start()
+    w.guest(60, 'db60', '66666666-2222-2222-2222-222222222222')
+    w.until(lambda: 'domain 60 "db60" is here' in w.read('log'))
+    took = time.monotonic() - begin
+    w.until(lambda: calls('group'))
+    assert calls('group')[0] == 'group name=shop count=2' or took > 1.9, calls('group')
     assert w.stop() == 0
 print('done')
 EOF

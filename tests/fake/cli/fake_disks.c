@@ -57,11 +57,15 @@ void ckpt_diff_free(struct ckpt_disk_diff *diffs, size_t nr)
 }
 
 /* As the library: whoever freezes does before the first is taken. */
-static void freeze_all(size_t nr, const struct ckpt_take_opts *opts, int *frozen)
+static void freeze_all(const char *const *domains, size_t nr,
+                       const struct ckpt_take_opts *opts, int *frozen)
 {
-    for (size_t i = 0; i < nr; i++)
+    for (size_t i = 0; i < nr; i++) {
         frozen[i] = opts[i].freeze ? opts[i].freeze(opts[i].freeze_arg)
                                    : -ENOTSUP;
+        if (opts[i].freeze)
+            script_note("freeze of %s", domains[i]);
+    }
 }
 
 static void thaw_all(size_t nr, const struct ckpt_take_opts *opts, int *held)
@@ -103,7 +107,7 @@ int ckpt_take_group(ckpt *c, const char *group, const char *const *domains,
     int rc;
 
     script_note("group name=%s count=%zu", group, nr);
-    freeze_all(nr, opts, frozen);
+    freeze_all(domains, nr, opts, frozen);
     if (!(opts->flags & CKPT_TAKE_DISK_ONLY))
         thaw_all(nr, opts, held);
     rc = take_each(c, group, domains, nr, opts, infos_out);
