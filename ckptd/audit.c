@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "ckpt.h"
 #include "ctx.h"
 #include "json.h"
 #include "json_line.h"
@@ -51,8 +52,10 @@ static void begin(struct json *j, const char *event)
     line_put_time(j, "time", now_unix_us());
 }
 
-char *audit_text(const char *event, const struct wire_job *job,
-                 const struct wire_task *task)
+/* Of a job on several domains, what is said of one of them. */
+static char *text_of(const char *event, const struct wire_job *job,
+                     const struct wire_task *task, const char *domain,
+                     const char *checkpoint)
 {
     struct ckpt c = {.url = NULL};
     struct json j;
@@ -64,10 +67,12 @@ char *audit_text(const char *event, const struct wire_job *job,
     json_put_string(&j, "origin", origin_name(job->origin));
     json_put_u64(&j, "uid", job->uid);
     line_put_text(&j, "key", job->key);
-    line_put_text(&j, "domain", job->domain);
+    line_put_text(&j, "domain", domain);
+    line_put_text(&j, "group", job->group);
+    line_put_words(&j, "domains", job->domains, DOMAIN_END);
     if (job->domid)
         json_put_u64(&j, "domid", job->domid);
-    line_put_text(&j, "checkpoint", job->checkpoint);
+    line_put_text(&j, "checkpoint", checkpoint);
     line_put_text(&j, "name", task->name);
     if (task->verb == VERB_FORK)
         json_put_u64(&j, "count", task->count ? task->count : 1);
@@ -81,10 +86,37 @@ char *audit_text(const char *event, const struct wire_job *job,
     return text;
 }
 
+char **audit_texts(const char *event, const struct wire_job *job,
+                   const struct wire_task *task)
+{
+    char **texts = calloc(CKPT_GROUP_MAX + 1, sizeof(*texts));
+    char domain[TEXT_NAME], id[TEXT_NAME];
+    size_t n = 0;
+
+    if (!texts)
+        return NULL;
+    if (!job->group[0])
+        texts[n++] = text_of(event, job, task, job->domain, job->checkpoint);
+    while (job->group[0] && n < CKPT_GROUP_MAX &&
+           word_nth(job->domains, DOMAIN_END, n, domain, sizeof(domain))) {
+        if (!word_nth(job->checkpoint, ID_END, n, id, sizeof(id)))
+            id[0] = '\0';
+        texts[n++] = text_of(event, job, task, domain, id);
+        if (!texts[n - 1])
+            break;
+    }
+    if (n && texts[n - 1])
+        return texts;
+    while (n--)
+        free(texts[n]);
+    free(texts);
+    return NULL;
+}
+
 void audit_job(const char *path, const char *event, const struct wire_job *job,
                const struct wire_task *task)
 {
-    char *text = audit_text(event, job, task);
+    char *text = text_of(event, job, task, job->domain, job->checkpoint);
 
     if (text)
         write_line(path, text);

@@ -15,8 +15,9 @@ void audit_job(const char *path, const char *event, const struct wire_job *j,
 void audit_guest(const char *path, const struct wire_domain *dom,
                  const char *request, const char *why);
 
-/* The same object, owned; for hooks.  NULL when memory ran out. */
-char *audit_text(const char *event, const struct wire_job *j,
-                 const struct wire_task *task);
+/* The same object for hooks: one, or of a group one about each domain.  Ended by
+ * NULL, all owned; NULL when memory ran out. */
+char **audit_texts(const char *event, const struct wire_job *j,
+                   const struct wire_task *task);
 
 #endif

@@ -3,7 +3,8 @@
 # ckptd-job is one operation and ends with it.
 CKPTD_SRCS := $(addprefix ckptd/, \
 	main.c conf.c log.c notify.c listen.c wire.c json_line.c \
-	parent.c roles.c jobs.c job_run.c standby.c guests.c rate.c state.c hooks.c audit.c \
+	parent.c roles.c jobs.c job_run.c standby.c guests.c schedule.c rate.c \
+	state.c hooks.c audit.c \
 	front.c client.c rpc.c methods.c params.c metrics.c http.c \
 	door.c doorway.c freeze.c door_request.c xen_store.c)
 CKPTD_JOB_SRCS := $(addprefix ckptd/job/,main.c run.c query.c retain.c)

@@ -33,6 +33,7 @@ enum kind {
     REQUESTS, /* uint32_t of GUEST_* */
     MIB,      /* uint32_t up to max, written as BYTES */
     GIVE_UP,  /* uint32_t, "wait" or "give-up" */
+    GROUP,    /* char[], a group's name or empty */
 };
 
 struct key {
@@ -91,6 +92,7 @@ static const struct key policy_keys[] = {
     {"keep_age", SECONDS, UINT32_MAX, offsetof(struct policy, keep_age_s)},
     {"ring", MIB, CKPT_RING_MIB_MAX, offsetof(struct policy, ring_mib)},
     {"when_full", GIVE_UP, 0, offsetof(struct policy, give_up)},
+    RULE(group, GROUP, 0),
 };
 #define NR(array) (sizeof(array) / sizeof((array)[0]))
 _Static_assert(NR(own_keys) <= 32 && NR(policy_keys) <= 32, "bits of seen");
@@ -225,6 +227,17 @@ static const char *parse_give_up(const char *value, uint32_t *out)
     return NULL;
 }
 
+/* As xl checkpoint --group takes it. */
+static const char *parse_group(const char *value, char *out)
+{
+    if (strlen(value) > 64 ||
+        value[strspn(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                            "abcdefghijklmnopqrstuvwxyz0123456789._-")])
+        return "is not up to 64 letters, digits, '.', '_' and '-'";
+    strcpy(out, value);
+    return NULL;
+}
+
 static const char *parse_seconds(const char *value, uint64_t max, uint64_t *out)
 {
     static const uint64_t factors[] = {1, 60, 3600, 86400, 7 * 86400};
@@ -310,6 +323,8 @@ static const char *set_value(const struct key *key, void *base,
         return parse_mib(value, key->max, (uint32_t *)(void *)field);
     case GIVE_UP:
         return parse_give_up(value, (uint32_t *)(void *)field);
+    case GROUP:
+        return parse_group(value, field);
     case REQUESTS:
         return parse_requests(value, (uint32_t *)(void *)field);
     }

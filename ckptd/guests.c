@@ -16,34 +16,13 @@
 
 #include "audit.h"
 #include "ctx.h"
+#include "guest.h"
 #include "jobs.h"
 #include "log.h"
 #include "standby.h"
 #include "state.h"
 
 #define GUEST_PREFIX "guest-"
-#define SCHEDULE_PREFIX "auto-"
-
-struct guest {
-    struct daemon *d;
-    struct wire_domain dom;
-    struct record *record; /* NULL: there are too many */
-    uint32_t requests;     /* its door's, as told to the door */
-    bool is_held;          /* its door is not told yet */
-    char origin[32];
-    uint64_t job; /* of its request under way; 0: none */
-    char id[24];  /* the guest's name for it */
-    ev_timer schedule;
-    uint64_t schedule_job;
-    struct log_rate refusals;
-};
-
-struct guests {
-    struct guest *by_domid[GUESTS_MAX];
-    uint32_t last; /* highest domid seen, +1 */
-    struct record record[RECORDS_MAX];
-    size_t nr_records;
-};
 
 /* --- records --------------------------------------------------------------- */
 
@@ -106,7 +85,7 @@ static unsigned living_children(struct daemon *d, const char *uuid)
 
 /* --- doors ------------------------------------------------------------------ */
 
-static const struct policy *policy_of(const struct guest *g)
+const struct policy *guest_policy(const struct guest *g)
 {
     return conf_policy(&g->d->conf, g->dom.name);
 }
@@ -116,7 +95,7 @@ static void open_door(struct guest *g)
     struct wire m = {.type = WIRE_DOOR};
 
     g->is_held = false;
-    g->requests = policy_of(g)->guest_requests;
+    g->requests = guest_policy(g)->guest_requests;
     m.u.door.domid = g->dom.domid;
     m.u.door.requests = g->requests;
     memcpy(m.u.door.origin, g->origin, sizeof(m.u.door.origin));
@@ -149,93 +128,6 @@ answer(struct guest *g, const char *id, bool is_busy, const char *fmt, ...)
     child_send(&g->d->front, &m); /* counts them */
 }
 
-/* --- schedules --------------------------------------------------------------- */
-
-/* "guest-20261121-004510-123" */
-static void make_name(char name[TEXT_NAME], const char *prefix)
-{
-    struct timespec ts;
-    char date[32];
-    struct tm tm;
-
-    clock_gettime(CLOCK_REALTIME, &ts);
-    strftime(date, sizeof(date), "%Y%m%d-%H%M%S", gmtime_r(&ts.tv_sec, &tm));
-    snprintf(name, TEXT_NAME, "%s%s-%03ld", prefix, date, ts.tv_nsec / 1000000);
-}
-
-static void arm_schedule(struct guest *g)
-{
-    const double interval = (double)policy_of(g)->schedule_s;
-    double wait;
-
-    ev_timer_stop(g->d->loop, &g->schedule);
-    if (interval <= 0 || !g->record)
-        return;
-    if (!g->record->schedule_us)
-        g->record->schedule_us = now_unix_us();
-    wait =
-        interval - (double)(now_unix_us() - g->record->schedule_us) / 1000000.;
-    if (wait > interval) /* the clock was set back */
-        wait = interval;
-    ev_timer_set(&g->schedule, wait > 0 ? wait : 0., 0.);
-    ev_timer_start(g->d->loop, &g->schedule);
-}
-
-static void take_scheduled(struct guest *g, const struct policy *p)
-{
-    struct wire_task task = {.verb = VERB_TAKE,
-                             .domid = g->dom.domid,
-                             .keep_count = p->keep_count,
-                             .keep_age_s = p->keep_age_s};
-    char words[TEXT_WORDS];
-    struct job *job;
-    bool is_old;
-    int rc;
-
-    if (p->schedule_quiesce && p->guest_requests & GUEST_QUIESCE) {
-        task.flags |= TASK_QUIESCE;
-        task.quiesce_ms = p->quiesce_ms;
-    }
-    snprintf(task.prefix, sizeof(task.prefix), SCHEDULE_PREFIX);
-    snprintf(task.domain, sizeof(task.domain), "%s", g->dom.name);
-    snprintf(task.description, sizeof(task.description), "scheduled");
-    make_name(task.name, SCHEDULE_PREFIX);
-    job = jobs_submit(g->d, ORIGIN_SCHEDULE, 0, "", &task, &rc, &is_old, words);
-    if (!job) {
-        log_msg(LOG_WARNING, "%s: no scheduled checkpoint: %s", g->dom.name,
-                words);
-        return;
-    }
-    g->schedule_job = job->w.id;
-    jobs_kick(g->d);
-}
-
-static void on_schedule(struct ev_loop *loop, ev_timer *w, int events)
-{
-    struct guest *g = w->data;
-    const struct policy *p = policy_of(g);
-    const int64_t interval_us = (int64_t)p->schedule_s * 1000000;
-    const int64_t now = now_unix_us();
-    const struct job *last;
-
-    (void)loop, (void)events;
-    if (!g->record || !interval_us)
-        return;
-    /* In step with the plan; what was missed is missed. */
-    g->record->schedule_us += interval_us;
-    if (g->record->schedule_us + interval_us < now ||
-        g->record->schedule_us > now)
-        g->record->schedule_us = now;
-    last = jobs_find(g->d, g->schedule_job);
-    if (last && last->w.state < JOB_DONE)
-        log_msg(LOG_WARNING,
-                "%s: no scheduled checkpoint: the last one is still under way",
-                g->dom.name);
-    else
-        take_scheduled(g, p);
-    arm_schedule(g);
-}
-
 /* --- the door's reports -------------------------------------------------------- */
 
 static struct guest *find(struct daemon *d, uint32_t domid)
@@ -259,8 +151,7 @@ static struct guest *meet(struct daemon *d, const struct wire_domain *dom)
         return NULL;
     g->d = d;
     g->dom = *dom;
-    ev_init(&g->schedule, on_schedule);
-    g->schedule.data = g;
+    schedule_init(g);
     d->guests->by_domid[dom->domid] = g;
     if (dom->domid >= d->guests->last)
         d->guests->last = dom->domid + 1;
@@ -291,7 +182,7 @@ void guests_domain(struct daemon *d, const struct wire_domain *dom)
     g->dom = *dom; /* it may have a new name */
     log_msg(LOG_INFO, "domain %u \"%s\" is %s", dom->domid, dom->name,
             is_new ? "here" : "renamed");
-    arm_schedule(g);
+    schedule_arm(g);
     if (jobs_may_bear(d))
         g->is_held = true;
     else
@@ -315,8 +206,8 @@ void guests_reconfigure(struct daemon *d)
 
         if (!g)
             continue;
-        arm_schedule(g);
-        if (!g->is_held && g->requests != policy_of(g)->guest_requests)
+        schedule_arm(g);
+        if (!g->is_held && g->requests != guest_policy(g)->guest_requests)
             open_door(g);
     }
     /* What they were made ready for may have changed. */
@@ -391,6 +282,18 @@ static void refuse(struct guest *g, const struct wire_guest *w,
         audit_guest(g->d->conf.audit_log, &g->dom, what, why);
 }
 
+/* "guest-20261121-004510-123" */
+void guest_name_take(char name[TEXT_NAME], const char *prefix)
+{
+    struct timespec ts;
+    char date[32];
+    struct tm tm;
+
+    clock_gettime(CLOCK_REALTIME, &ts);
+    strftime(date, sizeof(date), "%Y%m%d-%H%M%S", gmtime_r(&ts.tv_sec, &tm));
+    snprintf(name, TEXT_NAME, "%s%s-%03ld", prefix, date, ts.tv_nsec / 1000000);
+}
+
 static void describe(const struct guest *g, const struct wire_guest *w,
                      const struct policy *p, struct wire_task *task)
 {
@@ -415,7 +318,7 @@ static void describe(const struct guest *g, const struct wire_guest *w,
         task->max_bytes = p->guest_bytes;
         snprintf(task->description, sizeof(task->description),
                  "asked for by the guest");
-        make_name(task->name, GUEST_PREFIX);
+        guest_name_take(task->name, GUEST_PREFIX);
         if (p->guest_requests & GUEST_QUIESCE && p->quiesce_ms) {
             task->flags |= TASK_QUIESCE;
             task->quiesce_ms = p->quiesce_ms;
@@ -427,7 +330,7 @@ bool guests_next_take(struct daemon *d, uint32_t domid, struct wire_task *task)
 {
     const struct wire_guest w = {.request = GUEST_CHECKPOINT};
     const struct guest *g = find(d, domid);
-    const struct policy *p = g ? policy_of(g) : NULL;
+    const struct policy *p = g ? guest_policy(g) : NULL;
 
     if (!g || g->is_held || !(g->requests & GUEST_CHECKPOINT) ||
         !p->guest_standby)
@@ -468,7 +371,7 @@ void guests_request(struct daemon *d, const struct wire_guest *w)
 
     if (!g || !g->requests)
         return;
-    p = policy_of(g);
+    p = guest_policy(g);
     if (!(w->request & p->guest_requests & ~GUEST_QUIESCE)) {
         refuse(g, w, "not-allowed", "The policy does not allow it.");
     } else if (g->job) {

@@ -24,8 +24,8 @@
 struct hooks {
     struct daemon *d;
     const char *phase, *operation; /* static storage */
-    char *json;
-    size_t len, sent;
+    char **jsons; /* owned */
+    size_t nth, len, sent;
     hooks_done_fn *done;
     void *arg;
     struct dirent **names;
@@ -72,6 +72,13 @@ static void close_pipes(struct hooks *h)
     h->in = h->out = -1;
 }
 
+static void free_jsons(char **jsons)
+{
+    for (size_t i = 0; jsons && jsons[i]; i++)
+        free(jsons[i]);
+    free(jsons);
+}
+
 static void hooks_free(struct hooks *h)
 {
     close_pipes(h);
@@ -79,7 +86,7 @@ static void hooks_free(struct hooks *h)
     for (int i = 0; i < h->nr; i++)
         free(h->names[i]);
     free(h->names);
-    free(h->json);
+    free_jsons(h->jsons);
     free(h);
 }
 
@@ -95,7 +102,7 @@ void hooks_stop(struct hooks *h)
 static void over(struct hooks *h, const char *why)
 {
     h->is_over = true;
-    h->done(h->arg, why);
+    h->done(h->arg, h->nth, why);
     if (!h->is_inside)
         hooks_free(h);
 }
@@ -126,7 +133,7 @@ static void on_output(struct ev_loop *loop, ev_io *io, int events)
 static void on_input(struct ev_loop *loop, ev_io *io, int events)
 {
     struct hooks *h = io->data;
-    ssize_t n = write(h->in, h->json + h->sent, h->len - h->sent);
+    ssize_t n = write(h->in, h->jsons[h->nth] + h->sent, h->len - h->sent);
 
     (void)events;
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -194,6 +201,7 @@ static int start_one(struct hooks *h, const char *path)
     h->out = out[0];
     fcntl(h->in, F_SETFL, O_NONBLOCK);
     fcntl(h->out, F_SETFL, O_NONBLOCK);
+    h->len = strlen(h->jsons[h->nth]);
     h->sent = h->line_len = 0;
     h->line[0] = '\0';
     h->is_late = false;
@@ -206,12 +214,24 @@ static int start_one(struct hooks *h, const char *path)
     return 0;
 }
 
+/* The next hook, or the first one again for the next object. */
+static bool has_next(struct hooks *h)
+{
+    if (h->at < h->nr)
+        return true;
+    if (!h->nr || !h->jsons[h->nth + 1])
+        return false;
+    h->nth++;
+    h->at = 0;
+    return true;
+}
+
 static void next(struct hooks *h)
 {
     char path[512];
     int rc;
 
-    while (h->at < h->nr) {
+    while (has_next(h)) {
         snprintf(path, sizeof(path), "%.255s/%.255s", h->d->conf.hooks_dir,
                  h->names[h->at]->d_name);
         h->at++;
@@ -269,21 +289,22 @@ bool hooks_reaped(struct hooks *h, pid_t pid, int status)
 }
 
 struct hooks *hooks_run(struct daemon *d, const char *phase,
-                        const char *operation, const char *json,
+                        const char *operation, char **jsons,
                         hooks_done_fn *done, void *arg)
 {
     struct hooks *h = calloc(1, sizeof(*h));
 
-    if (!h || !(h->json = strdup(json ? json : "{}"))) {
+    if (!h || !jsons) {
         free(h);
-        done(arg, "Not enough memory for the hooks.");
+        free_jsons(jsons);
+        done(arg, 0, "Not enough memory for the hooks.");
         return NULL;
     }
     h->d = d;
+    h->jsons = jsons;
     h->phase = phase;
     h->operation = operation;
     h->is_pre = !strcmp(phase, "pre");
-    h->len = strlen(h->json);
     h->done = done;
     h->arg = arg;
     h->in = h->out = -1;

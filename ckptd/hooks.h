@@ -4,18 +4,21 @@
 /*
  * The administrator's programs in hooks.d, run one after the other in the
  * order of their names: `NAME pre take` with the job as JSON on standard
- * input.  A `pre` that does not exit 0 in time is a veto.
+ * input.  A `pre` that does not exit 0 in time is a veto.  For a job on several
+ * domains all are run for one after the other.
  */
 #include "daemon.h"
 
 struct hooks;
-/* @why: NULL, or who vetoed and the last line it said; borrowed. */
-typedef void hooks_done_fn(void *arg, const char *why);
+/* @why: NULL, or who vetoed and the last line it said, about the @n-th of the
+ * objects; borrowed. */
+typedef void hooks_done_fn(void *arg, size_t n, const char *why);
 
 /* Runs them all; @done is called once, perhaps from within.  The result is
- * NULL when it was.  @json is copied. */
+ * NULL when it was.  @jsons are objects, ended by NULL, owned from now on, all
+ * of them; NULL: there was no memory for them. */
 struct hooks *hooks_run(struct daemon *d, const char *phase,
-                        const char *operation, const char *json,
+                        const char *operation, char **jsons,
                         hooks_done_fn *done, void *arg);
 /* Ends what runs; @done is not called. */
 void hooks_stop(struct hooks *h);

@@ -50,11 +50,11 @@ void spare_make(struct daemon *d, struct spare *s)
         s->pid = 0; /* the next job tries itself, and says why */
 }
 
-static void after_post(void *arg, const char *why)
+static void after_post(void *arg, size_t n, const char *why)
 {
     struct job *job = arg;
 
-    (void)why; /* is in the log; what is done is done */
+    (void)n, (void)why; /* is in the log; what is done is done */
     job->hooks = NULL;
     job_finish(job, job->w.rc, NULL);
 }
@@ -84,8 +84,6 @@ static bool has_another(struct job *job)
 /* The process is gone, or has said all it had to say. */
 static void process_ended(struct job *job)
 {
-    char *text;
-
     if (job->fd >= 0) {
         ev_io_stop(job->d->loop, &job->io);
         close(job->fd);
@@ -93,9 +91,10 @@ static void process_ended(struct job *job)
     }
     if (has_another(job))
         return;
-    if (job->is_frozen)
-        guests_freeze(job->d, job->w.id, job->w.domid, WIRE_THAW, 0);
-    job->is_frozen = false;
+    for (uint32_t n = 0; n < CKPT_GROUP_MAX; n++)
+        if (job->frozen & 1u << n)
+            guests_freeze(job->d, job->w.id, job->domids[n], WIRE_THAW, 0);
+    job->frozen = 0;
     if (!job->has_end) {
         job->w.rc = job->is_cancelling ? -ECANCELED : -EIO;
         snprintf(job->w.words, sizeof(job->w.words),
@@ -108,10 +107,9 @@ static void process_ended(struct job *job)
     }
     job->w.state = JOB_POST;
     parent_tell_job(job->d, &job->w);
-    text = audit_text("post", &job->w, &job->task);
-    job->hooks = hooks_run(job->d, "post", verb_name(job->w.verb), text,
+    job->hooks = hooks_run(job->d, "post", verb_name(job->w.verb),
+                           audit_texts("post", &job->w, &job->task),
                            after_post, job);
-    free(text);
 }
 
 static void take_part(struct job *job, const struct wire_part *p)
@@ -167,18 +165,34 @@ static void take_end(struct job *job, const struct wire_end *e)
     memcpy(job->w.words, e->words, sizeof(job->w.words));
 }
 
-static void answer_freeze(struct job *job, uint32_t type)
+/* Who was frozen is thawed by its number: it may have another name by then. */
+static uint32_t domid_of(struct job *job, uint32_t n)
 {
+    char name[TEXT_NAME];
+
+    if (!job->w.domid && !job->w.group[0])
+        job->w.domid = guests_domid(job->d, job->w.domain);
+    if (!job->w.group[0])
+        return job->w.domid;
+    if (!job->domids[n] &&
+        word_nth(job->w.domains, DOMAIN_END, n, name, sizeof(name)))
+        job->domids[n] = guests_domid(job->d, name);
+    return job->domids[n];
+}
+
+static void answer_freeze(struct job *job, uint32_t type,
+                          const struct wire_freeze *f)
+{
+    const uint32_t n = f->index % CKPT_GROUP_MAX, bit = 1u << n;
     struct wire m = {.type = WIRE_FROZEN};
 
-    if (!job->w.domid)
-        job->w.domid = guests_domid(job->d, job->w.domain);
-    job->is_frozen = type == WIRE_FREEZE;
-    job->is_asking = guests_freeze(job->d, job->w.id, job->w.domid, type,
-                                   job->task.quiesce_ms);
+    job->domids[n] = domid_of(job, n);
+    job->frozen = type == WIRE_FREEZE ? job->frozen | bit : job->frozen & ~bit;
+    job->is_asking = guests_freeze(job->d, job->w.id, job->domids[n], type,
+                                   f->deadline_ms);
     if (job->is_asking)
         return; /* the door will answer */
-    job->is_frozen = false;
+    job->frozen &= ~bit;
     m.u.frozen.rc = -ENOTSUP;
     wire_send(job->fd, &m);
 }
@@ -211,7 +225,7 @@ static void on_message(struct job *job, const struct wire *m)
         break;
     case WIRE_FREEZE:
     case WIRE_THAW:
-        answer_freeze(job, m->type);
+        answer_freeze(job, m->type, &m->u.freeze);
         break;
     case WIRE_POLICY_ASK:
         job_policy(job->d, job->fd, &m->u.policy);
@@ -338,7 +352,7 @@ void job_run(struct job *job, struct spare *s)
     /* While any take is under way the store gives nothing back of what this one
      * will delete, and cannot be compressed. */
     if (job->task.keep_count || job->task.keep_age_s ||
-        job->task.flags & TASK_COMPRESS)
+        job->task.flags & (TASK_COMPRESS | TASK_BY_POLICY))
         standbys_end(job->d, 0);
     job_set_state(job, JOB_RUNNING);
     spare_make(job->d, s);

@@ -84,11 +84,17 @@ void job_finish(struct job *job, int rc, const char *words)
 
 /* --- the queue --------------------------------------------------------------- */
 
-static void after_pre(void *arg, const char *why)
+static void after_pre(void *arg, size_t n, const char *why)
 {
     struct job *job = arg;
+    char domain[TEXT_NAME], words[TEXT_WORDS];
 
     job->hooks = NULL;
+    if (why && job->w.group[0] &&
+        word_nth(job->w.domains, DOMAIN_END, n, domain, sizeof(domain))) {
+        snprintf(words, sizeof(words), "\"%s\": %.360s", domain, why);
+        why = words;
+    }
     if (job->is_cancelling)
         job_finish(job, -ECANCELED, "Stopped on request.");
     else if (why)
@@ -99,17 +105,14 @@ static void after_pre(void *arg, const char *why)
 
 static void begin(struct job *job)
 {
-    char *text;
-
     if (verb_is_short(job->w.verb)) {
         job_run(job, &job->d->jobs->spare);
         return;
     }
     job_set_state(job, JOB_PRE);
-    text = audit_text("pre", &job->w, &job->task);
-    job->hooks =
-        hooks_run(job->d, "pre", verb_name(job->w.verb), text, after_pre, job);
-    free(text);
+    job->hooks = hooks_run(job->d, "pre", verb_name(job->w.verb),
+                           audit_texts("pre", &job->w, &job->task), after_pre,
+                           job);
 }
 
 static bool is_active(const struct job *job)
@@ -128,7 +131,36 @@ static enum class class_of(const struct job *job)
                ? CLASS_BACKGROUND : CLASS_WORK;
 }
 
-/* Whether @job has to wait: for its domain, or for its turn. */
+/* A number is as good as the name, of a domain that is here. */
+static void hash_names(struct job *job)
+{
+    char name[TEXT_NAME];
+    const char *known;
+
+    while (job->nr_names < CKPT_GROUP_MAX &&
+           word_nth(job->w.domains, DOMAIN_END, job->nr_names, name,
+                    sizeof(name))) {
+        uint32_t hash = 2166136261u; /* FNV-1a */
+
+        known = guests_name(job->d, name);
+        for (const char *c = known ? known : name; *c; c++)
+            hash = (hash ^ (unsigned char)*c) * 16777619u;
+        job->names[job->nr_names++] = hash;
+    }
+}
+
+/* Or have two names of one hash: then one waits for nothing. */
+static bool share_a_domain(const struct job *a, const struct job *b)
+{
+    for (uint32_t i = 0; i < a->nr_names; i++)
+        for (uint32_t k = 0; k < b->nr_names; k++)
+            if (a->names[i] == b->names[k])
+                return true;
+    return false;
+}
+
+/* Whether @job has to wait: for a domain of its, or for its turn.  Of one domain the
+ * jobs come in order, also where an earlier one waits for another domain still. */
 static bool must_wait(const struct jobs *j, const struct job *job,
                       unsigned jobs_max)
 {
@@ -140,12 +172,13 @@ static bool must_wait(const struct jobs *j, const struct job *job,
 
     for (size_t i = 0; i < j->nr; i++) {
         const struct job *o = j->table[i];
+        const bool is_before =
+            o->w.state == JOB_QUEUED && o->w.id < job->w.id;
 
-        if (!is_active(o) || class_of(o) != class)
+        if ((!is_active(o) && !is_before) || class_of(o) != class)
             continue;
-        active++;
-        if (class == CLASS_WORK && job->w.domain[0] &&
-            !strcmp(o->w.domain, job->w.domain))
+        active += !is_before;
+        if (class == CLASS_WORK && share_a_domain(o, job))
             return true;
     }
     return active >= max[class];
@@ -205,6 +238,11 @@ static struct job *add(struct daemon *d, const struct wire_job *w,
     job->w.id = ++j->last_id;
     job->w.verb = task->verb;
     snprintf(job->w.domain, sizeof(job->w.domain), "%s", task->domain);
+    memcpy(job->w.group, task->group, sizeof(job->w.group));
+    memcpy(job->w.domains, task->domains, sizeof(job->w.domains));
+    if (!task->group[0])
+        snprintf(job->w.domains, sizeof(job->w.domains), "%s", task->domain);
+    hash_names(job);
     if (!job->w.checkpoint[0])
         snprintf(job->w.checkpoint, sizeof(job->w.checkpoint), "%s",
                  task->checkpoint);
@@ -223,7 +261,7 @@ struct job *jobs_submit(struct daemon *d, enum origin origin, uint32_t uid,
                         int *rc_out, bool *is_old_out, char words[TEXT_WORDS])
 {
     struct wire_job w = {.origin = origin, .uid = uid, .domid = task->domid};
-    struct wire_task repeated = *task;
+    struct wire_task again = *task;
     struct jobs *j = d->jobs;
     struct job *job;
     size_t waiting = 0;
@@ -231,7 +269,8 @@ struct job *jobs_submit(struct daemon *d, enum origin origin, uint32_t uid,
     *is_old_out = false;
     *rc_out = -EBUSY;
     job = find_key(j, uid, key);
-    if (job && job->w.verb != task->verb) {
+    if (job && (job->w.verb != task->verb ||
+                !job->w.group[0] != !task->group[0])) {
         *rc_out = -EINVAL;
         snprintf(words, TEXT_WORDS,
                  "The key \"%s\" was used for another operation (%s).", key,
@@ -242,9 +281,8 @@ struct job *jobs_submit(struct daemon *d, enum origin origin, uint32_t uid,
         *is_old_out = true;
         return job;
     }
-    if (job) {
-        repeated = job->task;
-        repeated.flags |= TASK_EXISTING_OK;
+    if (job) { /* as it is asked for now: of the first little is known */
+        again.flags |= TASK_EXISTING_OK;
         job->w.key[0] = '\0';
     }
     for (size_t i = 0; i < j->nr; i++)
@@ -257,7 +295,7 @@ struct job *jobs_submit(struct daemon *d, enum origin origin, uint32_t uid,
     }
     snprintf(w.key, sizeof(w.key), "%s", key);
     w.queued_us = now_unix_us();
-    job = add(d, &w, &repeated);
+    job = add(d, &w, &again);
     if (!job) {
         *rc_out = -ENOMEM;
         snprintf(words, TEXT_WORDS, "Not enough memory.");
@@ -325,8 +363,8 @@ void jobs_frozen(struct daemon *d, uint64_t id, int rc)
 void jobs_door_died(struct daemon *d)
 {
     for (size_t i = 0; i < d->jobs->nr; i++)
-        if (d->jobs->table[i]->is_frozen || d->jobs->table[i]->is_asking) {
-            d->jobs->table[i]->is_frozen = false;
+        if (d->jobs->table[i]->frozen || d->jobs->table[i]->is_asking) {
+            d->jobs->table[i]->frozen = 0;
             jobs_frozen(d, d->jobs->table[i]->w.id, -EPIPE);
         }
 }

@@ -4,8 +4,10 @@
 /*
  * All jobs: those that wait, those that run, and the last that ended.  A job
  * is asked for once, runs in a process of its own between its hooks, and ends
- * as done, failed or cancelled.  One at a time works on a domain.
+ * as done, failed or cancelled.  One at a time works on a domain; one on several
+ * waits for all of them, and no later one overtakes it on any.
  */
+#include "ckpt.h"
 #include "daemon.h"
 
 #define JOBS_MAX 256u       /* known, ended ones included */
@@ -21,9 +23,12 @@ struct job {
     int fd; /* to its process; -1 */
     ev_io io;
     struct hooks *hooks;
-    char *result;   /* owned, result_bytes long so far; NULL: none, or sent */
-    bool is_frozen; /* it asked for a freeze, no thaw yet */
-    bool is_asking; /* the door has not answered yet */
+    char *result;    /* owned, result_bytes long so far; NULL: none, or sent */
+    uint32_t names[CKPT_GROUP_MAX]; /* of its domains, each as a hash */
+    uint32_t nr_names;
+    uint32_t frozen; /* bits: of its n-th domain a freeze, no thaw yet */
+    uint32_t domids[CKPT_GROUP_MAX]; /* of which they were asked for */
+    bool is_asking;                  /* the door has not answered yet */
     bool is_cancelling; /* once asked, not again */
     bool is_spare;      /* its process was there before it */
     bool is_standby;    /* and had made its take ready */

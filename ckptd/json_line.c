@@ -45,6 +45,17 @@ void line_put_time(struct json *j, const char *key, int64_t unix_us)
     json_put_string(j, key, text);
 }
 
+void line_put_words(struct json *j, const char *key, const char *words,
+                    char end)
+{
+    char word[TEXT_IDS];
+
+    json_open_array(j, key);
+    for (size_t n = 0; word_nth(words, end, n, word, sizeof(word)); n++)
+        line_put_text(j, NULL, word);
+    json_close_array(j);
+}
+
 const char *line_code(int rc)
 {
     return exit_code_of(rc)->name;
@@ -78,7 +89,11 @@ void line_put_job(struct json *j, const char *key, const struct wire_job *job)
     json_put_u64(j, "uid", job->uid);
     line_put_text(j, "key", job->key);
     line_put_text(j, "domain", job->domain);
-    line_put_text(j, "checkpoint", job->checkpoint);
+    line_put_text(j, "group", job->group);
+    line_put_words(j, "domains", job->domains, DOMAIN_END);
+    line_put_text(j, "checkpoint", job->group[0] ? "" : job->checkpoint);
+    line_put_words(j, "checkpoints", job->checkpoint,
+                   job->group[0] ? ID_END : '\n');
     line_put_time(j, "queued", job->queued_us);
     line_put_time(j, "started", job->started_us);
     line_put_time(j, "ended", job->ended_us);
@@ -115,6 +130,7 @@ void line_put_policy(struct json *j, const char *key, const struct policy *p)
     json_put_u64(j, "quiesce_timeout_ms", p->quiesce_ms);
     json_put_bool(j, "schedule_quiesce", p->schedule_quiesce);
     json_put_u64(j, "schedule_s", p->schedule_s);
+    json_put_string(j, "group", p->group);
     json_put_u64(j, "keep_count", p->keep_count);
     json_put_u64(j, "keep_age_s", p->keep_age_s);
     json_put_u64(j, "ring_mib", p->ring_mib);

@@ -63,15 +63,13 @@ static const struct choice when_full[] = {
     {NULL, 0},
 };
 
-static int run_take(struct client *cl, struct request *rq)
+/* Of one domain, or of each of a group. */
+static int take_options(struct request *rq, struct wire_task *t)
 {
-    struct wire m = {.type = WIRE_SUBMIT};
-    struct wire_task *t = &m.u.submit.task;
     int rc;
 
     t->verb = VERB_TAKE;
-    if ((rc = TEXT("domain", true, domain)) ||
-        (rc = TEXT("name", false, name)) ||
+    if ((rc = TEXT("name", false, name)) ||
         (rc = TEXT("description", false, description)) ||
         (rc = param_excludes(rq, "exclude_disks", t->exclude)) ||
         (rc = param_flag(rq, "disk_only", TASK_DISK_ONLY, &t->flags)) ||
@@ -85,6 +83,30 @@ static int run_take(struct client *cl, struct request *rq)
         return rc;
     if (t->flags & TASK_QUIESCE && !t->quiesce_ms)
         t->quiesce_ms = 10000;
+    return 0;
+}
+
+static int run_take(struct client *cl, struct request *rq)
+{
+    struct wire m = {.type = WIRE_SUBMIT};
+    struct wire_task *t = &m.u.submit.task;
+    int rc;
+
+    if ((rc = TEXT("domain", true, domain)) || (rc = take_options(rq, t)))
+        return rc;
+    return submit(cl, rq, &m);
+}
+
+static int run_group(struct client *cl, struct request *rq)
+{
+    struct wire m = {.type = WIRE_SUBMIT};
+    struct wire_task *t = &m.u.submit.task;
+    int rc;
+
+    if ((rc = TEXT("group", true, group)) ||
+        (rc = param_domains(rq, "domains", t->domains, sizeof(t->domains))) ||
+        (rc = take_options(rq, t)))
+        return rc;
     return submit(cl, rq, &m);
 }
 
@@ -339,6 +361,11 @@ static const struct method methods[] = {
       PARAMS("domain", "name", "description", "exclude_disks", "disk_only",
              "paused", "quiesce", "quiesce_timeout_ms", "no_track",
              "timeout_ms", "ring_mib", "when_full", "key", "wait", NULL) },
+    { "checkpoint.group", RIGHT_OPERATE, run_group,
+      PARAMS("group", "domains", "name", "description", "exclude_disks",
+             "disk_only", "paused", "quiesce", "quiesce_timeout_ms",
+             "no_track", "timeout_ms", "ring_mib", "when_full", "key", "wait",
+             NULL) },
     { "checkpoint.rollback", RIGHT_OPERATE, run_rollback,
       PARAMS("domain", "checkpoint", "paused", "destroy_first", "key",
              "wait", NULL) },

@@ -150,7 +150,7 @@ static void put_jobs(const struct metrics *x, FILE *f)
 static void put_each(const struct front *fr, FILE *f, const char *name,
                      const char *what)
 {
-    char domain[2 * TEXT_NAME];
+    char domain[2 * TEXT_NAME], group[2 * TEXT_NAME];
 
     for (size_t i = 0; i < fr->nr_jobs; i++) {
         const struct wire_job *w = &fr->jobs[i].w;
@@ -158,8 +158,10 @@ static void put_each(const struct front *fr, FILE *f, const char *name,
         if (w->state != JOB_RUNNING || verb_is_short(w->verb))
             continue;
         fprintf(f,
-                "ckptd_%s{job=\"%" PRIu64 "\",operation=\"%s\",domain=\"%s\"",
-                name, w->id, verb_name(w->verb), label(w->domain, domain));
+                "ckptd_%s{job=\"%" PRIu64 "\",operation=\"%s\",domain=\"%s\""
+                ",group=\"%s\"",
+                name, w->id, verb_name(w->verb), label(w->domain, domain),
+                label(w->group, group));
         if (!what)
             fprintf(f, "} %.3f\n", (double)w->remaining_ms / 1e3);
         else

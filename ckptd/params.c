@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ckpt.h"
 #include "json.h"
 #include "rpc.h"
 
@@ -112,6 +113,25 @@ int param_excludes(struct request *rq, const char *key,
             strlen(one->u.string) >= 16 || has_control(one->u.string))
             return wrong(rq, key, "an array of disks like \"xvdb\"");
         strcpy(out[i], one->u.string);
+    }
+    return 0;
+}
+
+int param_domains(struct request *rq, const char *key, char *out, size_t size)
+{
+    yajl_val v = json_member(rq->params, key), one;
+
+    if (!v)
+        return fail(&rq->c, -EINVAL, "\"%s\" is missing.", key);
+    if (!YAJL_IS_ARRAY(v) || !v->u.array.len || v->u.array.len > CKPT_GROUP_MAX)
+        return wrong(rq, key, "an array of 1 to 32 domains");
+    for (size_t i = 0; i < v->u.array.len; i++) {
+        one = v->u.array.values[i];
+        if (!YAJL_IS_STRING(one) || !one->u.string[0] ||
+            strlen(one->u.string) >= TEXT_NAME || has_control(one->u.string))
+            return wrong(rq, key, "an array of domains like \"web\"");
+        if (!word_add(out, size, DOMAIN_END, one->u.string))
+            return wrong(rq, key, "short enough: 1 KiB for all names");
     }
     return 0;
 }

@@ -30,6 +30,7 @@ struct policy {
     uint32_t give_up;          /* then, rather than that it waits */
     uint32_t guest_standby;    /* a take is made ready before it asks */
     uint64_t keep_age_s; /* older scheduled ones are deleted; 0: never */
+    char group[72];      /* scheduled at one instant with its like; "": alone */
 };
 
 /* "checkpoint", "fork", "rollback", "quiesce"; bit @n of guest_requests; NULL

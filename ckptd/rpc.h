@@ -55,6 +55,8 @@ int param_choice(struct request *rq, const char *key,
                  const struct choice *choices, uint32_t *flags);
 int param_excludes(struct request *rq, const char *key,
                    char out[TASK_EXCLUDE_MAX][16]);
+/* An array of 1 to CKPT_GROUP_MAX texts, joined by DOMAIN_END; needed. */
+int param_domains(struct request *rq, const char *key, char *out, size_t size);
 /* Nothing but the names in @known. */
 int params_check(struct request *rq, const char *const *known);
 

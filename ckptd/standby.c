@@ -149,10 +149,21 @@ static void make(struct standby *s, struct daemon *d, uint32_t domid,
  * domain. */
 static bool is_of(struct daemon *d, const struct job *job, uint32_t domid)
 {
-    const uint32_t of =
-        job->task.domid ? job->task.domid : guests_domid(d, job->w.domain);
+    char name[TEXT_NAME];
+    uint32_t of = job->task.domid;
+    size_t n;
 
-    return !verb_is_short(job->w.verb) && (!of || of == domid);
+    if (verb_is_short(job->w.verb))
+        return false;
+    if (of)
+        return of == domid;
+    for (n = 0; word_nth(job->w.domains, DOMAIN_END, n, name, sizeof(name));
+         n++) {
+        of = guests_domid(d, name);
+        if (!of || of == domid)
+            return true;
+    }
+    return !n;
 }
 
 static bool is_busy(struct daemon *d, uint32_t domid)

@@ -23,6 +23,8 @@
 #define NAME "state"
 #define HEAD "ckptd-state 1\n"
 #define SOON_S 0.05
+_Static_assert(TEXT_IDS == 544 && TEXT_NAME == 128 && TEXT_KEY == 64,
+               "what read_key() takes");
 
 /* A text without spaces and newlines; "-" for none. */
 static const char *word(const char *s)
@@ -54,8 +56,12 @@ static void put_keys(struct daemon *d, FILE *f)
                 job->w.verb, is_over ? (int)job->w.state : (int)JOB_FAILED,
                 is_over ? job->w.rc : -ECONNABORTED, word(job->w.checkpoint),
                 word(job->task.name));
-        /* the last one may have spaces */
-        fprintf(f, "%s\n", job->w.domain);
+        /* what comes last may have spaces */
+        if (job->w.group[0])
+            fprintf(f, "%c%s%c%s\n", DOMAIN_END, job->w.group, DOMAIN_END,
+                    job->w.domains);
+        else
+            fprintf(f, "%s\n", job->w.domain);
     }
 }
 
@@ -132,21 +138,34 @@ static bool read_guest(struct daemon *d, const char *line)
     return true;
 }
 
+/* "web", or of several "\tGROUP\tweb\tdb". */
+static void read_domains(const char *text, struct wire_task *task)
+{
+    if (*text != DOMAIN_END) {
+        snprintf(task->domain, sizeof(task->domain), "%s", text);
+        return;
+    }
+    if (!word_nth(++text, DOMAIN_END, 0, task->group, sizeof(task->group)))
+        return;
+    text += strlen(task->group);
+    snprintf(task->domains, sizeof(task->domains), "%s", text + (*text != 0));
+}
+
 static bool read_key(struct daemon *d, const char *line)
 {
     struct wire_job w = {.origin = ORIGIN_SOCKET};
     struct wire_task task = {.verb = 0};
     int at = 0;
 
-    if (sscanf(line, "key %u %63s %u %u %d %127s %127s %n", &w.uid, w.key,
+    if (sscanf(line, "key %u %63s %u %u %d %543s %127s%n", &w.uid, w.key,
                &task.verb, &w.state, &w.rc, w.checkpoint, task.name,
                &at) != 7 ||
-        !at || task.verb >= VERB_NR || w.state < JOB_DONE ||
+        !at || line[at] != ' ' || task.verb >= VERB_NR || w.state < JOB_DONE ||
         w.state > JOB_CANCELLED)
         return false;
     undash(w.checkpoint);
     undash(task.name);
-    snprintf(task.domain, sizeof(task.domain), "%s", line + at);
+    read_domains(line + at + 1, &task);
     if (w.rc == -ECONNABORTED)
         snprintf(w.words, sizeof(w.words),
                  "ckptd was ended while it ran: it was finished or undone. "
@@ -157,7 +176,7 @@ static bool read_key(struct daemon *d, const char *line)
 
 int state_load(struct daemon *d)
 {
-    char path[300], line[1024];
+    char path[300], line[4096];
     unsigned nr = 1;
     FILE *f;
 

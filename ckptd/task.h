@@ -2,10 +2,15 @@
 #ifndef CKPTD_TASK_H
 #define CKPTD_TASK_H
 /* What is to be done, and how far it is: the words all roles share. */
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum {
     TEXT_NAME = 128,
+    TEXT_GROUP = 72,
+    TEXT_DOMAINS = 1024, /* of a group, each ended by DOMAIN_END or the NUL */
+    TEXT_IDS = 544,      /* their checkpoints', in that order, by ID_END */
     TEXT_KEY = 64,
     TEXT_WORDS = 512,
     TEXT_UUID = 37
@@ -34,6 +39,15 @@ enum origin {
 };
 const char *origin_name(uint32_t origin);
 
+/* In no name of a domain, nor in an id. */
+#define DOMAIN_END '\t'
+#define ID_END ','
+/* The @n-th of @words, which are ended by @end; false: past the last, or it is
+ * too long. */
+bool word_nth(const char *words, char end, size_t n, char *out, size_t size);
+/* Adds one; false: there is no room. */
+bool word_add(char *words, size_t size, char end, const char *word);
+
 enum job_state {
     JOB_QUEUED,
     JOB_PRE, /* hooks are asked */
@@ -60,6 +74,7 @@ enum {
     TASK_GIVE_UP = 1u << 10,
     TASK_COMPRESS = 1u << 11, /* prune: and what stays is made smaller */
     TASK_STAND_BY = 1u << 12, /* up to the cut, then ask */
+    TASK_BY_POLICY = 1u << 13, /* a group's: freeze and retention of each */
 };
 
 #define TASK_EXCLUDE_MAX 16
@@ -74,6 +89,8 @@ struct wire_task {
     uint64_t keep_age_s; /* 0: for ever */
     uint64_t max_bytes;  /* of those with the prefix; 0: no limit */
     char prefix[16];     /* "auto-", "guest-"; "": any */
+    char group[TEXT_GROUP];     /* a take of several; "": of one, or none */
+    char domains[TEXT_DOMAINS]; /* then these, and @domain is "" */
     char domain[TEXT_NAME];
     char checkpoint[TEXT_NAME + TEXT_NAME];
     char name[TEXT_NAME];
@@ -92,8 +109,10 @@ struct wire_job {
     int64_t queued_us, started_us, ended_us; /* unix; 0: not yet */
     uint64_t stored_bytes, pause_us, result_bytes;
     char key[TEXT_KEY];
-    char domain[TEXT_NAME];
-    char checkpoint[TEXT_NAME + TEXT_NAME];
+    char group[TEXT_GROUP];     /* of a take of several; else "" */
+    char domains[TEXT_DOMAINS]; /* all it works on; "": none, or any */
+    char domain[TEXT_NAME];     /* the only one; else "" */
+    char checkpoint[TEXT_IDS];  /* of a group: all its ids */
     char phase[48];
     char words[TEXT_WORDS];
 };

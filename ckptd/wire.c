@@ -50,12 +50,16 @@ static const struct text {
     }
     TEXT(WIRE_SUBMIT, submit, key),
     TEXT(WIRE_SUBMIT, submit, task.prefix),
+    TEXT(WIRE_SUBMIT, submit, task.group),
+    TEXT(WIRE_SUBMIT, submit, task.domains),
     TEXT(WIRE_SUBMIT, submit, task.domain),
     TEXT(WIRE_SUBMIT, submit, task.checkpoint),
     TEXT(WIRE_SUBMIT, submit, task.name),
     TEXT(WIRE_SUBMIT, submit, task.description),
     TEXT(WIRE_SUBMIT, submit, task.store),
     TEXT(WIRE_RUN, run, prefix),
+    TEXT(WIRE_RUN, run, group),
+    TEXT(WIRE_RUN, run, domains),
     TEXT(WIRE_RUN, run, domain),
     TEXT(WIRE_RUN, run, checkpoint),
     TEXT(WIRE_RUN, run, name),
@@ -64,7 +68,11 @@ static const struct text {
     TEXT(WIRE_ACCEPTED, accepted, words),
     TEXT(WIRE_POLICY_ASK, policy, domain),
     TEXT(WIRE_POLICY, policy, domain),
+    TEXT(WIRE_POLICY_ASK, policy, policy.group),
+    TEXT(WIRE_POLICY, policy, policy.group),
     TEXT(WIRE_JOB, job, key),
+    TEXT(WIRE_JOB, job, group),
+    TEXT(WIRE_JOB, job, domains),
     TEXT(WIRE_JOB, job, domain),
     TEXT(WIRE_JOB, job, checkpoint),
     TEXT(WIRE_JOB, job, phase),
@@ -114,6 +122,38 @@ const char *job_state_name(uint32_t state)
                                         "cancelled"};
 
     return state < NR(names) ? names[state] : "unknown";
+}
+
+bool word_nth(const char *words, char end, size_t n, char *out, size_t size)
+{
+    const char *last;
+    size_t len;
+
+    for (; n && words; n--) {
+        words = strchr(words, end);
+        words += words != NULL;
+    }
+    if (!words || !*words)
+        return false;
+    last = strchr(words, end);
+    len = last ? (size_t)(last - words) : strlen(words);
+    if (len >= size)
+        return false;
+    memcpy(out, words, len);
+    out[len] = '\0';
+    return true;
+}
+
+bool word_add(char *words, size_t size, char end, const char *word)
+{
+    const size_t len = strlen(words), more = strlen(word);
+
+    if (len + more + 2 > size || strchr(word, end))
+        return false;
+    if (len)
+        words[len] = end;
+    memcpy(words + len + (len != 0), word, more + 1);
+    return true;
 }
 
 int wire_pair(int fds[2])

@@ -65,7 +65,9 @@ struct wire_answer {
 };
 struct wire_freeze {
     uint32_t domid, deadline_ms;
-    uint64_t job; /* for which it is */
+    uint64_t job;   /* for which it is */
+    uint32_t index; /* from a job: of which of its domains, not by domid */
+    uint32_t pad;
 };
 struct wire_frozen {
     uint32_t domid;
@@ -94,7 +96,7 @@ struct wire_end {
     uint32_t nr_pruned;
     uint64_t stored_bytes, pause_us;
     int64_t created_us;
-    char checkpoint[TEXT_NAME];
+    char checkpoint[TEXT_IDS];
     char words[TEXT_WORDS];
 };
 

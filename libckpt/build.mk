@@ -23,7 +23,8 @@ LIB_CORE_SRCS := $(addprefix libckpt/, \
 	checkpoint.c checkpoint_group.c checkpoint_json.c \
 	checkpoint_keep.c json.c \
 	stream_write.c stream_read.c build.c watch.c \
-	take.c group.c rollback.c fork.c query.c verify.c owed.c mount.c remove.c diff.c prune.c \
+	take.c take_cut.c group.c rollback.c fork.c query.c verify.c owed.c \
+	mount.c remove.c diff.c prune.c \
 	export.c export_xl.c export_vmcore.c import.c \
 	archive_key.c archive_out.c archive_in.c archive_write.c \
 	archive_place.c archive_config.c archive_read_disk.c archive_read.c)

@@ -212,8 +212,10 @@ CKPT_API int ckpt_take(ckpt *c, const char *domain,
 
 /* The same of several domains at one instant: all stand still before the first
  * is cut, and none goes on before the last is.  Their checkpoints have
- * info->group = @group and appear all at once, or none does.  @infos_out (may be
- * NULL) has room for @nr and is filled on success. */
+ * info->group = @group and appear all at once, or none does.  @opts (may be
+ * NULL) has one for each of the @nr domains; all freeze before the first is asked
+ * to stand still.  @infos_out (may be NULL) has room for @nr and is filled on
+ * success. */
 #define CKPT_GROUP_MAX 32
 CKPT_API int ckpt_take_group(ckpt *c, const char *group,
                              const char *const *domains, size_t nr,

@@ -282,7 +282,7 @@ int ckpt_take_group(ckpt *c, const char *group, const char *const *domains,
         return fail(c, -ENOMEM, "group \"%s\"", group);
     sweep_all(c);
     for (size_t i = 0; i < nr; i++)
-        take_init(&g.takes[i], c, domains[i], opts);
+        take_init(&g.takes[i], c, domains[i], opts ? &opts[i] : NULL);
     rc = steps_run(c, "group", group_steps, &g);
     for (size_t i = 0; i < nr; i++)
         take_fini(&g.takes[i], rc, infos_out ? &infos_out[i] : NULL);

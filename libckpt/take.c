@@ -4,9 +4,8 @@
  *
  * Everything slow happens while the guest runs: before the cut its memory is
  * copied in passes and the disks are made ready, after it the rest is written
- * and made durable.  take_cut_all() is the only function between suspend and
- * resume, and resumes on every path.  The checkpoint exists from the rename
- * in the last step on.
+ * and made durable.  What is between is in take_cut.c.  The checkpoint exists
+ * from the rename in the last step on.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,17 +23,8 @@
 #include "watch.h"
 #include "xen_config.h"
 #include "xen_ring.h"
-#include "xen_suspend.h"
 
-#define SUSPEND_TIMEOUT_MS 30000u
-#define DRAIN_US 500000u
 #define CONFIG_BLOB "config"
-
-static unsigned timeout_ms(const struct take *t)
-{
-    return t->opts->suspend_timeout_ms ? t->opts->suspend_timeout_ms
-                                       : SUSPEND_TIMEOUT_MS;
-}
 
 static int copy_string(struct take *t, char **to, const char *from)
 {
@@ -247,20 +237,6 @@ int take_disks_arm(void *arg)
     return rc;
 }
 
-/* Requests that had no answer yet do no harm: a restored guest makes them
- * again.  But without them the disks are what the guest took them to be. */
-static void drain_rings(struct take *t)
-{
-    const uint64_t before_us = now_us();
-
-    t->info.io_drained = t->rings && !xen_rings_drain(t->rings, DRAIN_US);
-    if (t->rings && !t->info.io_drained) {
-        memcpy(t->not_drained, t->c->error, sizeof(t->not_drained));
-        t->c->error[0] = '\0';
-    }
-    t->info.pause_disks_us = now_us() - before_us;
-}
-
 /* Others have the domain meanwhile; the store keeps what the image refers to. */
 static int take_stand_by(void *arg)
 {
@@ -278,165 +254,6 @@ static int take_stand_by(void *arg)
         return fail(t->c, -ESTALE, "domain \"%s\": an operation is under way.",
                     t->op.dom.name);
     return xen_stamp_check(t->op.x, &t->op.dom, t->stamp);
-}
-
-/* What is done while the guest stands still. */
-static int cut_still(struct take *t)
-{
-    uint64_t before_us;
-    int rc = 0;
-
-    t->info.created_unix_us = now_unix_us();
-    drain_rings(t);
-    if (t->has_memory)
-        rc = t->mem.drv->cut(&t->mem);
-    if (!rc)
-        rc = steps_fault(t->c, "take", "still");
-    if (rc)
-        return rc;
-    before_us = now_us();
-    rc = disks_cut(t->disks.disk, t->disks.nr);
-    t->info.pause_disks_us += now_us() - before_us;
-    return rc;
-}
-
-/* Disks alone need no help of the guest: it is paused where it is. */
-static int ask_to_pause(struct take *t)
-{
-    int rc;
-
-    rc = guard_add(t->op.g, GUARD_PAUSE, t->op.dom.domid, NULL, &t->token);
-    if (rc)
-        return rc;
-    t->times.request_us = now_us();
-    rc = xen_pause(t->op.x, t->op.dom.domid);
-    t->times.still_us = now_us();
-    if (rc)
-        guard_del(t->op.g, t->token);
-    t->is_still = !rc;
-    return rc;
-}
-
-static int ask_to_suspend(struct take *t)
-{
-    int rc = 0;
-
-    t->was_paused = t->op.dom.paused;
-    if (t->was_paused) {
-        /* It has to run for as long as it takes to suspend. */
-        rc = guard_add(t->op.g, GUARD_UNPAUSED, t->op.dom.domid, NULL,
-                       &t->token_unpaused);
-        if (!rc)
-            rc = xen_unpause(t->op.x, t->op.dom.domid);
-    }
-    if (!rc)
-        rc =
-            guard_add(t->op.g, GUARD_SUSPEND, t->op.dom.domid, NULL, &t->token);
-    if (!rc)
-        rc = xen_suspend_ask(t->op.x, &t->op.dom, &t->times);
-    t->pending = !rc;
-    return rc;
-}
-
-static void thaw(struct take *t)
-{
-    if (!t->owes_thaw)
-        return;
-    t->owes_thaw = false;
-    if (!t->opts->thaw(t->opts->freeze_arg) && t->is_frozen && !t->has_memory)
-        t->info.consistency = CKPT_CONSISTENCY_FS_FROZEN;
-}
-
-static int ask_to_stand_still(struct take *t)
-{
-    const struct ckpt_take_opts *o = t->opts;
-
-    if (o->freeze) {
-        t->owes_thaw = true;
-        t->is_frozen = !o->freeze(o->freeze_arg);
-    }
-    /* Before it suspends, Linux stops all processes, which it cannot do with
-     * one that waits for a frozen filesystem (until 6.16).  By now hooks have
-     * run and all is written; the rest is in the memory that is kept. */
-    if (t->has_memory)
-        thaw(t);
-    return t->has_memory ? ask_to_suspend(t) : ask_to_pause(t);
-}
-
-/* Suspended, and the guard knows. */
-static int await_suspended(struct take *t)
-{
-    unsigned token = t->token;
-    int rc;
-
-    t->token = 0;
-    rc = xen_suspend_await(t->op.x, &t->op.dom, timeout_ms(t), &t->times,
-                           &t->pending);
-    if (t->pending)
-        return rc;
-    t->is_still = !rc;
-    guard_hold(t->op.g);
-    guard_del(t->op.g, token);
-    if (!rc)
-        rc = guard_add(t->op.g, GUARD_STILL, t->op.dom.domid, NULL, &t->token);
-    rc = guard_flush(t->op.g) ?: rc;
-    if (!t->is_still && t->was_paused) {
-        xen_pause(t->op.x, t->op.dom.domid);
-        guard_del(t->op.g, t->token_unpaused);
-    }
-    return rc;
-}
-
-/* Lets it run, or leaves it paused if that is asked for; a guest that shall be
- * paused then holds a pause before it is resumed. */
-static int go_on(struct take *t, bool is_done)
-{
-    bool pause =
-        t->was_paused || (is_done && t->opts->flags & CKPT_TAKE_LEAVE_PAUSED);
-    int rc = 0, r = 0;
-
-    if (!t->is_still)
-        return 0;
-    t->is_still = false;
-    if (!t->has_memory) {
-        if (!is_done || !(t->opts->flags & CKPT_TAKE_LEAVE_PAUSED))
-            r = xen_unpause(t->op.x, t->op.dom.domid);
-        t->info.consistency = t->info.io_drained ? CKPT_CONSISTENCY_IO_DRAINED
-                                                 : CKPT_CONSISTENCY_CRASH;
-    } else {
-        if (pause)
-            rc = xen_pause(t->op.x, t->op.dom.domid);
-        r = xen_resume(t->op.x, &t->op.dom);
-        t->info.consistency = CKPT_CONSISTENCY_GUEST_SUSPENDED;
-    }
-    if (!r)
-        guard_del(t->op.g, t->token);
-    t->info.pause_us = now_us() - t->times.request_us;
-    t->info.still_us = now_us() - t->times.still_us;
-    guard_del(t->op.g, t->token_unpaused);
-    return rc ? rc : r;
-}
-
-int take_cut_all(struct take *const *t, size_t nr)
-{
-    int rc = 0, r;
-    size_t i;
-
-    for (i = 0; !rc && i < nr; i++)
-        rc = ask_to_stand_still(t[i]);
-    for (i = 0; !rc && i < nr; i++)
-        if (t[i]->has_memory)
-            rc = await_suspended(t[i]);
-    for (i = 0; !rc && i < nr; i++)
-        rc = cut_still(t[i]);
-    r = rc;
-    for (i = 0; i < nr; i++) {
-        int e = go_on(t[i], !rc);
-
-        thaw(t[i]);
-        r = r ? r : e;
-    }
-    return r;
 }
 
 static int take_cut(void *arg)

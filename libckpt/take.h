@@ -3,7 +3,7 @@
 #define CKPT_TAKE_H
 /*
  * One checkpoint being taken: its state and its steps, for who runs them
- * (take.c for one domain, group.c for several at once).
+ * (take.c for one domain, group.c for several at once; take_cut.c for both).
  */
 #include "mem.h"
 #include "op.h"

@@ -25,6 +25,8 @@
 
 #include <xen/hvm/params.h> /* needs xenctrl.h before it */
 
+#define CANCEL_MS 100 /* after which a cancel is seen */
+
 enum still { STILL_NO, STILL_SUSPENDED, STILL_GONE };
 
 static void control_path(uint32_t domid, char *path, size_t size)
@@ -102,11 +104,12 @@ static void unwatch(struct xen *x, const char *path)
         free(event);
 }
 
-/* Waits for a watch event or the deadline. */
+/* Waits for a watch event, a moment or the deadline: who cancels from another
+ * thread does not wake us, and others may stand still meanwhile. */
 static int wait_event(struct xen *x, uint64_t deadline_us)
 {
     struct pollfd pfd = { .fd = xs_fileno(x->xsh), .events = POLLIN };
-    uint64_t now = now_us();
+    uint64_t now = now_us(), wait_ms;
     char **event;
     int rc;
 
@@ -115,7 +118,8 @@ static int wait_event(struct xen *x, uint64_t deadline_us)
         return rc;
     if (now >= deadline_us)
         return -ETIMEDOUT;
-    if (poll(&pfd, 1, (int)((deadline_us - now + 999) / 1000)) < 0 &&
+    wait_ms = (deadline_us - now + 999) / 1000;
+    if (poll(&pfd, 1, wait_ms < CANCEL_MS ? (int)wait_ms : CANCEL_MS) < 0 &&
         errno != EINTR)
         return fail(x->c, -errno, "waiting for xenstore");
     while ((event = xs_check_watch(x->xsh)))

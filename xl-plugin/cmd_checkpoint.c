@@ -178,17 +178,13 @@ int cmd_checkpoint(struct job *job)
     rc = job_go(job);
     if (rc < 0)
         return rc;
-    if (a->group) {
-        rc = ckpt_take_group(job->c, a->group, (const char *const *)a->words,
-                             a->nr_words, &opts, list);
-        if (rc < 0)
-            return job_failed(job, rc);
-    } else {
-        daemon_find(job);
-        rc = job_take(job, a->words[0], &opts, list);
-        if (rc < 0)
-            return rc;
-    }
+    daemon_find(job);
+    rc = a->group ? job_take_group(job, a->group,
+                                   (const char *const *)a->words, a->nr_words,
+                                   &opts, list)
+                  : job_take(job, a->words[0], &opts, list);
+    if (rc < 0)
+        return rc;
     print_all(job, list, a->nr_words);
     return 0;
 }

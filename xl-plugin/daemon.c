@@ -277,6 +277,45 @@ static void put_flag(struct json *j, const char *key, unsigned is_set)
         json_bool(j, key, true);
 }
 
+static void put_list(struct json *j, const char *key, const char *const *list,
+                     size_t nr)
+{
+    if (!j)
+        return;
+    json_open_array(j, key);
+    for (size_t i = 0; i < nr; i++)
+        json_text(j, NULL, list[i]);
+    json_close_array(j);
+}
+
+static void put_take(struct json *j, const struct ckpt_take_opts *o)
+{
+    size_t nr = 0;
+
+    put(j, "name", o->name);
+    put(j, "description", o->description);
+    while (o->exclude_disks && o->exclude_disks[nr])
+        nr++;
+    if (nr)
+        put_list(j, "exclude_disks", o->exclude_disks, nr);
+    put_flag(j, "disk_only", o->flags & CKPT_TAKE_DISK_ONLY);
+    put_flag(j, "paused", o->flags & CKPT_TAKE_LEAVE_PAUSED);
+    put_flag(j, "quiesce", o->flags & CKPT_TAKE_QUIESCE);
+    put_flag(j, "no_track", o->flags & CKPT_TAKE_NO_TRACK);
+    if (j && o->suspend_timeout_ms)
+        json_number(j, "timeout_ms", o->suspend_timeout_ms);
+    if (j && o->ring_mib)
+        json_number(j, "ring_mib", o->ring_mib);
+    if (o->when_full)
+        put(j, "when_full",
+            o->when_full == CKPT_WHEN_FULL_WAIT ? "wait" : "give-up");
+}
+
+static int not_understood(struct job *job, int rc)
+{
+    return rc ? job_fail(job, rc, "ckptd: its answer is not understood") : 0;
+}
+
 int job_take(struct job *job, const char *domain,
              const struct ckpt_take_opts *o, struct ckpt_info *info)
 {
@@ -290,34 +329,60 @@ int job_take(struct job *job, const char *domain,
     }
     j = json_new_line();
     put(j, "domain", domain);
-    put(j, "name", o->name);
-    put(j, "description", o->description);
-    if (j && o->exclude_disks) {
-        json_open_array(j, "exclude_disks");
-        for (const char *const *e = o->exclude_disks; *e; e++)
-            json_text(j, NULL, *e);
-        json_close_array(j);
-    }
-    put_flag(j, "disk_only", o->flags & CKPT_TAKE_DISK_ONLY);
-    put_flag(j, "paused", o->flags & CKPT_TAKE_LEAVE_PAUSED);
-    put_flag(j, "quiesce", o->flags & CKPT_TAKE_QUIESCE);
-    put_flag(j, "no_track", o->flags & CKPT_TAKE_NO_TRACK);
-    if (j && o->suspend_timeout_ms)
-        json_number(j, "timeout_ms", o->suspend_timeout_ms);
-    if (j && o->ring_mib)
-        json_number(j, "ring_mib", o->ring_mib);
-    if (o->when_full)
-        put(j, "when_full",
-            o->when_full == CKPT_WHEN_FULL_WAIT ? "wait" : "give-up");
+    put_take(j, o);
     rc = run(job, "checkpoint.take", j, &tree);
     if (rc)
         return rc;
     rc = fill_info(fill_member(result_of(tree), "checkpoint"), info);
     yajl_tree_free(tree);
-    if (!rc)
-        return 0;
-    ckpt_info_fini(info);
-    return job_fail(job, rc, "ckptd: its answer is not understood");
+    if (rc)
+        ckpt_info_fini(info);
+    return not_understood(job, rc);
+}
+
+static int take_group_alone(struct job *job, const char *group,
+                            const char *const *domains, size_t nr,
+                            const struct ckpt_take_opts *o,
+                            struct ckpt_info *infos)
+{
+    struct ckpt_take_opts of[CKPT_GROUP_MAX];
+    int rc;
+
+    for (size_t i = 0; i < CKPT_GROUP_MAX; i++)
+        of[i] = *o;
+    rc = ckpt_take_group(job->c, group, domains, nr, of, infos);
+    return rc < 0 ? job_failed(job, rc) : 0;
+}
+
+int job_take_group(struct job *job, const char *group,
+                   const char *const *domains, size_t nr,
+                   const struct ckpt_take_opts *o, struct ckpt_info *infos)
+{
+    size_t filled = 0;
+    yajl_val tree, list;
+    struct json *j;
+    int rc;
+
+    if (!job->daemon)
+        return take_group_alone(job, group, domains, nr, o, infos);
+    j = json_new_line();
+    put(j, "group", group);
+    put_list(j, "domains", domains, nr);
+    put_take(j, o);
+    rc = run(job, "checkpoint.group", j, &tree);
+    if (rc)
+        return rc;
+    list = fill_member(result_of(tree), "checkpoints");
+    if (!YAJL_IS_ARRAY(list) || list->u.array.len != nr)
+        rc = -EPROTO;
+    while (!rc && filled < nr) {
+        rc = fill_info(list->u.array.values[filled], &infos[filled]);
+        filled++;
+    }
+    yajl_tree_free(tree);
+    while (rc && filled)
+        ckpt_info_fini(&infos[--filled]);
+    return not_understood(job, rc);
 }
 
 int job_rollback(struct job *job, const char *domain, const char *checkpoint,
@@ -341,7 +406,7 @@ int job_rollback(struct job *job, const char *domain, const char *checkpoint,
         return rc;
     rc = fill_domain(fill_member(result_of(tree), "domain"), dom);
     yajl_tree_free(tree);
-    return rc ? job_fail(job, rc, "ckptd: its answer is not understood") : 0;
+    return not_understood(job, rc);
 }
 
 int job_fork(struct job *job, const char *source,
@@ -374,7 +439,7 @@ int job_fork(struct job *job, const char *source,
          i++)
         rc = fill_domain(list->u.array.values[i], &doms[(*nr_out)++]);
     yajl_tree_free(tree);
-    return rc ? job_fail(job, rc, "ckptd: its answer is not understood") : 0;
+    return not_understood(job, rc);
 }
 
 /* --- is there one? ---------------------------------------------------------------------- */

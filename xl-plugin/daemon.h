@@ -18,6 +18,11 @@ void daemon_close(struct job *job);
  * are in job->error. */
 int job_take(struct job *job, const char *domain,
              const struct ckpt_take_opts *opts, struct ckpt_info *info_out);
+/* @opts is of each of the domains, and one. */
+int job_take_group(struct job *job, const char *group,
+                   const char *const *domains, size_t nr,
+                   const struct ckpt_take_opts *opts,
+                   struct ckpt_info *infos_out);
 int job_rollback(struct job *job, const char *domain, const char *checkpoint,
                  const struct ckpt_rollback_opts *opts,
                  struct ckpt_domain *dom_out);

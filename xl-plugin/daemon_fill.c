@@ -147,9 +147,12 @@ static int fill_field(yajl_val object, const struct field *f, void *at)
 int fill_info(yajl_val object, struct ckpt_info *info)
 {
     const char *consistency = fill_text(object, "consistency");
-    int rc = 0;
+    int rc;
 
     memset(info, 0, sizeof(*info));
+    rc = take_text(object, "group", &info->group);
+    if (!rc)
+        rc = take_text(object, "group_id", &info->group_id);
     for (size_t i = 0; !rc && i < sizeof(fields) / sizeof(fields[0]); i++)
         rc = fill_field(object, &fields[i], (char *)info + fields[i].offset);
     fill_capture(fill_member(object, "capture"), &info->capture);

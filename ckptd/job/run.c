@@ -29,17 +29,27 @@ static int ask(struct job *job, const struct wire *question)
     return rc;
 }
 
+/* One of the domains of a take. */
+struct member {
+    struct job *job;
+    uint32_t n;
+    char domain[TEXT_NAME];
+    struct policy policy; /* its own */
+    uint32_t quiesce_ms;  /* 0: no freeze */
+};
+
 /* Asks the parent, who asks the door, who asks the guest; the door answers
  * within the deadline. */
-static int ask_guest(struct job *job, uint32_t type)
+static int ask_guest(struct member *m, uint32_t type)
 {
-    struct wire m = {.type = type};
+    struct wire q = {.type = type};
     int rc;
 
-    m.u.freeze.domid = job->task.domid;
-    m.u.freeze.deadline_ms = job->task.quiesce_ms;
-    rc = ask(job, &m);
-    return rc ? rc : job->frozen_rc;
+    q.u.freeze.domid = m->job->task.domid;
+    q.u.freeze.deadline_ms = m->quiesce_ms;
+    q.u.freeze.index = m->n;
+    rc = ask(m->job, &q);
+    return rc ? rc : m->job->frozen_rc;
 }
 
 static int freeze(void *arg)
@@ -72,30 +82,27 @@ static int stand_by(void *arg)
     return rc;
 }
 
-/* What the request did not say, the policy says.  That goes by the name, which
- * for a domain asked for by number only Xen knows for certain. */
-static int fill_in(struct job *job, struct ckpt_take_opts *opts)
+/* The policy of the domain.  That goes by the name, which for a domain asked for by
+ * number only Xen knows for certain. */
+static int find_policy(struct member *m)
 {
-    const struct wire_task *t = &job->task;
-    struct wire m = {.type = WIRE_POLICY_ASK};
+    struct job *job = m->job;
+    struct wire q = {.type = WIRE_POLICY_ASK};
     struct ckpt_domain d = {.uuid = ""};
     int rc = 0;
 
-    if (!t->domain[strspn(t->domain, "0123456789")]) {
-        rc = ckpt_domain_find(job->c, t->domain, &d);
+    if (!m->domain[strspn(m->domain, "0123456789")]) {
+        rc = ckpt_domain_find(job->c, m->domain, &d);
         if (rc)
             return job_failed(job, rc);
     }
-    snprintf(m.u.policy.domain, sizeof(m.u.policy.domain), "%s",
-             d.name ? d.name : t->domain);
+    snprintf(q.u.policy.domain, sizeof(q.u.policy.domain), "%s",
+             d.name ? d.name : m->domain);
     ckpt_domain_fini(&d);
-    rc = ask(job, &m);
+    rc = ask(job, &q);
     if (rc)
         return job_fail(job, rc, "Stopped on request.");
-    if (!t->ring_mib)
-        opts->ring_mib = job->policy.ring_mib;
-    if (!(t->flags & (TASK_WAIT | TASK_GIVE_UP)) && job->policy.give_up)
-        opts->when_full = CKPT_WHEN_FULL_GIVE_UP;
+    m->policy = job->policy;
     return 0;
 }
 
@@ -115,14 +122,19 @@ static struct retain retention(const struct job *job, const char *uuid)
 
 /* Deletes what the policy no longer keeps.  A failure is told, but the
  * checkpoint that was just made stands. */
-static void drop_old(struct job *job, const char *uuid)
+static void drop_old(const struct member *m, const char *uuid)
 {
-    const struct retain r = retention(job, uuid);
+    struct job *job = m->job;
+    struct retain r = retention(job, uuid);
     struct ckpt_info *list;
     bool *is_old;
     size_t nr;
     int rc;
 
+    if (job->task.flags & TASK_BY_POLICY) {
+        r.keep_count = m->policy.keep_count;
+        r.keep_age_s = m->policy.keep_age_s;
+    }
     if (!job->task.prefix[0] || (!r.keep_count && !r.keep_age_s))
         return;
     rc = ckpt_list(job->c, uuid, &list, &nr);
@@ -175,41 +187,88 @@ static int check_bytes(struct job *job)
 
 /* --- take ----------------------------------------------------------------- */
 
+/* What a group waits for is the longest of its pauses. */
 static void put_checkpoint(struct job *job, const struct ckpt_info *info)
 {
-    json_checkpoint(job->json, "checkpoint", info);
-    job->end.stored_bytes = info->stored_bytes;
-    job->end.pause_us = info->pause_us;
-    job->end.created_us = info->created_unix_us;
-    snprintf(job->end.checkpoint, sizeof(job->end.checkpoint), "%s", info->id);
+    struct wire_end *e = &job->end;
+
+    json_checkpoint(job->json, job->task.group[0] ? NULL : "checkpoint", info);
+    e->stored_bytes += info->stored_bytes;
+    if (info->pause_us > e->pause_us)
+        e->pause_us = info->pause_us;
+    e->created_us = info->created_unix_us;
+    (void)word_add(e->checkpoint, sizeof(e->checkpoint), ID_END, info->id);
 }
 
-/* The same request again, after we died in the first: was it done? */
-static int find_existing(struct job *job)
+static void put_checkpoints(struct job *job, const struct ckpt_info *infos,
+                            size_t nr)
+{
+    if (job->task.group[0])
+        json_open_array(job->json, "checkpoints");
+    for (size_t i = 0; i < nr; i++)
+        put_checkpoint(job, &infos[i]);
+    if (job->task.group[0])
+        json_close_array(job->json);
+}
+
+/* That of the domain which has the name of the request and, if one was asked
+ * for, is of the group. */
+static int find_one(struct job *job, const char *domain,
+                    struct ckpt_info *info_out)
 {
     const struct wire_task *t = &job->task;
     struct ckpt_info *list;
     int rc = -EEXIST;
     size_t nr;
 
-    if (ckpt_list(job->c, t->domain, &list, &nr))
+    if (ckpt_list(job->c, domain, &list, &nr))
         return rc;
-    for (size_t i = 0; i < nr; i++)
-        if (!strcmp(list[i].name, t->name)) {
-            put_checkpoint(job, &list[i]);
-            json_bool(job->json, "existed", true);
-            rc = 0;
-            break;
-        }
+    for (size_t i = 0; rc && i < nr; i++) {
+        if (strcmp(list[i].name, t->name) ||
+            strcmp(list[i].group ? list[i].group : "", t->group))
+            continue;
+        *info_out = list[i];
+        list[i] = list[--nr]; /* the rest is not ours */
+        rc = 0;
+    }
     ckpt_list_free(list, nr);
     return rc;
 }
 
-int run_take(struct job *job)
+/* The same request again, after we died in the first: was it done?  Of a group all
+ * are there, or none is. */
+static int find_existing(struct job *job, const struct member *m, size_t nr,
+                         struct ckpt_info *infos)
 {
+    size_t found = 0;
+    int rc = 0;
+
+    while (!rc && found < nr) {
+        rc = find_one(job, m[found].domain, &infos[found]);
+        found += !rc;
+    }
+    if (!rc) {
+        put_checkpoints(job, infos, nr);
+        json_bool(job->json, "existed", true);
+        job->end.words[0] = '\0';
+    }
+    while (found)
+        ckpt_info_fini(&infos[--found]);
+    return rc;
+}
+
+/* What the request did not say, the policy says. */
+static int set_options(struct member *m, const char *const *exclude,
+                       struct ckpt_take_opts *opts)
+{
+    struct job *job = m->job;
     const struct wire_task *t = &job->task;
-    const char *exclude[TASK_EXCLUDE_MAX + 1] = {NULL};
-    struct ckpt_take_opts opts = {
+    int rc;
+
+    rc = find_policy(m);
+    if (rc)
+        return rc;
+    *opts = (struct ckpt_take_opts){
         .name = t->name[0] ? t->name : NULL,
         .description = t->description[0] ? t->description : NULL,
         .exclude_disks = exclude,
@@ -217,45 +276,100 @@ int run_take(struct job *job)
                  (t->flags & TASK_PAUSED ? CKPT_TAKE_LEAVE_PAUSED : 0) |
                  (t->flags & TASK_NO_TRACK ? CKPT_TAKE_NO_TRACK : 0),
         .suspend_timeout_ms = t->timeout_ms,
-        .ring_mib = t->ring_mib,
-        .when_full = t->flags & TASK_GIVE_UP ? CKPT_WHEN_FULL_GIVE_UP
-                                             : CKPT_WHEN_FULL_WAIT,
-        .freeze_arg = job,
+        .ring_mib = t->ring_mib ? t->ring_mib : m->policy.ring_mib,
+        .when_full = t->flags & TASK_GIVE_UP ||
+                             (!(t->flags & TASK_WAIT) && m->policy.give_up)
+                         ? CKPT_WHEN_FULL_GIVE_UP
+                         : CKPT_WHEN_FULL_WAIT,
     };
-    struct ckpt_info info = {.parent = ""};
-    int rc;
+    if (t->flags & TASK_STAND_BY) {
+        opts->stand_by = stand_by;
+        opts->stand_by_arg = job;
+    }
+    if (t->flags & TASK_QUIESCE)
+        m->quiesce_ms = t->quiesce_ms;
+    else if (t->flags & TASK_BY_POLICY && m->policy.schedule_quiesce &&
+             m->policy.guest_requests & GUEST_QUIESCE)
+        m->quiesce_ms = m->policy.quiesce_ms;
+    if (m->quiesce_ms) {
+        opts->freeze = freeze;
+        opts->thaw = thaw;
+        opts->freeze_arg = m;
+    }
+    return 0;
+}
+
+/* All that is needed to take @nr domains at one instant, or one. */
+struct call {
+    struct member member[CKPT_GROUP_MAX];
+    const char *domains[CKPT_GROUP_MAX];
+    const char *exclude[TASK_EXCLUDE_MAX + 1];
+    struct ckpt_take_opts opts[CKPT_GROUP_MAX];
+    struct ckpt_info infos[CKPT_GROUP_MAX];
+    size_t nr;
+};
+
+static int prepare(struct job *job, struct call *call)
+{
+    const struct wire_task *t = &job->task;
+    const char *words = t->group[0] ? t->domains : t->domain;
+    const char end = t->group[0] ? DOMAIN_END : '\n';
+    struct member *m = call->member;
+    int rc = 0;
 
     for (size_t i = 0, n = 0; i < TASK_EXCLUDE_MAX; i++)
         if (t->exclude[i][0])
-            exclude[n++] = t->exclude[i];
-    if (t->flags & TASK_STAND_BY) {
-        opts.stand_by = stand_by;
-        opts.stand_by_arg = job;
+            call->exclude[n++] = t->exclude[i];
+    while (!rc && call->nr < CKPT_GROUP_MAX &&
+           word_nth(words, end, call->nr, m->domain, sizeof(m->domain))) {
+        m->job = job;
+        m->n = (uint32_t)call->nr;
+        call->domains[call->nr] = m->domain;
+        rc = set_options(m, call->exclude, &call->opts[call->nr]);
+        call->nr++;
+        m++;
     }
-    if (t->flags & TASK_QUIESCE && t->quiesce_ms) {
-        opts.freeze = freeze;
-        opts.thaw = thaw;
+    return rc;
+}
+
+static int take(struct job *job, struct call *call)
+{
+    const struct wire_task *t = &job->task;
+    int rc;
+
+    rc = t->group[0]
+             ? ckpt_take_group(job->c, t->group, call->domains, call->nr,
+                               call->opts, call->infos)
+             : ckpt_take(job->c, call->domains[0], call->opts, call->infos);
+    if (rc)
+        job_failed(job, rc);
+    if (rc == -EEXIST && t->flags & TASK_EXISTING_OK && t->name[0])
+        return find_existing(job, call->member, call->nr, call->infos);
+    if (rc)
+        return rc;
+    put_checkpoints(job, call->infos, call->nr);
+    for (size_t i = 0; i < call->nr; i++) {
+        drop_old(&call->member[i], call->infos[i].domain_uuid);
+        ckpt_info_fini(&call->infos[i]);
     }
+    json_number(job->json, "pruned", job->end.nr_pruned);
+    return 0;
+}
+
+int run_take(struct job *job)
+{
+    struct call *call = calloc(1, sizeof(*call));
+    int rc;
+
+    if (!call)
+        return job_fail(job, -ENOMEM, "not enough memory");
     rc = check_bytes(job);
     if (!rc)
-        rc = fill_in(job, &opts);
-    if (rc)
-        return rc;
-    rc = ckpt_take(job->c, t->domain, &opts, &info);
-    if (rc == -EEXIST && t->flags & TASK_EXISTING_OK && t->name[0]) {
-        job_failed(job, rc);
-        rc = find_existing(job);
-        if (!rc)
-            job->end.words[0] = '\0';
-        return rc;
-    }
-    if (rc)
-        return job_failed(job, rc);
-    put_checkpoint(job, &info);
-    drop_old(job, info.domain_uuid);
-    json_number(job->json, "pruned", job->end.nr_pruned);
-    ckpt_info_fini(&info);
-    return 0;
+        rc = prepare(job, call);
+    if (!rc)
+        rc = take(job, call);
+    free(call);
+    return rc;
 }
 
 /* --- rollback and fork ----------------------------------------------------- */

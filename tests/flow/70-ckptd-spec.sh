@@ -58,7 +58,8 @@ for wrong in ({'id': 1}, {'jsonrpc': '2.0', 'id': 1.5}, {'jsonrpc': '2.0', 'id':
 SCRIPT2 = ('verified=7|1|4\nresult=web-2|%s|7|1234\nresult=web-3|%s|8|1234\n' % (UUID, UUID)) + SCRIPT
 DONE = {
     'checkpoint.list': {'domain': 'web'}, 'checkpoint.show': {'checkpoint': 'one'},
-    'checkpoint.take': {'domain': 'web'}, 'checkpoint.rollback': {'domain': 'web'},
+    'checkpoint.take': {'domain': 'web'}, 'checkpoint.group': {'group': 'pair', 'domains': ['web', 'db']},
+    'checkpoint.rollback': {'domain': 'web'},
     'checkpoint.fork': {'domain': 'web', 'count': 2}, 'checkpoint.verify': {'checkpoint': 'one'},
     'checkpoint.delete': {'checkpoint': 'one'}, 'store.prune': {'keep_count': 1, 'prefix': 'x', 'compress': True},
     'policy.show': {'domain': 'web'}, 'job.list': {}, 'event.subscribe': {}, 'daemon.info': {},

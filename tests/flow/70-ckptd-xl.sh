@@ -49,7 +49,10 @@ with World(xenstore=False, script=ALL) as w:
 
     COMMANDS = [('checkpoint', 'web'), ('checkpoint', '-n', 'x', '--description', 'some text', '--exclude-disk',
                 'xvdb', '-p', '--timeout', '5', 'web'), ('checkpoint', '--ring', '40', 'web'),
-                ('checkpoint', '--when-full', 'give-up', 'web'), ('rollback', 'web'),
+                ('checkpoint', '--when-full', 'give-up', 'web'),
+                ('checkpoint', '--group', 'pair', 'web', 'db'), ('checkpoint', '--group', 'pair', '-n', 'x',
+                '--disk-only', '--exclude-disk', 'xvdb', '-p', '--timeout', '5', 'web', 'db', '7'),
+                ('rollback', 'web'),
                 ('rollback', '-p', '--destroy-first', 'web', 'one'), ('fork', 'web'),
                 ('fork', '-n', 'child', '--count', '2', '-p', 'web')]
     for command in COMMANDS:
@@ -57,16 +60,18 @@ with World(xenstore=False, script=ALL) as w:
             args = [command[0], *more, *command[1:]]
             w.write('calls', '')
             by_daemon = xl(*args)
-            asked = [l for l in w.read('calls').splitlines() if l.split()[0] in ('take', 'rollback', 'fork')
-                     and 'is done' not in l]
-            assert not [l for l in w.read('xl-calls').splitlines() if l.startswith(('take', 'rollback ', 'fork'))]
+            asked = [l for l in w.read('calls').splitlines()
+                     if l.split()[0] in ('take', 'group', 'rollback', 'fork') and 'is done' not in l]
+            assert not [l for l in w.read('xl-calls').splitlines()
+                        if l.startswith(('take', 'group', 'rollback ', 'fork'))]
             alone = xl(*args, alone=True)
             asked_alone = [l for l in w.read('xl-calls').splitlines()
-                           if l.split()[0] in ('take', 'rollback', 'fork') and 'is done' not in l]
+                           if l.split()[0] in ('take', 'group', 'rollback', 'fork') and 'is done' not in l]
             assert by_daemon == alone, (args, by_daemon, alone)
             asked_alone = [l.replace('count=0', 'count=1') for l in asked_alone]     # one is the default
             assert asked == asked_alone, (asked, asked_alone)
     assert 'runs, and does the work' in xl('checkpoint', '-v', 'web')[1]
+    assert 'runs, and does the work' in xl('checkpoint', '-v', '--group', 'pair', 'web', 'db')[1]
     assert 'working alone' in xl('checkpoint', '-v', 'web', alone=True)[1]
     # another store is not the daemon's
     w.write('calls', '')
@@ -79,6 +84,8 @@ with World(xenstore=False, script=ALL) as w:
         w.set_script(bad)
         w.call('checkpoint.list')       # the spare process has read the old script
         assert xl('checkpoint', 'web', status=status)[1] == 'xl checkpoint: It did not work.\n'
+        assert xl('checkpoint', '--group', 'pair', 'db', 'web',
+                  status=status)[1] == 'xl checkpoint: It did not work.\n'
     # ^C: the job is cancelled, and we see it end
     w.set_script(ALL.replace('phase=', 'delay_ms=20000\nphase='))
     w.call('checkpoint.list')

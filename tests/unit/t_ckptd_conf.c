@@ -46,6 +46,7 @@ static void values_have_units_and_quotes(void **state)
                            "guest_rate = 7/hour\n"
                            "ring = 1G\n"
                            "when_full = give-up\n"
+                           "group = shop.1\n"
                            "guest_requests = fork,  quiesce"),
                      0);
     assert_string_equal(conf.store, "dir:/a # b");
@@ -57,6 +58,7 @@ static void values_have_units_and_quotes(void **state)
     assert_int_equal(conf.policy.guest_rate_hour, 7);
     assert_int_equal(conf.policy.ring_mib, 1024);
     assert_int_equal(conf.policy.give_up, 1);
+    assert_string_equal(conf.policy.group, "shop.1");
     assert_int_equal(conf.policy.guest_requests, GUEST_FORK | GUEST_QUIESCE);
 }
 
@@ -97,6 +99,10 @@ static void each_mistake_is_told_with_its_line(void **state)
         {"ring = 1025M", "is too large"},
         {"ring = big", "is not a number"},
         {"when_full = yes", "is neither wait nor give-up"},
+        {"group = my shop", "is not up to 64 letters"},
+        {"group = g23456789012345678901234567890123456789012345678901234567890"
+         "12345",
+         "is not up to 64 letters"},
         {"guest_requests =", "is empty; write none"},
         {"store = \"a", "a quote is not closed"},
         {"store = \"a\" b", "something follows the value"},

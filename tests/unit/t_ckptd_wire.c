@@ -82,6 +82,8 @@ static void texts_end_whatever_was_sent(void **state)
     assert_int_equal(wire_send(fds[0], &m), 0);
     assert_int_equal(wire_recv(fds[1], &m), 0);
     assert_int_equal(strlen(m.u.submit.task.domain), TEXT_NAME - 1);
+    assert_int_equal(strlen(m.u.submit.task.group), TEXT_GROUP - 1);
+    assert_int_equal(strlen(m.u.submit.task.domains), TEXT_DOMAINS - 1);
     assert_int_equal(strlen(m.u.submit.key), TEXT_KEY - 1);
     assert_int_equal(strlen(m.u.submit.task.exclude[15]), 15);
 }
@@ -103,6 +105,27 @@ static void numbers_that_lead_outside_are_refused(void **state)
     m.u.part.total_bytes = WIRE_RESULT_MAX;
     assert_int_equal(wire_send(fds[0], &m), 0);
     assert_int_equal(wire_recv(fds[1], &m), -EPROTO);
+}
+
+static void words_come_out_as_they_went_in(void **state)
+{
+    char words[12] = "", one[4];
+
+    (void)state;
+    assert_false(word_nth(words, DOMAIN_END, 0, one, sizeof(one)));
+    assert_true(word_add(words, sizeof(words), DOMAIN_END, "abc"));
+    assert_true(word_add(words, sizeof(words), DOMAIN_END, "d e"));
+    assert_false(word_add(words, sizeof(words), DOMAIN_END, "f\tg"));
+    assert_false(word_add(words, sizeof(words), DOMAIN_END, "four"));
+    assert_true(word_add(words, sizeof(words), DOMAIN_END, "hi"));
+    assert_string_equal(words, "abc\td e\thi");
+    for (size_t n = 0; n < 3; n++) {
+        assert_true(word_nth(words, DOMAIN_END, n, one, sizeof(one)));
+        assert_string_equal(one, n == 0 ? "abc" : n == 1 ? "d e" : "hi");
+    }
+    assert_false(word_nth(words, DOMAIN_END, 3, one, sizeof(one)));
+    assert_false(word_nth(words, DOMAIN_END, 4, one, sizeof(one)));
+    assert_false(word_nth(words, DOMAIN_END, 0, one, 3)); /* no room */
 }
 
 static void an_end_and_a_full_one_are_told(void **state)
@@ -137,6 +160,7 @@ int main(void)
                                         close_pair),
         cmocka_unit_test_setup_teardown(numbers_that_lead_outside_are_refused,
                                         open_pair, close_pair),
+        cmocka_unit_test(words_come_out_as_they_went_in),
         cmocka_unit_test_setup_teardown(an_end_and_a_full_one_are_told,
                                         open_pair, close_pair),
     };

@@ -35,6 +35,21 @@ must_fail 2 'named twice' xl checkpoint --group pair left left
 is "what is left" "$before" "$(host_state)"
 running left "after a refusal"
 
+step "no cut after all: those who stand still, or are about to, run on"
+must_fail 1 'fault injected' env CKPT_FAULT=fail:at:take:still xl checkpoint --group pair left right
+running left "after a cut that failed"
+running right "after a cut that failed"
+for limit in 0.001 0.02 0.1 0.3; do
+    xl checkpoint --group pair --timeout $limit left right >"$T/out" 2>&1
+    rc=$?
+    case $rc in 0 | 7) ;; *) fail "limit of $limit s: status $rc" ;; esac
+    guards_end 120 || fail "limit of $limit s: the guard is still there"
+    running left "after a limit of $limit s"
+    running right "after a limit of $limit s"
+    for id in $(checkpoint_ids); do must "delete" xl checkpoint-delete "$id"; done
+done
+is "what is left" "$before" "$(host_state)"
+
 step "killed on the way"
 for where in "after:group:disks armed" "after:group:cut" "after:group:marked" \
     "after:group:each committed"; do

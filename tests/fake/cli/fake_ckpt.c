@@ -293,6 +293,7 @@ static const struct field {
     FIELD(domain_name, STRING), FIELD(domain_type, STRING),
     FIELD(mem_driver, STRING), FIELD(mem_why, STRING),
     FIELD(base_why, STRING), FIELD(tags, STRING), FIELD(keep, BOOL),
+    FIELD(group, STRING), FIELD(group_id, STRING),
     FIELD(xen_version, STRING), FIELD(created_unix_us, U64),
     FIELD(has_memory, BOOL), FIELD(is_head, BOOL), FIELD(io_drained, BOOL),
     FIELD(consistency, UNSIGNED), FIELD(memory_bytes, U64),
@@ -442,8 +443,6 @@ void ckpt_info_fini(struct ckpt_info *info)
         free(info->disks[i].why_none);
     }
     free(info->disks);
-    free(info->group);
-    free(info->group_id);
     for (i = 0; i < sizeof(fields) / sizeof(*fields); i++)
         if (fields[i].kind == STRING)
             free(*(char **)((char *)info + fields[i].offset));

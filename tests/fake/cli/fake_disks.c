@@ -56,19 +56,66 @@ void ckpt_diff_free(struct ckpt_disk_diff *diffs, size_t nr)
     free(diffs);
 }
 
+/* As the library: whoever freezes does before the first is taken. */
+static void freeze_all(const char *const *domains, size_t nr,
+                       const struct ckpt_take_opts *opts, int *frozen)
+{
+    for (size_t i = 0; i < nr; i++) {
+        frozen[i] = opts[i].freeze ? opts[i].freeze(opts[i].freeze_arg)
+                                   : -ENOTSUP;
+        if (opts[i].freeze)
+            script_note("freeze of %s", domains[i]);
+    }
+}
+
+static void thaw_all(size_t nr, const struct ckpt_take_opts *opts, int *held)
+{
+    for (size_t i = 0; i < nr; i++)
+        held[i] = opts[i].thaw ? opts[i].thaw(opts[i].freeze_arg) : -ENOTSUP;
+}
+
+static int take_each(ckpt *c, const char *group, const char *const *domains,
+                     size_t nr, const struct ckpt_take_opts *opts,
+                     struct ckpt_info *infos_out)
+{
+    struct ckpt_take_opts quiet;
+    int rc = 0;
+    size_t i;
+
+    for (i = 0; i < nr; i++) {
+        quiet = opts[i];
+        quiet.freeze = quiet.thaw = NULL;
+        rc = ckpt_take(c, domains[i], &quiet, &infos_out[i]);
+        if (rc)
+            break;
+        infos_out[i].group = strdup(group);
+        infos_out[i].group_id = strdup("a0000000000000ff");
+        free(infos_out[i].domain_name);
+        infos_out[i].domain_name = strdup(domains[i]);
+        infos_out[i].id[CKPT_ID_LEN - 1] = "0123456789abcdef"[i % 16];
+    }
+    while (rc && i--)
+        ckpt_info_fini(&infos_out[i]);
+    return rc;
+}
+
 int ckpt_take_group(ckpt *c, const char *group, const char *const *domains,
                     size_t nr, const struct ckpt_take_opts *opts,
                     struct ckpt_info *infos_out)
 {
-    int rc = 0;
+    int frozen[CKPT_GROUP_MAX], held[CKPT_GROUP_MAX];
+    int rc;
 
     script_note("group name=%s count=%zu", group, nr);
-    for (size_t i = 0; !rc && i < nr; i++) {
-        rc = ckpt_take(c, domains[i], opts, &infos_out[i]);
-        if (!rc) {
-            infos_out[i].group = strdup(group);
-            infos_out[i].group_id = strdup("a0000000000000ff");
-        }
-    }
+    freeze_all(domains, nr, opts, frozen);
+    if (!(opts->flags & CKPT_TAKE_DISK_ONLY))
+        thaw_all(nr, opts, held);
+    rc = take_each(c, group, domains, nr, opts, infos_out);
+    if (!(opts->flags & CKPT_TAKE_DISK_ONLY))
+        return rc;
+    thaw_all(nr, opts, held);
+    for (size_t i = 0; !rc && i < nr; i++)
+        if (!frozen[i] && !held[i])
+            infos_out[i].consistency = CKPT_CONSISTENCY_FS_FROZEN;
     return rc;
 }
