@@ -237,7 +237,7 @@ umount /tmp/mnt
 with=$(state)
 must run_one "read:/tmp/content:$snap"
 mapped=$(sed -n 's/^content \(.*\) of 67108864$/\1/p' "$out")
-[ "${mapped:-0}" -gt 0 ] && [ "$mapped" -lt 40000000 ] || fail "content: $(cat "$out")"
+[[ ${mapped:-0} -gt 0 && $mapped -lt 40000000 ]] || fail "content: $(cat "$out")"
 number=${snap#*/}
 dmsetup create look --readonly --table "0 131072 thin /dev/mapper/pool0 ${number%/*}"
 cmp /tmp/content /dev/mapper/look || fail "the content is another"
