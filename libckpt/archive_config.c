@@ -112,6 +112,10 @@ static void put_disk(struct rewrite *w, yajl_val v)
     put_string(w, p->disk.target);
     put_string(w, "format");
     put_string(w, place_format(p));
+    if (place_backend(p)) {
+        put_string(w, "backend");
+        put_string(w, place_backend(p));
+    }
     for (size_t i = 0; i < v->u.object.len; i++) {
         for (n = 0; n < nr_dropped && strcmp(v->u.object.keys[i], dropped[n]);)
             n++;

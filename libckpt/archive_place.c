@@ -4,10 +4,12 @@
  * beforehand, so that it is gone again when the import fails or dies.
  *
  *            make                         finish
- *   raw      the file, sparse             -
+ *   raw      the file, sparse             fsync
  *   qcow2    a raw file without a name    the file, filled by qemu-img
- *   thin     lvcreate -V                  -
- *   all                                   fsync; arm, cut, drain of the driver
+ *   thin     lvcreate -V                  fsync
+ *   dmthin   create_thin, its device      fsync
+ *   rbd      an image by another name     flush; its name
+ *   all                                   arm, cut, drain of the driver
  */
 #include "archive_place.h"
 
@@ -22,17 +24,24 @@
 #include <unistd.h>
 
 #include "ctx.h"
+#include "disk_dmthin.h"
 #include "disk_file.h"
 #include "disk_lvmthin.h"
 #include "disk_qcow2.h"
+#include "disk_rbd.h"
 #include "safe_io.h"
 
 struct place_kind {
     const char *prefix;
     const char *format;
+    const char *backend; /* NULL: xl finds out */
     const struct disk_driver *drv;
+    /* p->where is a place; fills p->disk.target. */
+    int (*look)(struct place *p);
     int (*make)(struct place *p, uint64_t data_bytes);
-    int (*fill)(struct place *p); /* d->target has the content now */
+    int (*write)(struct place *p, const void *data, size_t len_bytes,
+                 uint64_t offset_bytes);
+    int (*finish)(struct place *p); /* d->target has the content now */
     void (*keep)(struct place *p);
 };
 
@@ -66,6 +75,39 @@ static int check_free(struct place *p)
                                     : fail(p->disk.c, -EEXIST, "%s", p->where);
 }
 
+static int file_look(struct place *p)
+{
+    struct ckpt *c = p->disk.c;
+
+    if (p->where[0] != '/' || p->where[strlen(p->where) - 1] == '/')
+        return fail(c, -EINVAL,
+                    "disk %s: %s is not the absolute path of a new file.",
+                    p->disk.vdev, p->where);
+    if (strlen(p->where) + 64 > DISK_FILE_MAX)
+        return fail(c, -ENAMETOOLONG, "disk %s: %s", p->disk.vdev, p->where);
+    p->disk.target = strdup(p->where);
+    return p->disk.target ? check_free(p)
+                          : fail(c, -ENOMEM, "disk %s", p->disk.vdev);
+}
+
+static int fd_write(struct place *p, const void *data, size_t len_bytes,
+                    uint64_t offset_bytes)
+{
+    int rc = safe_pwrite_all(p->fd, data, len_bytes, (off_t)offset_bytes);
+
+    return rc ? fail(p->disk.c, rc, "writing") : 0;
+}
+
+static int fd_finish(struct place *p)
+{
+    int rc = fsync(p->fd) < 0 ? fail(p->disk.c, -errno, "fsync") : 0;
+
+    if (close(p->fd) < 0 && !rc)
+        rc = fail(p->disk.c, -errno, "close");
+    p->fd = -1;
+    return rc;
+}
+
 static int raw_make(struct place *p, uint64_t data_bytes)
 {
     int rc;
@@ -90,7 +132,7 @@ static int qcow2_make(struct place *p, uint64_t data_bytes)
     return rc ? rc : qcow2_nameless(p->disk.c, p->where, p->size_bytes, &p->fd);
 }
 
-static int qcow2_fill(struct place *p)
+static int qcow2_finish(struct place *p)
 {
     int fd = -1, rc;
 
@@ -101,6 +143,8 @@ static int qcow2_fill(struct place *p)
         rc = fail(p->disk.c, -errno, "%s: fsync", p->where);
     if (fd >= 0)
         close(fd);
+    close(p->fd); /* with which the raw one goes */
+    p->fd = -1;
     return rc;
 }
 
@@ -136,25 +180,43 @@ static int split_thin(struct place *p, struct thin_words *w)
     return 0;
 }
 
-static int thin_make(struct place *p, uint64_t data_bytes)
+static int thin_look_at(struct place *p)
 {
     struct thin_words w;
-    uint64_t size_bytes;
-    int rc;
+    int rc = split_thin(p, &w);
 
-    (void)data_bytes; /* a pool may grow by itself; drv->probe() looks at it */
-    rc = split_thin(p, &w);
-    if (!rc)
-        rc = lvmthin_create(&p->disk, w.vg, w.pool, w.name, p->size_bytes);
-    if (rc)
-        return rc;
+    if (!rc && asprintf(&p->disk.target, "/dev/%s/%s", w.vg, w.name) < 0) {
+        p->disk.target = NULL;
+        rc = fail(p->disk.c, -ENOMEM, "disk %s", p->disk.vdev);
+    }
+    return rc;
+}
+
+static int open_device(struct place *p)
+{
+    uint64_t size_bytes;
+
     p->fd = open(p->disk.target, O_RDWR | O_CLOEXEC | O_EXCL);
     if (p->fd < 0 || ioctl(p->fd, BLKGETSIZE64, &size_bytes) < 0)
         return fail(p->disk.c, -errno, "%s", p->disk.target);
     if (size_bytes < p->size_bytes)
-        return fail(p->disk.c, -EIO, "%s: lvcreate made it too small.",
+        return fail(p->disk.c, -EIO, "%s: it was made too small.",
                     p->disk.target);
     return p->kind->drv->probe(&p->disk);
+}
+
+/* A pool may grow by itself, so data_bytes says nothing; drv->probe() looks at
+ * it. */
+static int thin_make(struct place *p, uint64_t data_bytes)
+{
+    struct thin_words w;
+    int rc;
+
+    (void)data_bytes;
+    rc = split_thin(p, &w);
+    if (!rc)
+        rc = lvmthin_create(&p->disk, w.vg, w.pool, w.name, p->size_bytes);
+    return rc ? rc : open_device(p);
 }
 
 static void thin_keep(struct place *p)
@@ -166,13 +228,70 @@ static void thin_keep(struct place *p)
              p->disk.c->error);
 }
 
-/* --- the table ------------------------------------------------------------- */
-
-static int fill_nothing(struct place *p)
+static int dmthin_look_at(struct place *p)
 {
-    (void)p;
-    return 0;
+    const char *slash = strchr(p->where, '/');
+
+    if (!slash || slash == p->where || !dmthin_is_name(slash + 1))
+        return fail(p->disk.c, -EINVAL,
+                    "disk %s: a thin volume without LVM is dmthin:POOL/NAME, "
+                    "not dmthin:%s.",
+                    p->disk.vdev, p->where);
+    if (asprintf(&p->disk.target, "/dev/mapper/%s", slash + 1) >= 0)
+        return 0;
+    p->disk.target = NULL;
+    return fail(p->disk.c, -ENOMEM, "disk %s", p->disk.vdev);
 }
+
+static int dmthin_make(struct place *p, uint64_t data_bytes)
+{
+    const char *slash = strchr(p->where, '/');
+    char pool[DM_NAME_MAX];
+    int rc;
+
+    (void)data_bytes;
+    if ((size_t)(slash - p->where) >= sizeof(pool))
+        return fail(p->disk.c, -ENAMETOOLONG, "%s", p->where);
+    snprintf(pool, sizeof(pool), "%.*s", (int)(slash - p->where), p->where);
+    rc = dmthin_create(&p->disk, pool, slash + 1, p->size_bytes);
+    return rc ? rc : open_device(p);
+}
+
+/* --- Ceph ------------------------------------------------------------------ */
+
+static int rbd_look_at(struct place *p)
+{
+    struct rbd_name n;
+    int rc = rbd_name_read(p->disk.c, p->where, &n);
+
+    if (!rc && n.snapshot[0])
+        rc = fail(p->disk.c, -EINVAL, "%s is a snapshot.", p->where);
+    if (rc)
+        return fail_prefix(p->disk.c, rc, "disk %s", p->disk.vdev);
+    if (asprintf(&p->disk.target, RBD_URL "%s", p->where) >= 0)
+        return 0;
+    p->disk.target = NULL;
+    return fail(p->disk.c, -ENOMEM, "disk %s", p->disk.vdev);
+}
+
+static int image_make(struct place *p, uint64_t data_bytes)
+{
+    (void)data_bytes; /* a cluster that is full says so */
+    return rbd_make(&p->disk, p->size_bytes);
+}
+
+static int image_write(struct place *p, const void *data, size_t len_bytes,
+                       uint64_t offset_bytes)
+{
+    return rbd_make_write(&p->disk, data, len_bytes, offset_bytes);
+}
+
+static int image_finish(struct place *p)
+{
+    return rbd_make_finish(&p->disk);
+}
+
+/* --- the table ------------------------------------------------------------- */
 
 static void keep_nothing(struct place *p)
 {
@@ -183,45 +302,50 @@ static const struct place_kind kinds[] = {
     {.prefix = "qcow2:",
      .format = "qcow2",
      .drv = &disk_qcow2,
+     .look = file_look,
      .make = qcow2_make,
-     .fill = qcow2_fill,
+     .write = fd_write,
+     .finish = qcow2_finish,
      .keep = keep_nothing},
     {.prefix = "thin:",
      .format = "raw",
      .drv = &disk_lvmthin,
+     .look = thin_look_at,
      .make = thin_make,
-     .fill = fill_nothing,
+     .write = fd_write,
+     .finish = fd_finish,
      .keep = thin_keep},
+    {.prefix = "dmthin:",
+     .format = "raw",
+     .drv = &disk_dmthin,
+     .look = dmthin_look_at,
+     .make = dmthin_make,
+     .write = fd_write,
+     .finish = fd_finish,
+     .keep = keep_nothing},
+    {.prefix = RBD_URL,
+     .format = "raw",
+     .backend = "qdisk",
+     .drv = &disk_rbd,
+     .look = rbd_look_at,
+     .make = image_make,
+     .write = image_write,
+     .finish = image_finish,
+     .keep = keep_nothing},
     {.prefix = "", /* the last: everything begins so */
      .format = "raw",
      .drv = &disk_reflink,
+     .look = file_look,
      .make = raw_make,
-     .fill = fill_nothing,
+     .write = fd_write,
+     .finish = fd_finish,
      .keep = keep_nothing},
 };
-
-static int check_where(struct place *p)
-{
-    struct thin_words w;
-
-    if (p->kind->drv == &disk_lvmthin)
-        return split_thin(p, &w);
-    if (p->where[0] != '/' || p->where[strlen(p->where) - 1] == '/')
-        return fail(p->disk.c, -EINVAL,
-                    "disk %s: %s is not the absolute path of a new file.",
-                    p->disk.vdev, p->where);
-    if (strlen(p->where) + 64 > DISK_FILE_MAX)
-        return fail(p->disk.c, -ENAMETOOLONG, "disk %s: %s", p->disk.vdev,
-                    p->where);
-    return check_free(p);
-}
 
 int place_open(struct place *p, struct ckpt *c, const char *vdev,
                const char *text)
 {
     const struct place_kind *k = kinds;
-    struct thin_words w;
-    int rc;
 
     memset(p, 0, sizeof(*p));
     p->fd = -1;
@@ -240,15 +364,12 @@ int place_open(struct place *p, struct ckpt *c, const char *vdev,
     p->where = strdup(text + strlen(k->prefix));
     if (!p->disk.format || !p->where)
         return fail(c, -ENOMEM, "disk %s", vdev);
-    rc = check_where(p);
-    if (rc)
-        return rc;
-    if (k->drv != &disk_lvmthin)
-        p->disk.target = strdup(p->where);
-    else if (split_thin(p, &w) ||
-             asprintf(&p->disk.target, "/dev/%s/%s", w.vg, w.name) < 0)
-        p->disk.target = NULL;
-    return p->disk.target ? 0 : fail(c, -ENOMEM, "disk %s", vdev);
+    return k->look(p);
+}
+
+const char *place_backend(const struct place *p)
+{
+    return p->kind->backend;
 }
 
 const char *place_format(const struct place *p)
@@ -269,9 +390,9 @@ int place_make(struct place *p, struct guard *g, uint64_t size_bytes,
 int place_write(struct place *p, uint64_t offset, const void *data,
                 size_t len_bytes)
 {
-    int rc = safe_pwrite_all(p->fd, data, len_bytes, (off_t)offset);
+    int rc = p->kind->write(p, data, len_bytes, offset);
 
-    return rc ? fail(p->disk.c, rc, "%s: writing", p->disk.target) : 0;
+    return rc ? fail_prefix(p->disk.c, rc, "%s", p->disk.target) : 0;
 }
 
 /* No guest uses it, so there is nothing to wait for between the beats. */
@@ -288,14 +409,11 @@ static int snapshot(struct disk *d, const char *id)
 
 int place_finish(struct place *p, const char *id)
 {
-    int rc;
+    int rc = p->kind->finish(p);
 
-    rc = fsync(p->fd) < 0 ? fail(p->disk.c, -errno, "%s: fsync", p->disk.target)
-                          : p->kind->fill(p);
-    if (close(p->fd) < 0 && !rc)
-        rc = fail(p->disk.c, -errno, "%s: close", p->disk.target);
-    p->fd = -1;
-    return rc ? rc : snapshot(&p->disk, id);
+    if (rc)
+        return fail_prefix(p->disk.c, rc, "%s", p->disk.target);
+    return snapshot(&p->disk, id);
 }
 
 void place_keep(struct place *p)

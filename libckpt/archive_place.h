@@ -9,7 +9,9 @@
  *
  *     PATH                raw file on XFS or btrfs
  *     qcow2:PATH          qcow2 file
- *     thin:VG/POOL/NAME   thin volume
+ *     thin:VG/POOL/NAME   thin volume of LVM
+ *     dmthin:POOL/NAME    thin volume without LVM
+ *     rbd:POOL/IMAGE      image in a Ceph cluster, as QEMU names it
  *     none                left out
  *
  * The order of calls: open, make, write (rising), finish; then keep or undo;
@@ -24,7 +26,7 @@ struct place {
     const struct place_kind *kind; /* NULL: left out */
     struct disk disk;
     char *where; /* owned; what follows the prefix */
-    int fd;      /* takes the content */
+    int fd;      /* takes the content, or -1 */
     uint64_t size_bytes;
 };
 
@@ -40,6 +42,8 @@ int place_write(struct place *p, uint64_t offset, const void *data,
 int place_finish(struct place *p, const char *id);
 /* Its format in a configuration: "raw", "qcow2". */
 const char *place_format(const struct place *p);
+/* And its backend there, or NULL: xl finds out. */
+const char *place_backend(const struct place *p);
 void place_keep(struct place *p);
 void place_undo(struct place *p);
 void place_fini(struct place *p); /* harmless on zero bytes */

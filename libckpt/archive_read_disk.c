@@ -81,8 +81,8 @@ static int open_place(struct import_archive *a, const struct ckpt_disk *d)
     if (!word)
         return fail(a->c, -EINVAL,
                     "disk %s (%" PRIu64 " MiB, it was %s) needs a place: "
-                    "--disk %s=FILE, =qcow2:FILE, =thin:VG/POOL/NAME, or "
-                    "=none.",
+                    "--disk %s=FILE, =qcow2:FILE, =thin:VG/POOL/NAME, "
+                    "=dmthin:POOL/NAME, =rbd:POOL/IMAGE, or =none.",
                     d->vdev, d->size_bytes >> 20, d->target, d->vdev);
     return place_open(&a->places[a->nr_places++], a->c, d->vdev, word);
 }

@@ -202,8 +202,9 @@ static int put_data(struct archive *a, uint64_t offset, size_t len)
 }
 
 /* Extents begin where a block does, and end so, or with the disk. */
-static int put_extent(struct archive *a, const struct ckpt_disk *d, int fd,
-                      const struct disk_extent *e)
+static int put_extent(struct archive *a, const struct ckpt_disk *d,
+                      const struct disk_driver *drv,
+                      struct disk_content *content, const struct disk_extent *e)
 {
     uint64_t at = e->offset_bytes;
     const uint64_t end = at + e->len_bytes;
@@ -214,9 +215,9 @@ static int put_extent(struct archive *a, const struct ckpt_disk *d, int fd,
         len = end - at < sizeof(a->data) ? (size_t)(end - at) : sizeof(a->data);
         rc = check_cancel(a->c);
         if (!rc) {
-            rc = safe_pread_all(fd, a->data, len, (off_t)at);
+            rc = drv->read(a->c, content, a->data, len, at);
             if (rc)
-                fail(a->c, rc, "reading %s", d->snapshot);
+                fail_prefix(a->c, rc, "reading %s", d->snapshot);
         }
         if (!rc)
             rc = put_data(a, at, len);
@@ -250,6 +251,7 @@ static void align(struct disk_content *content)
 }
 
 static int put_content(struct archive *a, const struct ckpt_disk *d,
+                       const struct disk_driver *drv,
                        struct disk_content *content)
 {
     struct archive_disk head = {.size_bytes = content->size_bytes};
@@ -262,7 +264,7 @@ static int put_content(struct archive *a, const struct ckpt_disk *d,
     memcpy(head.vdev, d->vdev, strlen(d->vdev));
     rc = put_record(a, ARCHIVE_DISK, &head, sizeof(head), NULL, 0);
     for (size_t i = 0; !rc && i < content->data.nr; i++)
-        rc = put_extent(a, d, content->fd, &content->data.list[i]);
+        rc = put_extent(a, d, drv, content, &content->data.list[i]);
     return rc;
 }
 
@@ -281,7 +283,7 @@ static int put_disks(struct archive *a)
         if (!rc)
             rc = drv->open(a->c, d->snapshot, &content);
         if (!rc) {
-            rc = put_content(a, d, &content);
+            rc = put_content(a, d, drv, &content);
             drv->close(a->c, &content);
         }
         if (rc)

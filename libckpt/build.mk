@@ -9,10 +9,10 @@ LIB_CORE_SRCS := $(addprefix libckpt/, \
 	pack.c ring.c mapped.c pack_sum.c look.c places.c equals.c \
 	disk.c disks.c disk_name.c disk_lvmthin.c disk_lvmthin_use.c \
 	disk_lvmthin_content.c disk_content.c disk_view.c \
-	disk_dmthin.c disk_dmthin_use.c disk_dmthin_deed.c dmsetup.c \
+	disk_dmthin.c disk_dmthin_use.c disk_dmthin_deed.c disk_dmthin_content.c dmsetup.c \
 	thin.c thin_hold.c thin_meta.c lvm.c dm.c disk_file.c disk_extents.c disk_reflink.c \
 	disk_qcow2.c disk_qcow2_remove.c disk_qcow2_changed.c \
-	disk_rbd.c disk_rbd_use.c disk_rbd_changed.c rbd_name.c rbd_talk.c \
+	disk_rbd.c disk_rbd_use.c disk_rbd_changed.c disk_rbd_content.c rbd_name.c rbd_talk.c \
 	rbd_kernel.c disk_qcow2_content.c disk_manual.c qcow2_file.c qcow2_node.c \
 	store.c store_dir.c store_dir_names.c store_dir_text.c \
 	store_dir_write.c store_dir_commit.c store_dir_read.c \
@@ -37,7 +37,7 @@ HELPER_DIR := $(LIBEXEC)/bin
 # Where Ceph's librbd is: the process that knows it, so that the library does
 # not.
 RBD_SRCS := $(if $(CONFIG_RBD),$(addprefix libckpt/rbd/,main.c cluster.c \
-	cut.c image.c clone.c drop.c changed.c))
+	cut.c image.c clone.c drop.c changed.c content.c))
 RBD_OBJS := $(RBD_SRCS:%.c=$(B)/%.o)
 RBD_PROGRAM := $(if $(CONFIG_RBD),$(B)/ckpt-rbd)
 

@@ -403,7 +403,8 @@ struct ckpt_import_opts {
     const char *name;         /* NULL: as it was; what xl saved: "imported" */
     const char *const *disks; /* "VDEV=PLACE" for each with content, PLACE being
                                * a new file's path, "qcow2:PATH",
-                               * "thin:VG/POOL/NAME", or "none" */
+                               * "thin:VG/POOL/NAME", "dmthin:POOL/NAME",
+                               * "rbd:POOL/IMAGE", or "none" */
     const char *const *decrypt_with; /* secret or shared keys */
     const char *const *signed_by;    /* public keys: one of them it must be */
 };

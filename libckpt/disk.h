@@ -18,11 +18,11 @@
 struct disk;
 struct disk_content;
 struct disk_deed;
+struct disk_shown;
 
 #define DISK_CAP_QUICK_CUT (1u << 0) /* cut takes milliseconds */
 #define DISK_CAP_FORK (1u << 1)
 #define DISK_CAP_OWED (1u << 2) /* remove() may be -EBUSY: ask again later */
-
 struct disk_driver {
     const char *name;
     unsigned caps; /* DISK_CAP_* */
@@ -64,6 +64,15 @@ struct disk_driver {
      * a success only. */
     int (*open)(struct ckpt *c, const char *snapshot, struct disk_content *out);
     void (*close)(struct ckpt *c, struct disk_content *content);
+    /* All of @len_bytes, at most 1 MiB. */
+    int (*read)(struct ckpt *c, struct disk_content *content, void *out,
+                size_t len_bytes, uint64_t offset_bytes);
+    /* @snapshot as an image that QEMU opens, until hide(), also after our end;
+     * -ENOTSUP: there is none.  @tag: for a name, letters, digits and '-'. */
+    int (*show)(struct ckpt *c, const char *snapshot, const char *tag,
+                struct disk_shown *out);
+    /* 0 also when it is not shown, or not any more. */
+    int (*hide)(struct ckpt *c, const char *snapshot, const char *tag);
 };
 
 #define DISK_NO_DOMAIN UINT32_MAX

@@ -7,7 +7,9 @@
 #include "disk_content.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <linux/fs.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -15,6 +17,7 @@
 #include <unistd.h>
 
 #include "ctx.h"
+#include "safe_io.h"
 
 static int size_of(int fd, uint64_t *size_out)
 {
@@ -97,6 +100,14 @@ void disk_content_close(struct ckpt *c, struct disk_content *content)
     content->fd = -1;
 }
 
+int disk_content_read(struct ckpt *c, struct disk_content *content, void *out,
+                      size_t len_bytes, uint64_t offset_bytes)
+{
+    int rc = safe_pread_all(content->fd, out, len_bytes, (off_t)offset_bytes);
+
+    return rc ? fail(c, rc, "at byte %" PRIu64, offset_bytes) : 0;
+}
+
 int disk_no_content(struct ckpt *c, const char *snapshot,
                     struct disk_content *out)
 {
@@ -105,4 +116,29 @@ int disk_no_content(struct ckpt *c, const char *snapshot,
                 "%s: this driver cannot read its snapshots; --exclude-disk "
                 "leaves the disk out.",
                 snapshot);
+}
+
+int disk_show_file(struct ckpt *c, const char *snapshot, const char *format,
+                   struct disk_shown *out)
+{
+    out->format = format;
+    return (size_t)snprintf(out->image, sizeof(out->image), "%s", snapshot) <
+                   sizeof(out->image)
+               ? 0
+               : fail(c, -ENAMETOOLONG, "%s", snapshot);
+}
+
+int disk_no_show(struct ckpt *c, const char *snapshot, const char *tag,
+                 struct disk_shown *out)
+{
+    (void)tag, (void)out;
+    return fail(c, -ENOTSUP,
+                "%s: this driver cannot show its snapshots on this host.",
+                snapshot);
+}
+
+int disk_no_hide(struct ckpt *c, const char *snapshot, const char *tag)
+{
+    (void)c, (void)snapshot, (void)tag;
+    return 0;
 }

@@ -250,6 +250,9 @@ const struct disk_driver disk_dmthin = {
     .check = dmthin_check,
     .take_back = dmthin_take_back,
     .changed = dmthin_changed,
-    .open = disk_no_content,
+    .open = dmthin_open,
     .close = disk_content_close,
+    .read = disk_content_read,
+    .show = dmthin_show,
+    .hide = dmthin_hide,
 };

@@ -50,7 +50,7 @@ int dmthin_exists(int dm_fd, const struct dmthin_pool *pool, uint32_t id)
     return dm_try(dm_fd, name, &t);
 }
 
-static int find_pool(struct ckpt *c, int dm_fd, const char *name,
+int dmthin_find_pool(struct ckpt *c, int dm_fd, const char *name,
                      struct dmthin_pool *pool)
 {
     struct dm_device device;
@@ -92,7 +92,7 @@ int dmthin_find(struct ckpt *c, int dm_fd, const char *snapshot,
                     snapshot, DMTHIN_FIRST_ID);
     out->size_bytes = sectors * 512;
     snprintf(name, sizeof(name), "%.*s", (int)(slash - snapshot), snapshot);
-    return find_pool(c, dm_fd, name, &out->pool);
+    return dmthin_find_pool(c, dm_fd, name, &out->pool);
 }
 
 /* --- volumes --------------------------------------------------------------- */
@@ -168,8 +168,9 @@ int dmthin_make_volume(struct disk *d, int dm_fd, enum guard_harm harm,
 
 /* --- devices --------------------------------------------------------------- */
 
-int dmthin_make_device(struct disk *d, const struct dmthin_pool *pool,
-                       uint32_t id, uint64_t size_bytes, const char *name)
+int dmthin_make_device(struct disk *d, enum guard_harm harm,
+                       const struct dmthin_pool *pool, uint32_t id,
+                       uint64_t size_bytes, const char *name)
 {
     char words[GUARD_ARG_MAX];
     struct dm_target t;
@@ -177,7 +178,7 @@ int dmthin_make_device(struct disk *d, const struct dmthin_pool *pool,
 
     snprintf(words, sizeof(words), "device %s %s %" PRIu32, name, pool->name,
              id);
-    rc = disk_deed_words(d, GUARD_DISK_MOVED, words);
+    rc = disk_deed_words(d, harm, words);
     if (rc)
         return rc;
     dmthin_target(pool, id, size_bytes, &t);
@@ -339,7 +340,7 @@ static int take_back(struct ckpt *c, int dm_fd, const char *words)
         undo = settle;
     if (!n || words[n])
         return fail(c, -EINVAL, "dmthin: no deed: %s.", words);
-    rc = find_pool(c, dm_fd, w.pool, &pool);
+    rc = dmthin_find_pool(c, dm_fd, w.pool, &pool);
     if (rc)
         return rc;
     return undo ? undo(c, dm_fd, &w, &pool)

@@ -31,8 +31,7 @@ static int open_dm(struct ckpt *c, int *fd_out)
     return rc ? fail(c, rc, "/dev/mapper/control") : 0;
 }
 
-/* The snapshot is there and its pool works. */
-static int find_whole(struct ckpt *c, int dm_fd, const char *snapshot,
+int dmthin_find_whole(struct ckpt *c, int dm_fd, const char *snapshot,
                       struct dmthin_snapshot *s)
 {
     int rc = dmthin_find(c, dm_fd, snapshot, s);
@@ -45,7 +44,7 @@ static int find_whole(struct ckpt *c, int dm_fd, const char *snapshot,
     return rc ? fail(c, rc, "the snapshot %s", snapshot) : 0;
 }
 
-static int check_free(struct ckpt *c, int dm_fd, const char *name,
+int dmthin_check_free(struct ckpt *c, int dm_fd, const char *name,
                       const char *hint)
 {
     struct dm_device device;
@@ -73,19 +72,22 @@ static int exchange(struct disk *d, int dm_fd, const struct thin *t,
 
     snprintf(old_name, sizeof(old_name), "%s" DMTHIN_OLD, t->device.name);
     snprintf(new_name, sizeof(new_name), "%s" DMTHIN_NEW, t->device.name);
-    rc = check_free(d->c, dm_fd, old_name,
-                    "it shows what the disk was before a rollback that was "
-                    "interrupted; remove it (dmsetup remove), and its volume "
-                    "from the pool, when it is not needed");
+    rc = dmthin_check_free(
+        d->c, dm_fd, old_name,
+        "it shows what the disk was before a rollback that was "
+        "interrupted; remove it (dmsetup remove), and its volume "
+        "from the pool, when it is not needed");
     if (!rc)
-        rc = check_free(d->c, dm_fd, new_name,
-                        "left by a rollback that was interrupted; remove it "
-                        "(dmsetup remove)");
+        rc = dmthin_check_free(
+            d->c, dm_fd, new_name,
+            "left by a rollback that was interrupted; remove it "
+            "(dmsetup remove)");
     if (!rc)
         rc = dmthin_make_volume(d, dm_fd, GUARD_DISK_MOVED, &s->pool, new_name,
                                 &s->id, &new_id);
     if (!rc)
-        rc = dmthin_make_device(d, &s->pool, new_id, s->size_bytes, new_name);
+        rc = dmthin_make_device(d, GUARD_DISK_MOVED, &s->pool, new_id,
+                                s->size_bytes, new_name);
     if (!rc)
         rc = dmthin_rename(d, &s->pool, t->id, t->device.name, old_name);
     if (!rc)
@@ -105,7 +107,7 @@ int dmthin_rollback(struct disk *d, const char *snapshot)
         return rc;
     rc = dmthin_look(d->c, dm_fd, d->target, &t, &pool);
     if (!rc)
-        rc = find_whole(d->c, dm_fd, snapshot, &s);
+        rc = dmthin_find_whole(d->c, dm_fd, snapshot, &s);
     if (!rc && s.pool.dev != pool.dev)
         rc = fail(d->c, -ENOTSUP, "%s: its snapshot %s is in another pool.",
                   d->target, snapshot);
@@ -131,18 +133,20 @@ int dmthin_fork(struct disk *d, const char *snapshot, const char *name,
     rc = open_dm(d->c, &dm_fd);
     if (rc)
         return rc;
-    rc = find_whole(d->c, dm_fd, snapshot, &s);
+    rc = dmthin_find_whole(d->c, dm_fd, snapshot, &s);
     if (!rc)
-        rc = check_free(d->c, dm_fd, device,
-                        "another fork's disk; remove it (dmsetup remove), or "
-                        "choose another name");
+        rc = dmthin_check_free(
+            d->c, dm_fd, device,
+            "another fork's disk; remove it (dmsetup remove), or "
+            "choose another name");
     if (!rc)
         rc = thin_check_pool(d->c, dm_fd, s.pool.dev, THIN_FULL_PERCENT);
     if (!rc)
         rc = dmthin_make_volume(d, dm_fd, GUARD_DISK_MOVED, &s.pool, device,
                                 &s.id, &id);
     if (!rc)
-        rc = dmthin_make_device(d, &s.pool, id, s.size_bytes, device);
+        rc = dmthin_make_device(d, GUARD_DISK_MOVED, &s.pool, id, s.size_bytes,
+                                device);
     close(dm_fd);
     if (rc)
         return rc;
@@ -182,7 +186,7 @@ int dmthin_check(struct ckpt *c, const char *snapshot)
     rc = open_dm(c, &dm_fd);
     if (rc)
         return rc;
-    rc = find_whole(c, dm_fd, snapshot, &s);
+    rc = dmthin_find_whole(c, dm_fd, snapshot, &s);
     close(dm_fd);
     return rc;
 }
@@ -196,9 +200,9 @@ int dmthin_changed(struct ckpt *c, const char *from, const char *to,
     rc = open_dm(c, &dm_fd);
     if (rc)
         return rc;
-    rc = find_whole(c, dm_fd, from, &a);
+    rc = dmthin_find_whole(c, dm_fd, from, &a);
     if (!rc)
-        rc = find_whole(c, dm_fd, to, &b);
+        rc = dmthin_find_whole(c, dm_fd, to, &b);
     if (!rc && a.pool.dev != b.pool.dev)
         rc = fail(c, -EUCLEAN, "%s and %s are not in one thin pool.", from, to);
     if (!rc)

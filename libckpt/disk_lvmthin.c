@@ -231,4 +231,7 @@ const struct disk_driver disk_lvmthin = {
     .changed = lvmthin_changed,
     .open = lvmthin_open,
     .close = lvmthin_close,
+    .read = disk_content_read,
+    .show = lvmthin_show,
+    .hide = lvmthin_hide,
 };

@@ -48,6 +48,9 @@ int lvmthin_changed(struct ckpt *c, const char *from, const char *to,
 int lvmthin_open(struct ckpt *c, const char *snapshot,
                  struct disk_content *out);
 void lvmthin_close(struct ckpt *c, struct disk_content *content);
+int lvmthin_show(struct ckpt *c, const char *snapshot, const char *tag,
+                 struct disk_shown *out);
+int lvmthin_hide(struct ckpt *c, const char *snapshot, const char *tag);
 /* A new thin volume of @pool, active, with our tag, to be removed again unless
  * it is kept.  -EEXIST: there is one of that name. */
 int lvmthin_create(struct disk *d, const char *vg, const char *pool,

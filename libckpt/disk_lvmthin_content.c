@@ -19,10 +19,10 @@
 #include "disk_content.h"
 #include "disk_name.h"
 
-/* --- what is mapped -------------------------------------------------------- */
+/* --- open, close ----------------------------------------------------------- */
 
-static int mapped(struct ckpt *c, const char *vg, const struct lvm_volume *v,
-                  struct disk_extents *out)
+static int find_data(struct ckpt *c, const char *vg, const struct lvm_volume *v,
+                     struct disk_content *out)
 {
     dev_t pool;
     int fd, rc;
@@ -30,44 +30,10 @@ static int mapped(struct ckpt *c, const char *vg, const struct lvm_volume *v,
     rc = lvmthin_pool(c, vg, v->pool, &fd, &pool);
     if (rc)
         return rc;
-    rc = thin_mapped(c, fd, pool, v->thin_id, out);
+    rc = thin_content(c, fd, pool, v->thin_id, v->name, out);
     close(fd);
     return rc;
 }
-
-/* Extents end with the pool's blocks, the volume may before. */
-static void cut_off(struct disk_extents *e, uint64_t size_bytes)
-{
-    while (e->nr && e->list[e->nr - 1].offset_bytes >= size_bytes)
-        e->nr--;
-    if (e->nr) {
-        struct disk_extent *last = &e->list[e->nr - 1];
-
-        if (last->len_bytes > size_bytes - last->offset_bytes)
-            last->len_bytes = size_bytes - last->offset_bytes;
-    }
-}
-
-static int find_data(struct ckpt *c, const char *vg, const struct lvm_volume *v,
-                     struct disk_content *out)
-{
-    int rc;
-
-    disk_extents_fini(&out->data);
-    rc = mapped(c, vg, v, &out->data);
-    if (!rc) {
-        cut_off(&out->data, out->size_bytes);
-        return 0;
-    }
-    if (rc == -ENOMEM || rc == -ECANCELED)
-        return rc;
-    warn(c, "%s/%s: all of it is read, what was never written to as well: %s",
-         vg, v->name, c->error);
-    c->error[0] = '\0';
-    return disk_content_whole(c, out);
-}
-
-/* --- open, close ----------------------------------------------------------- */
 
 static int open_active(struct ckpt *c, const char *vg,
                        const struct lvm_volume *v, struct disk_content *out)
@@ -132,6 +98,34 @@ void lvmthin_close(struct ckpt *c, struct disk_content *content)
         say(c, "%s stays active: %s", volume, c->error);
     memcpy(c->error, words, sizeof(words));
     free(volume);
+}
+
+/* --- show, hide ------------------------------------------------------------ */
+
+int lvmthin_show(struct ckpt *c, const char *snapshot, const char *tag,
+                 struct disk_shown *out)
+{
+    char vg[DM_NAME_MAX], lv[DM_NAME_MAX];
+    int rc = lvm_split(c, snapshot, vg, lv);
+
+    (void)tag;
+    if (rc)
+        return rc;
+    out->format = "raw";
+    snprintf(out->image, sizeof(out->image), "/dev/%s/%s", vg, lv);
+    return lvm_activate(c, vg, lv, true);
+}
+
+int lvmthin_hide(struct ckpt *c, const char *snapshot, const char *tag)
+{
+    char vg[DM_NAME_MAX], lv[DM_NAME_MAX], device[LVM_PATH_MAX + 8];
+    int rc = lvm_split(c, snapshot, vg, lv);
+
+    (void)tag;
+    if (rc)
+        return rc;
+    snprintf(device, sizeof(device), "/dev/%s/%s", vg, lv);
+    return access(device, F_OK) ? 0 : lvm_activate(c, vg, lv, false);
 }
 
 /* --- a new one ------------------------------------------------------------- */

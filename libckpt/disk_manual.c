@@ -407,4 +407,7 @@ const struct disk_driver disk_manual = {
     .changed = disk_no_changed,
     .open = disk_no_content,
     .close = disk_content_close,
+    .read = disk_content_read,
+    .show = disk_no_show,
+    .hide = disk_no_hide,
 };

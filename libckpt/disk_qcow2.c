@@ -530,4 +530,7 @@ const struct disk_driver disk_qcow2 = {
     .changed = qcow2_changed,
     .open = qcow2_open,
     .close = disk_content_close,
+    .read = disk_content_read,
+    .show = qcow2_show,
+    .hide = disk_no_hide,
 };

@@ -14,6 +14,8 @@ int qcow2_changed(struct ckpt *c, const char *from, const char *to,
                   disk_extent_fn *fn, void *arg);
 
 int qcow2_open(struct ckpt *c, const char *snapshot, struct disk_content *out);
+int qcow2_show(struct ckpt *c, const char *snapshot, const char *tag,
+               struct disk_shown *out);
 /* A raw file without a name, all holes, in the folder of @beside. */
 int qcow2_nameless(struct ckpt *c, const char *beside, uint64_t size_bytes,
                    int *fd_out);

@@ -67,6 +67,15 @@ int qcow2_open(struct ckpt *c, const char *snapshot, struct disk_content *out)
     return disk_content_of_file(c, fd, snapshot, out);
 }
 
+int qcow2_show(struct ckpt *c, const char *snapshot, const char *tag,
+               struct disk_shown *out)
+{
+    int rc = disk_qcow2.check(c, snapshot);
+
+    (void)tag;
+    return rc ? rc : disk_show_file(c, snapshot, "qcow2", out);
+}
+
 int qcow2_from_raw(struct ckpt *c, int fd, const char *path)
 {
     const char *argv[] = {"qemu-img", "convert",     "-f", "raw", "-O",

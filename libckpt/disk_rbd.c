@@ -88,7 +88,7 @@ static int rbd_probe(struct disk *d)
 
 /* --- arm, cut, drain, undo ------------------------------------------------- */
 
-static void priv_free(struct disk *d)
+void rbd_priv_free(struct disk *d)
 {
     struct rbd *r = d->priv;
 
@@ -125,7 +125,7 @@ static int rbd_arm(struct disk *d, const char *id)
     struct rbd *r;
     int rc;
 
-    priv_free(d);
+    rbd_priv_free(d);
     r = d->priv = calloc(1, sizeof(*r));
     if (!r)
         return fail(d->c, -ENOMEM, "%s", d->target);
@@ -155,14 +155,14 @@ static int rbd_drain(struct disk *d)
     int rc = rbd_talk_ask(r->talk, RBD_TIMEOUT_MS, NULL, NULL, "drain");
 
     if (!rc)
-        priv_free(d);
+        rbd_priv_free(d);
     return rc;
 }
 
 /* Who holds the lock goes first: the guest may be waiting for it. */
 static void rbd_undo(struct disk *d)
 {
-    priv_free(d);
+    rbd_priv_free(d);
     disk_deed_undo_all(d);
 }
 
@@ -181,6 +181,9 @@ const struct disk_driver disk_rbd = {
     .check = rbd_check,
     .take_back = rbd_take_back,
     .changed = rbd_changed,
-    .open = disk_no_content,
-    .close = disk_content_close,
+    .open = rbd_content_open,
+    .close = rbd_content_close,
+    .read = rbd_content_read,
+    .show = rbd_show,
+    .hide = disk_no_hide,
 };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
- * What changed between two snapshots of RBD images.  ckpt-rbd gives extents in
- * no order, and some may overlap (rbd/changed.c): they are put in order here.
+ * What changed between two snapshots of RBD images; and any extents that
+ * ckpt-rbd is asked for.  It gives them in no order, and some may overlap
+ * (rbd/changed.c): they are put in order here.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -9,7 +10,6 @@
 #include <string.h>
 
 #include "ctx.h"
-#include "disk_extents.h"
 #include "disk_rbd.h"
 
 #define TIMEOUT_MS 1800000u
@@ -74,16 +74,31 @@ static int put_in_order(struct list *l, struct disk_extents *out)
     return rc;
 }
 
-static int ask(struct ckpt *c, const struct rbd_name *from,
-               const struct rbd_name *to, struct list *l)
+int rbd_ask_extents(struct ckpt *c, struct rbd_talk *t, const char *question,
+                    struct disk_extents *out)
 {
+    struct list l = {.nr = 0};
+    int rc;
+
+    rc = rbd_talk_ask(t, TIMEOUT_MS, add, &l, "%s", question);
+    if (!rc && put_in_order(&l, out))
+        rc = fail(c, -ENOMEM, "a list of blocks");
+    free(l.list);
+    return rc;
+}
+
+static int ask(struct ckpt *c, const struct rbd_name *from,
+               const struct rbd_name *to, struct disk_extents *out)
+{
+    char question[4 * RBD_TEXT_MAX + 16];
     struct rbd_talk *t = NULL;
     int rc;
 
+    snprintf(question, sizeof(question), "changed %s %s %s %s", from->image,
+             from->snapshot, to->image, to->snapshot);
     rc = rbd_talk_begin(c, to, &t);
     if (!rc)
-        rc = rbd_talk_ask(t, TIMEOUT_MS, add, l, "changed %s %s %s %s",
-                          from->image, from->snapshot, to->image, to->snapshot);
+        rc = rbd_ask_extents(c, t, question, out);
     rbd_talk_end(t);
     return rc;
 }
@@ -92,7 +107,6 @@ int rbd_changed(struct ckpt *c, const char *from, const char *to,
                 disk_extent_fn *fn, void *arg)
 {
     struct disk_extents found = {.nr = 0}, none = {.nr = 0};
-    struct list l = {.nr = 0};
     struct rbd_name a, b;
     int rc;
 
@@ -102,12 +116,9 @@ int rbd_changed(struct ckpt *c, const char *from, const char *to,
     if (!rc && (strcmp(a.pool, b.pool) || strcmp(a.space, b.space)))
         rc = fail(c, -ENOTSUP, "%s and %s are not in one pool.", from, to);
     if (!rc)
-        rc = ask(c, &a, &b, &l);
-    if (!rc && put_in_order(&l, &found))
-        rc = fail(c, -ENOMEM, "%s: the list of changed blocks", to);
+        rc = ask(c, &a, &b, &found);
     if (!rc)
         rc = disk_extents_either(&found, &none, fn, arg);
     disk_extents_fini(&found);
-    free(l.list);
     return rc;
 }

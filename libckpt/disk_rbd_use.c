@@ -76,6 +76,9 @@ static int take_back(struct ckpt *c, struct rbd_talk *t, const struct words *w)
                             w->name.image, w->name.snapshot);
     if (!strcmp(w->verb, "clone"))
         return unclone(c, t, w);
+    if (!strcmp(w->verb, "made"))
+        return rbd_talk_ask(t, REMOVE_TIMEOUT_MS, NULL, NULL, "unmake %s",
+                            w->name.image);
     if (!strcmp(w->verb, "rename"))
         return rbd_talk_ask(t, RBD_TIMEOUT_MS, NULL, NULL, "rename %s %s",
                             w->id, w->name.image);
@@ -104,9 +107,8 @@ int rbd_take_back(struct ckpt *c, const char *text)
 
 /* --- rollback -------------------------------------------------------------- */
 
-/* The name of an image beside @n's. */
-static int name_beside(struct disk *d, const struct rbd_name *n,
-                       const char *suffix, const char *id, struct rbd_name *out)
+int rbd_name_beside(struct disk *d, const struct rbd_name *n,
+                    const char *suffix, const char *id, struct rbd_name *out)
 {
     const size_t len = strlen(n->image);
 
@@ -117,9 +119,8 @@ static int name_beside(struct disk *d, const struct rbd_name *n,
     return 0;
 }
 
-/* A deed of "VERB NAME ID SNAPSHOT". */
-static int deed(struct disk *d, const char *verb, const struct rbd_name *n,
-                const char *id, const char *snapshot)
+int rbd_deed(struct disk *d, enum guard_harm harm, const char *verb,
+             const struct rbd_name *n, const char *id, const char *snapshot)
 {
     char words[GUARD_ARG_MAX], text[RBD_TEXT_MAX];
     int rc = rbd_name_write(d->c, n, text);
@@ -129,7 +130,7 @@ static int deed(struct disk *d, const char *verb, const struct rbd_name *n,
         rc = fail(d->c, -ENAMETOOLONG, "%s", text);
     if (rc)
         return rc;
-    return strcmp(verb, "old") ? disk_deed_words(d, GUARD_DISK_MOVED, words)
+    return strcmp(verb, "old") ? disk_deed_words(d, harm, words)
                                : disk_deed_words_after(d, words);
 }
 
@@ -143,7 +144,7 @@ static int clone(struct disk *d, struct rbd_talk *t, const struct rbd_name *of,
     rc = rbd_talk_ask(t, RBD_TIMEOUT_MS, NULL, NULL, "look %s", n->image);
     if (rc != -ENOENT)
         return rc ? rc : -EEXIST;
-    rc = deed(d, "clone", n, of->image, of->snapshot);
+    rc = rbd_deed(d, GUARD_DISK_MOVED, "clone", n, of->image, of->snapshot);
     if (!rc)
         rc = rbd_talk_ask(t, RBD_TIMEOUT_MS, NULL, NULL, "clone %s %s %s",
                           of->image, of->snapshot, n->image);
@@ -154,11 +155,11 @@ static int clone(struct disk *d, struct rbd_talk *t, const struct rbd_name *of,
     return rc;
 }
 
-/* The image @id, now @from, becomes @to. */
-static int move(struct disk *d, struct rbd_talk *t, const char *id,
-                const struct rbd_name *from, const struct rbd_name *to)
+int rbd_move(struct disk *d, enum guard_harm harm, struct rbd_talk *t,
+             const char *id, const struct rbd_name *from,
+             const struct rbd_name *to)
 {
-    int rc = deed(d, "rename", from, id, "");
+    int rc = rbd_deed(d, harm, "rename", from, id, "");
 
     return rc ? rc
               : rbd_talk_ask(t, RBD_TIMEOUT_MS, NULL, NULL, "rename %s %s", id,
@@ -171,9 +172,9 @@ static int exchange(struct disk *d, struct rbd *r, const struct rbd_name *of)
     struct rbd_name new_name, old_name;
     int rc;
 
-    rc = name_beside(d, &r->name, RBD_NEW, "", &new_name);
+    rc = rbd_name_beside(d, &r->name, RBD_NEW, "", &new_name);
     if (!rc)
-        rc = name_beside(d, &r->name, RBD_OLD, r->id, &old_name);
+        rc = rbd_name_beside(d, &r->name, RBD_OLD, r->id, &old_name);
     if (!rc)
         rc = clone(d, r->talk, of, &new_name, new_id);
     if (rc == -EEXIST)
@@ -182,12 +183,13 @@ static int exchange(struct disk *d, struct rbd *r, const struct rbd_name *of)
              "interrupted: remove it (rbd remove).",
              new_name.pool, new_name.image);
     if (!rc)
-        rc = move(d, r->talk, r->id, &r->name, &old_name);
+        rc = rbd_move(d, GUARD_DISK_MOVED, r->talk, r->id, &r->name, &old_name);
     if (!rc)
-        rc = move(d, r->talk, new_id, &new_name, &r->name);
+        rc =
+            rbd_move(d, GUARD_DISK_MOVED, r->talk, new_id, &new_name, &r->name);
     if (!rc && r->is_kernel)
         rc = rbd_kernel_map(d->c, &r->name, new_id, target);
-    return rc ? rc : deed(d, "old", &old_name, r->id, "");
+    return rc ? rc : rbd_deed(d, GUARD_DISK_MOVED, "old", &old_name, r->id, "");
 }
 
 int rbd_rollback(struct disk *d, const char *snapshot)

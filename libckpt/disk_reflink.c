@@ -264,6 +264,15 @@ static int reflink_open(struct ckpt *c, const char *snapshot,
                   : disk_content_of_file(c, fd, snapshot, out);
 }
 
+static int reflink_show(struct ckpt *c, const char *snapshot, const char *tag,
+                        struct disk_shown *out)
+{
+    int rc = reflink_check(c, snapshot);
+
+    (void)tag;
+    return rc ? rc : disk_show_file(c, snapshot, "raw", out);
+}
+
 static int reflink_take_back(struct ckpt *c, const char *words)
 {
     int rc = disk_file_take_back(c, words);
@@ -289,4 +298,7 @@ const struct disk_driver disk_reflink = {
     .changed = disk_extents_changed_files,
     .open = reflink_open,
     .close = disk_content_close,
+    .read = disk_content_read,
+    .show = reflink_show,
+    .hide = disk_no_hide,
 };

@@ -1,32 +1,40 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
- * Each driver's snapshots by its own means:
+ * The same for every driver, from the image that it shows:
  *
- *   lvmthin   the volume is activated; LVM has it read-only
- *   dmthin    a read-only device ckpt-view-TAG
- *   reflink   a read-only loop device
- *   qcow2     qemu-nbd, which takes QEMU's locks: nobody writes the file
+ *   snapshot       show()         read-only: a device, a file, rbd:...
+ *   + a layer      qemu-nbd -s    a file without a name takes what is written
+ *   = /dev/nbdN    by the kernel
+ *   partition      a loop device upon that
  *
- * and a partition by a loop device upon that.  Nothing is remembered: what is
- * to be closed is found by the snapshot's name, also after a death in between.
+ * The layer has room for ROOM_MAX_BYTES, and for half of what is free where it
+ * lies; beyond that writing fails.  It goes with qemu-nbd, however that ends.
+ * Nothing else is remembered: the process is found by the tag among its words,
+ * so that the view can be closed whoever died in between.
  */
 #include "disk_view.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "ctx.h"
-#include "disk_dmthin.h"
-#include "disk_file.h"
-#include "dmsetup.h"
-#include "lvm.h"
+#include "disk_content.h"
 #include "spawn.h"
 
 #define TIMEOUT_MS 60000u
 #define NR_NBD 64u
+#define ROOM_MAX_BYTES (UINT64_C(4) << 30)
+#define NBD_MAX 32 /* "/dev/nbdN" */
+#define MARK "--description=xen-ckpt-view-"
+#define MARK_MAX 128
+
+/* --- partitions ------------------------------------------------------------ */
 
 /* The first line of what @argv prints. */
 static int ask(struct ckpt *c, const char *const argv[], char *out, size_t room)
@@ -44,24 +52,19 @@ static int ask(struct ckpt *c, const char *const argv[], char *out, size_t room)
     return rc;
 }
 
-/* The read-only loop devices upon @backing. */
 static int close_loops(struct ckpt *c, const char *backing)
 {
-    const char *list[] = {"losetup", "-n",    "-O", "NAME,RO",
-                          "-j",      backing, NULL};
+    const char *list[] = {"losetup", "-n", "-O", "NAME", "-j", backing, NULL};
     const char *detach[] = {"losetup", "-d", NULL, NULL};
-    char *text = NULL, *line, *next;
+    char *text = NULL, *save, *name;
     int rc = spawn_run(c, list, TIMEOUT_MS, &text);
 
-    for (line = text; !rc && line && *line; line = next) {
-        char name[64];
-        unsigned is_ro;
-
-        next = line + strcspn(line, "\n");
-        next += *next == '\n';
+    if (rc)
+        return rc;
+    for (name = strtok_r(text, " \n", &save); name && !rc;
+         name = strtok_r(NULL, " \n", &save)) {
         detach[2] = name;
-        if (sscanf(line, "%63s %u", name, &is_ro) == 2 && is_ro)
-            rc = spawn_run(c, detach, TIMEOUT_MS, NULL);
+        rc = spawn_run(c, detach, TIMEOUT_MS, NULL);
     }
     free(text);
     return rc;
@@ -73,8 +76,8 @@ int disk_view_partition(struct ckpt *c, const char *device, unsigned number,
     char nr[16], answer[64], offset[32], size[32];
     const char *where[] = {"partx", "-g", "-b",   "-o", "START,SECTORS",
                            "-n",    nr,   device, NULL};
-    const char *loop[] = {"losetup", "-r",          "-f", "--show", "-o",
-                          offset,    "--sizelimit", size, device,   NULL};
+    const char *loop[] = {"losetup",     "-f", "--show", "-o", offset,
+                          "--sizelimit", size, device,   NULL};
     uint64_t start, sectors;
     int rc;
 
@@ -90,216 +93,176 @@ int disk_view_partition(struct ckpt *c, const char *device, unsigned number,
     return ask(c, loop, device_out, DISK_VIEW_MAX);
 }
 
-/* --- lvmthin --------------------------------------------------------------- */
+/* --- who serves what ------------------------------------------------------- */
 
-static int lvmthin_open(struct ckpt *c, const char *snapshot, const char *tag,
-                        char device[DISK_VIEW_MAX])
-{
-    char vg[DM_NAME_MAX], lv[DM_NAME_MAX];
-    int rc = lvm_split(c, snapshot, vg, lv);
-
-    (void)tag;
-    if (rc)
-        return rc;
-    snprintf(device, DISK_VIEW_MAX, "/dev/%s/%s", vg, lv);
-    return lvm_activate(c, vg, lv, true);
-}
-
-static int lvmthin_close(struct ckpt *c, const char *snapshot, const char *tag)
-{
-    char vg[DM_NAME_MAX], lv[DM_NAME_MAX], device[DISK_VIEW_MAX];
-    int rc = lvm_split(c, snapshot, vg, lv);
-
-    (void)tag;
-    if (rc)
-        return rc;
-    snprintf(device, sizeof(device), "/dev/%s/%s", vg, lv);
-    rc = close_loops(c, device);
-    return rc || access(device, F_OK) ? rc : lvm_activate(c, vg, lv, false);
-}
-
-/* --- dmthin ---------------------------------------------------------------- */
-
-static int dmthin_open(struct ckpt *c, const char *snapshot, const char *tag,
-                       char device[DISK_VIEW_MAX])
-{
-    struct dmthin_snapshot s;
-    struct dm_target t;
-    char name[64];
-    int dm_fd, rc;
-
-    rc = dm_open(&dm_fd);
-    if (rc)
-        return fail(c, rc, "/dev/mapper/control");
-    rc = dmthin_find(c, dm_fd, snapshot, &s);
-    close(dm_fd);
-    if (rc)
-        return rc;
-    snprintf(name, sizeof(name), "ckpt-view-%.32s", tag);
-    snprintf(device, DISK_VIEW_MAX, "/dev/mapper/%s", name);
-    dmthin_target(&s.pool, s.id, s.size_bytes, &t);
-    return dmsetup_create(c, name, &t, true);
-}
-
-static int dmthin_close(struct ckpt *c, const char *snapshot, const char *tag)
-{
-    char device[DISK_VIEW_MAX];
-    int rc;
-
-    (void)snapshot;
-    snprintf(device, sizeof(device), "/dev/mapper/ckpt-view-%.32s", tag);
-    if (access(device, F_OK))
-        return 0;
-    rc = close_loops(c, device);
-    return rc ? rc : dmsetup_remove(c, device + strlen("/dev/mapper/"));
-}
-
-/* --- reflink --------------------------------------------------------------- */
-
-static int reflink_open(struct ckpt *c, const char *snapshot, const char *tag,
-                        char device[DISK_VIEW_MAX])
-{
-    const char *argv[] = {"losetup", "-r", "-f", "--show", snapshot, NULL};
-
-    (void)tag;
-    return ask(c, argv, device, DISK_VIEW_MAX);
-}
-
-/* A partition's loop device is upon the snapshot's. */
-static int reflink_close(struct ckpt *c, const char *snapshot, const char *tag)
-{
-    const char *argv[] = {"losetup", "-n", "-O", "NAME", "-j", snapshot, NULL};
-    char device[DISK_VIEW_MAX];
-    int rc = ask(c, argv, device, sizeof(device));
-
-    (void)tag;
-    if (!rc && device[0])
-        rc = close_loops(c, device);
-    return rc ? rc : close_loops(c, snapshot);
-}
-
-/* --- qcow2 ----------------------------------------------------------------- */
-
-/* Its process, or 0: nobody uses it. */
-static int nbd_user(unsigned n)
+/* The first line of the file @name of @dir/@n; false: there is none. */
+static bool read_line(const char *dir, int n, const char *name, char *out,
+                      size_t room)
 {
     char path[64];
-    int pid = 0;
     FILE *f;
+    bool is_read;
 
-    snprintf(path, sizeof(path), "/sys/block/nbd%u/pid", n);
+    snprintf(path, sizeof(path), "%s%d/%s", dir, n, name);
     f = fopen(path, "re");
-    if (f && fscanf(f, "%d", &pid) != 1)
-        pid = 0;
+    is_read = f && fgets(out, (int)room, f);
     if (f)
         fclose(f);
-    return pid;
+    return is_read;
 }
 
-static int qcow2_open(struct ckpt *c, const char *snapshot, const char *tag,
-                      char device[DISK_VIEW_MAX])
+/* The thread that /dev/nbdN hangs on, or 0: it is free. */
+static int nbd_thread(unsigned n)
 {
-    const char *load[] = {"modprobe", "nbd", NULL};
-    const char *argv[] = {"qemu-nbd", "-r", "-f",     "qcow2", "-c",
-                          device,     "--", snapshot, NULL};
-    int rc;
+    char text[32];
 
-    (void)tag;
-    if (access("/dev/nbd0", F_OK) &&
-        (rc = spawn_run(c, load, TIMEOUT_MS, NULL)))
-        return rc;
-    rc = fail(c, -EBUSY, "no device /dev/nbd* is free.");
-    for (unsigned n = 0; n < NR_NBD && rc; n++) {
-        snprintf(device, DISK_VIEW_MAX, "/dev/nbd%u", n);
-        if (access(device, F_OK))
-            break;
-        if (!nbd_user(n))
-            return spawn_run(c, argv, TIMEOUT_MS, NULL);
-    }
-    return rc;
+    return read_line("/sys/block/nbd", (int)n, "pid", text, sizeof(text))
+               ? atoi(text)
+               : 0;
 }
 
-/* Whether that process serves @snapshot, as the last of its words. */
-static bool serves(int pid, const char *snapshot)
+/* Whether @mark is one of the words the process of @thread was started with. */
+static bool has_word(int thread, const char *mark)
 {
     char path[64], words[4096];
-    const char *last;
-    size_t len;
+    size_t len, at;
     FILE *f;
 
-    snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
+    snprintf(path, sizeof(path), "/proc/%d/cmdline", thread);
     f = fopen(path, "re");
     if (!f)
         return false;
     len = fread(words, 1, sizeof(words) - 1, f);
     fclose(f);
     words[len] = '\0';
-    if (len < 2)
-        return false;
-    last = words + len - 2;
-    while (last > words && last[-1])
-        last--;
-    return !strcmp(last, snapshot);
+    for (at = 0; at < len; at += strlen(words + at) + 1)
+        if (!strcmp(words + at, mark))
+            return true;
+    return false;
 }
 
-static int qcow2_close(struct ckpt *c, const char *snapshot, const char *tag)
+/* -1: it is gone. */
+static int open_process(int thread)
 {
-    char device[DISK_VIEW_MAX];
-    const char *argv[] = {"qemu-nbd", "-d", device, NULL};
-    int pid, rc = 0;
+    char path[64], line[128];
+    int pid = 0;
+    FILE *f;
 
-    (void)tag;
-    for (unsigned n = 0; n < NR_NBD && !rc; n++) {
-        pid = nbd_user(n);
-        snprintf(device, sizeof(device), "/dev/nbd%u", n);
-        if (!pid || !serves(pid, snapshot))
-            continue;
-        rc = close_loops(c, device);
-        if (!rc)
-            rc = spawn_run(c, argv, TIMEOUT_MS, NULL);
+    snprintf(path, sizeof(path), "/proc/%d/status", thread);
+    f = fopen(path, "re");
+    while (f && !pid && fgets(line, sizeof(line), f))
+        if (sscanf(line, "Tgid: %d", &pid) != 1)
+            pid = 0;
+    if (f)
+        fclose(f);
+    return pid > 0 ? pidfd_open(pid, 0) : -1;
+}
+
+static void name_mark(const char *tag, char out[MARK_MAX])
+{
+    snprintf(out, MARK_MAX, MARK "%.64s", tag);
+}
+
+/* --- the layer ------------------------------------------------------------- */
+
+static int find_free(struct ckpt *c, char device[NBD_MAX])
+{
+    const char *load[] = {"modprobe", "nbd", NULL};
+    int rc;
+
+    if (access("/dev/nbd0", F_OK) &&
+        (rc = spawn_run(c, load, TIMEOUT_MS, NULL)))
+        return rc;
+    for (unsigned n = 0; n < NR_NBD; n++) {
+        snprintf(device, NBD_MAX, "/dev/nbd%u", n);
+        if (access(device, F_OK))
+            break;
+        if (!nbd_thread(n))
+            return 0;
     }
+    return fail(c, -EBUSY, "no device /dev/nbd* is free.");
+}
+
+/* Where QEMU puts the file without a name. */
+static int find_room(struct ckpt *c, uint64_t *bytes_out)
+{
+    const char *dir = getenv("TMPDIR");
+    struct statvfs s;
+
+    dir = dir ? dir : "/var/tmp";
+    if (statvfs(dir, &s) < 0)
+        return fail(c, -errno, "%s", dir);
+    *bytes_out = (uint64_t)s.f_bavail * s.f_frsize / 2;
+    if (*bytes_out > ROOM_MAX_BYTES)
+        *bytes_out = ROOM_MAX_BYTES;
+    return 0;
+}
+
+static int serve(struct ckpt *c, const struct disk_shown *shown,
+                 const char *tag, char device[NBD_MAX])
+{
+    char limit[48], mark[MARK_MAX];
+    const char *argv[] = {"prlimit", limit,         "qemu-nbd",   "-s",
+                          "-f",      shown->format, mark,         "-c",
+                          device,    "--",          shown->image, NULL};
+    uint64_t room = 0;
+    int rc;
+
+    name_mark(tag, mark);
+    rc = find_room(c, &room);
+    if (!rc)
+        rc = find_free(c, device);
+    if (rc)
+        return rc;
+    snprintf(limit, sizeof(limit), "--fsize=%" PRIu64, room);
+    return spawn_run(c, argv, TIMEOUT_MS, NULL);
+}
+
+/* Returns when the process is gone, and with it what it had open. */
+static int disconnect(struct ckpt *c, const char *device, int thread)
+{
+    const char *argv[] = {"qemu-nbd", "-d", device, NULL};
+    struct pollfd p = {.fd = open_process(thread), .events = POLLIN};
+    int rc = close_loops(c, device);
+
+    if (!rc)
+        rc = spawn_run(c, argv, TIMEOUT_MS, NULL);
+    if (!rc && p.fd >= 0 && poll(&p, 1, (int)TIMEOUT_MS) <= 0)
+        rc = fail(c, -EBUSY, "%s: its qemu-nbd does not end.", device);
+    if (p.fd >= 0)
+        close(p.fd);
     return rc;
 }
 
-/* --- which ----------------------------------------------------------------- */
-
-/* clang-format off */
-static const struct view {
-    const char *driver;
-    int (*open)(struct ckpt *c, const char *snapshot, const char *tag,
-                char device[DISK_VIEW_MAX]);
-    int (*close)(struct ckpt *c, const char *snapshot, const char *tag);
-} views[] = {
-    { "lvmthin", lvmthin_open, lvmthin_close },
-    { "dmthin",  dmthin_open,  dmthin_close  },
-    { "reflink", reflink_open, reflink_close },
-    { "qcow2",   qcow2_open,   qcow2_close   },
-};
-/* clang-format on */
-
-/* NULL with words. */
-static const struct view *find_view(struct ckpt *c, const char *driver)
-{
-    for (size_t i = 0; i < sizeof(views) / sizeof(views[0]); i++)
-        if (!strcmp(views[i].driver, driver))
-            return &views[i];
-    fail(c, -ENOTSUP, "snapshots of driver %s cannot be shown from here.",
-         driver);
-    return NULL;
-}
+/* --- open, close ----------------------------------------------------------- */
 
 int disk_view_open(struct ckpt *c, const char *driver, const char *snapshot,
                    const char *tag, char device_out[DISK_VIEW_MAX])
 {
-    const struct view *v = find_view(c, driver);
+    const struct disk_driver *drv;
+    struct disk_shown shown;
+    int rc;
 
-    return v ? v->open(c, snapshot, tag, device_out) : -ENOTSUP;
+    rc = disk_driver_by_name(c, driver, &drv);
+    if (!rc)
+        rc = drv->show(c, snapshot, tag, &shown);
+    return rc ? rc : serve(c, &shown, tag, device_out);
 }
 
 int disk_view_close(struct ckpt *c, const char *driver, const char *snapshot,
                     const char *tag)
 {
-    const struct view *v = find_view(c, driver);
+    char device[NBD_MAX], mark[MARK_MAX];
+    const struct disk_driver *drv;
+    int thread, rc;
 
-    return v ? v->close(c, snapshot, tag) : -ENOTSUP;
+    rc = disk_driver_by_name(c, driver, &drv);
+    name_mark(tag, mark);
+    for (unsigned n = 0; n < NR_NBD && !rc; n++) {
+        thread = nbd_thread(n);
+        snprintf(device, sizeof(device), "/dev/nbd%u", n);
+        if (thread && has_word(thread, mark))
+            rc = disconnect(c, device, thread);
+    }
+    return rc ? rc : drv->hide(c, snapshot, tag);
 }

@@ -2,14 +2,17 @@
 #ifndef CKPT_DISK_VIEW_H
 #define CKPT_DISK_VIEW_H
 /*
- * A snapshot of a disk as a block device of this host, to be read only.
+ * A snapshot of a disk as a block device of this host.  It can be written to,
+ * and nothing of that reaches the snapshot or is there any more when the view
+ * is closed: a filesystem may bring itself into order before it is read.
  */
 struct ckpt;
 
-#define DISK_VIEW_MAX 320 /* a device's path */
+#define DISK_VIEW_MAX 64 /* a device's path */
 
-/* @tag: letters, digits and '-', for a name where one is needed.  -ENOTSUP:
- * that driver's snapshots cannot be shown. */
+/* @tag names the view: letters, digits and '-'.  -ENOTSUP: that driver's
+ * snapshots cannot be shown.  What a failure leaves, disk_view_close() takes
+ * away. */
 int disk_view_open(struct ckpt *c, const char *driver, const char *snapshot,
                    const char *tag, char device_out[DISK_VIEW_MAX]);
 /* 0 also when it is not shown, or not any more. */

@@ -38,3 +38,10 @@ int dmsetup_remove(struct ckpt *c, const char *name)
 
     return spawn_run(c, argv, TIMEOUT_MS, NULL);
 }
+
+int dmsetup_remove_closed(struct ckpt *c, const char *name)
+{
+    const char *argv[] = {"dmsetup", "remove", "--deferred", name, NULL};
+
+    return spawn_run(c, argv, TIMEOUT_MS, NULL);
+}

@@ -15,5 +15,7 @@ int dmsetup_create(struct ckpt *c, const char *name, const struct dm_target *t,
 int dmsetup_rename(struct ckpt *c, const char *from, const char *to);
 /* Waits a few seconds for whoever has it open for a moment. */
 int dmsetup_remove(struct ckpt *c, const char *name);
+/* Now, or when nobody has it open any more. */
+int dmsetup_remove_closed(struct ckpt *c, const char *name);
 
 #endif

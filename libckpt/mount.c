@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
- * A disk of a checkpoint mounted in this host, to look into it and take files
- * out.  Nothing of it is written, neither by the filesystem: no journal is
- * replayed (where it was left dirty, what is seen may be older by a few
- * seconds), nor below it.
+ * A disk of a checkpoint mounted in this host, read-only, to look into it and
+ * take files out.  What the guest's filesystem had in its journal is seen: it
+ * is replayed, into the view's layer (disk_view.h), and nothing of the snapshot
+ * is written.
  *
  * "mount.ID.N" in the store is "DIR": disk N of checkpoint ID.  It is written
  * before anything is done and struck out after all is undone, so that it can
@@ -115,22 +115,6 @@ static int probe(struct ckpt *c, const char *device, const char *what,
     return out[0] ? 0 : -ENOENT;
 }
 
-/* What keeps it from replaying its journal. */
-static const char *options_of(const char *type)
-{
-    static const char *const options[][2] = {
-        {"ext3", "noload"},
-        {"ext4", "noload"},
-        {"xfs", "norecovery,nouuid"},
-        {"btrfs", "rescue=nologreplay"},
-    };
-
-    for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
-        if (!strcmp(options[i][0], type))
-            return options[i][1];
-    return NULL;
-}
-
 static int mount_device(struct ckpt *c, const char *device, const char *dir)
 {
     char type[32], table[32];
@@ -144,7 +128,7 @@ static int mount_device(struct ckpt *c, const char *device, const char *dir)
     }
     /* The kernel reads what a guest wrote: no devices, no set-user-id. */
     if (mount(device, dir, type, MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
-              options_of(type)) < 0)
+              strcmp(type, "xfs") ? NULL : "nouuid") < 0)
         return fail(c, -errno, "mounting its %s at %s", type, dir);
     return 0;
 }
@@ -300,6 +284,48 @@ static int unmount(struct ckpt *c, const char *key, const char *dir)
         rc = release(c, &m);
     store_unlock(lock);
     ckpt_info_fini(&info);
+    return rc;
+}
+
+/* Of a mount that is there, or that another is about, nothing is touched. */
+static int collect_one(struct ckpt *c, const char *key)
+{
+    struct ckpt_info info = {.parent = ""};
+    struct store_lock *lock = NULL;
+    struct mounting m;
+    char *dir = NULL;
+    int rc;
+
+    rc = find_record(c, key, &info, &m);
+    if (!rc)
+        rc = lock_it(c, &info, &lock);
+    if (!rc)
+        rc = store_get(c->store, key, &dir);
+    if (!rc && !is_mounted(dir))
+        rc = release(c, &m);
+    store_unlock(lock);
+    ckpt_info_fini(&info);
+    free(dir);
+    return rc;
+}
+
+int mount_collect(struct ckpt *c)
+{
+    char **keys = NULL;
+    int rc, r;
+
+    rc = store_keys(c->store, &keys);
+    for (size_t i = 0; !rc && keys[i]; i++) {
+        if (strncmp(keys[i], PREFIX, strlen(PREFIX)))
+            continue;
+        r = collect_one(c, keys[i]);
+        if (r && r != -EBUSY && r != -ENOENT)
+            warn(c, "what is left of a mount (%s) stays: %s", keys[i],
+                 c->error);
+        c->error[0] = '\0';
+        rc = check_cancel(c);
+    }
+    free(keys);
     return rc;
 }
 

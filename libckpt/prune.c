@@ -10,6 +10,7 @@
 
 #include "checkpoint.h"
 #include "ctx.h"
+#include "mount.h"
 #include "op.h"
 #include "owed.h"
 #include "store.h"
@@ -132,6 +133,8 @@ int ckpt_prune(ckpt *c, const struct ckpt_prune_opts *opts,
     ckpt_list_free(list, nr);
     if (!rc)
         rc = is_dry ? owed_count(c, &owed) : owed_collect(c, &owed);
+    if (!rc && !is_dry)
+        rc = mount_collect(c);
     if (!rc && !is_dry)
         rc = store_prune(c->store, &space);
     if (!rc && !is_dry && opts->flags & CKPT_PRUNE_COMPRESS)

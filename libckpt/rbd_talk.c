@@ -6,6 +6,7 @@
  */
 #include "rbd_talk.h"
 
+#include <inttypes.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -119,6 +120,22 @@ static int send_line(struct rbd_talk *t, const char *line, int len)
                : -EPIPE;
 }
 
+/* What @line began has ended with @rc. */
+static int end_of(struct rbd_talk *t, int rc, const char *line,
+                  unsigned timeout_ms)
+{
+    if (rc == 1)
+        return refused(t);
+    if (rc)
+        hang_up(t);
+    if (rc == -ETIMEDOUT)
+        return fail(
+            t->c, rc,
+            "Ceph pool %s: no answer from the cluster within %u s (%.*s).",
+            t->pool, timeout_ms / 1000, (int)strcspn(line, " \n"), line);
+    return rc ? fail(t->c, rc, "Ceph pool %s: ckpt-rbd", t->pool) : 0;
+}
+
 int rbd_talk_ask(struct rbd_talk *t, unsigned timeout_ms, rbd_talk_fn *fn,
                  void *arg, const char *fmt, ...)
 {
@@ -135,16 +152,90 @@ int rbd_talk_ask(struct rbd_talk *t, unsigned timeout_ms, rbd_talk_fn *fn,
     rc = send_line(t, line, len);
     if (!rc)
         rc = listen_to(t, now_us() + timeout_ms * (uint64_t)1000, fn, arg);
-    if (rc == 1)
-        return refused(t);
-    if (rc)
-        hang_up(t);
-    if (rc == -ETIMEDOUT)
-        return fail(
-            t->c, rc,
-            "Ceph pool %s: no answer from the cluster within %u s (%.*s).",
-            t->pool, timeout_ms / 1000, (int)strcspn(line, " \n"), line);
-    return rc ? fail(t->c, rc, "Ceph pool %s: ckpt-rbd", t->pool) : 0;
+    return end_of(t, rc, line, timeout_ms);
+}
+
+/* --- bytes ----------------------------------------------------------------- */
+
+static int wait_for(struct rbd_talk *t, short events, uint64_t deadline_us)
+{
+    struct pollfd p = {.fd = t->fd, .events = events};
+    uint64_t now;
+
+    for (;;) {
+        now = now_us();
+        if (now >= deadline_us)
+            return -ETIMEDOUT;
+        if (poll(&p, 1, (int)((deadline_us - now) / 1000) + 1) > 0)
+            return 0;
+    }
+}
+
+/* Some came with the line before them. */
+static int read_bytes(struct rbd_talk *t, uint64_t deadline_us, char *out,
+                      size_t len)
+{
+    const size_t here = t->len < len ? t->len : len;
+    ssize_t n;
+    int rc = 0;
+
+    memcpy(out, t->in, here);
+    t->len -= here;
+    memmove(t->in, t->in + here, t->len);
+    for (size_t at = here; !rc && at<len; at += n> 0 ? (size_t)n : 0) {
+        rc = wait_for(t, POLLIN, deadline_us);
+        n = rc ? 0 : recv(t->fd, out + at, len - at, MSG_DONTWAIT);
+        if (!rc && n == 0)
+            rc = -EPIPE;
+        if (n < 0 && errno != EAGAIN && errno != EINTR)
+            rc = -errno;
+    }
+    return rc;
+}
+
+static int write_bytes(struct rbd_talk *t, uint64_t deadline_us,
+                       const char *data, size_t len)
+{
+    ssize_t n;
+    int rc = 0;
+
+    for (size_t at = 0; !rc && at<len; at += n> 0 ? (size_t)n : 0) {
+        rc = wait_for(t, POLLOUT, deadline_us);
+        n = rc ? 0
+               : send(t->fd, data + at, len - at, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0 && errno != EAGAIN && errno != EINTR)
+            rc = -errno;
+    }
+    return rc;
+}
+
+int rbd_talk_read(struct rbd_talk *t, unsigned timeout_ms, void *out,
+                  size_t len_bytes, uint64_t offset_bytes)
+{
+    const uint64_t deadline_us = now_us() + timeout_ms * (uint64_t)1000;
+    int rc;
+
+    rc = rbd_talk_ask(t, timeout_ms, NULL, NULL, "read %" PRIu64 " %zu",
+                      offset_bytes, len_bytes);
+    return rc ? rc
+              : end_of(t, read_bytes(t, deadline_us, out, len_bytes), "read",
+                       timeout_ms);
+}
+
+int rbd_talk_write(struct rbd_talk *t, unsigned timeout_ms, const void *data,
+                   size_t len_bytes, uint64_t offset_bytes)
+{
+    const uint64_t deadline_us = now_us() + timeout_ms * (uint64_t)1000;
+    char line[64];
+    const int len = snprintf(line, sizeof(line), "write %" PRIu64 " %zu\n",
+                             offset_bytes, len_bytes);
+    int rc = send_line(t, line, len);
+
+    if (!rc)
+        rc = write_bytes(t, deadline_us, data, len_bytes);
+    if (!rc)
+        rc = listen_to(t, deadline_us, NULL, NULL);
+    return end_of(t, rc, line, timeout_ms);
 }
 
 const char *rbd_talk_answer(const struct rbd_talk *t)

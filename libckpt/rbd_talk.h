@@ -5,6 +5,8 @@
  * A conversation with ckpt-rbd (rbd/main.c), the program that knows librbd.
  * It has one connection to the pool of the name it was begun with.
  */
+#include <stdint.h>
+
 #include "rbd_name.h"
 
 #define RBD_TALK_WORDS_MAX 512
@@ -23,6 +25,12 @@ int rbd_talk_begin(struct ckpt *c, const struct rbd_name *n,
 int rbd_talk_ask(struct rbd_talk *t, unsigned timeout_ms, rbd_talk_fn *fn,
                  void *arg, const char *fmt, ...)
     __attribute__((format(printf, 5, 6)));
+/* The same with bytes: @len_bytes of them follow the answer, to @out; or the
+ * question. */
+int rbd_talk_read(struct rbd_talk *t, unsigned timeout_ms, void *out,
+                  size_t len_bytes, uint64_t offset_bytes);
+int rbd_talk_write(struct rbd_talk *t, unsigned timeout_ms, const void *data,
+                   size_t len_bytes, uint64_t offset_bytes);
 /* What came with the last success; borrowed until the next. */
 const char *rbd_talk_answer(const struct rbd_talk *t);
 /* The cluster it is connected to. */

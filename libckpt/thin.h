@@ -47,11 +47,13 @@ int thin_writes(struct ckpt *c, const struct thin *t, int stat_fd,
 /* What changed from the volume @from of the pool to @to (thin_delta). */
 int thin_changed(struct ckpt *c, int dm_fd, dev_t pool, uint32_t from,
                  uint32_t to, disk_extent_fn *fn, void *arg);
+/* Where anything was ever written to the volume @id of the pool (thin_dump):
+ * fills out->data, with all of it and a warning that names @name where that
+ * cannot be told. */
+struct disk_content;
+int thin_content(struct ckpt *c, int dm_fd, dev_t pool, uint32_t id,
+                 const char *name, struct disk_content *out);
 struct disk_extents;
-/* Where anything was ever written to the volume @id of the pool (thin_dump), in
- * the pool's blocks: the last may end beyond the volume. */
-int thin_mapped(struct ckpt *c, int dm_fd, dev_t pool, uint32_t id,
-                struct disk_extents *out);
 /* One line of thin_delta's or thin_dump's XML; *block_bytes is 0 until a line
  * has told it.  -EUCLEAN: not understood. */
 int thin_read_delta(const char *line, uint64_t *block_bytes,

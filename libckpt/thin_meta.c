@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "ctx.h"
-#include "disk_extents.h"
+#include "disk_content.h"
 #include "spawn.h"
 
 #define TIMEOUT_MS 600000u
@@ -162,14 +162,39 @@ static int ask(struct ckpt *c, int dm_fd, dev_t pool, const char **argv,
     return rc;
 }
 
-int thin_mapped(struct ckpt *c, int dm_fd, dev_t pool, uint32_t id,
-                struct disk_extents *out)
+/* Extents end with the pool's blocks, the volume may before. */
+static void cut_off(struct disk_extents *e, uint64_t size_bytes)
+{
+    while (e->nr && e->list[e->nr - 1].offset_bytes >= size_bytes)
+        e->nr--;
+    if (e->nr) {
+        struct disk_extent *last = &e->list[e->nr - 1];
+
+        if (last->len_bytes > size_bytes - last->offset_bytes)
+            last->len_bytes = size_bytes - last->offset_bytes;
+    }
+}
+
+int thin_content(struct ckpt *c, int dm_fd, dev_t pool, uint32_t id,
+                 const char *name, struct disk_content *out)
 {
     char text[16];
     const char *argv[] = {"thin_dump", "-m", "--dev-id", text, "", NULL};
+    int rc;
 
     snprintf(text, sizeof(text), "%" PRIu32, id);
-    return ask(c, dm_fd, pool, argv, out);
+    disk_extents_fini(&out->data);
+    rc = ask(c, dm_fd, pool, argv, &out->data);
+    if (!rc) {
+        cut_off(&out->data, out->size_bytes);
+        return 0;
+    }
+    if (rc == -ENOMEM || rc == -ECANCELED)
+        return rc;
+    warn(c, "%s: all of it is read, what was never written to as well: %s",
+         name, c->error);
+    c->error[0] = '\0';
+    return disk_content_whole(c, out);
 }
 
 int thin_changed(struct ckpt *c, int dm_fd, dev_t pool, uint32_t from,

@@ -23,7 +23,8 @@ const struct opt import_opts[] = {
      .kind = OPT_LIST,
      .offset = OPT_FIELD(disk),
      .help = "Where this disk of an archive goes: a new file, qcow2:FILE, "
-             "thin:VG/POOL/NAME, or none; once for each."},
+             "thin:VG/POOL/NAME, dmthin:POOL/NAME, rbd:POOL/IMAGE, or none; "
+             "once for each."},
     {.name = "decrypt-with",
      .value = "FILE",
      .kind = OPT_LIST,

@@ -5,9 +5,9 @@
  * where librbd knows no limit of time.  It is started and connected while the
  * guest runs; in the pause one line is sent to it and one comes back:
  *
- *   -> VERB ARGUMENT...        without blanks in them
+ *   -> VERB ARGUMENT...        without blanks in them; bytes behind a `write'
  *   <- - WORDS                 any number of these
- *   <- ok WORDS    or    no ERRNO WORDS
+ *   <- ok WORDS    or    no ERRNO WORDS; bytes behind the ok of a `read'
  *
  * Who has waited long enough hangs up.  Then what is under way has END_S
  * seconds to come to its end, so that the guest's writes flow again, and the
@@ -47,6 +47,13 @@ static const struct {
     { "snapdrop", 2, drop_snapshot   },
     { "olddrop",  1, drop_old        },
     { "changed",  4, changed         },
+    { "open",     2, content_open    },
+    { "read",     2, content_read    },
+    { "name",     1, content_name    },
+    { "make",     2, content_make    },
+    { "write",    2, content_write   },
+    { "made",     0, content_made    },
+    { "unmake",   1, content_unmake  },
 };
 /* clang-format on */
 
@@ -97,18 +104,21 @@ static void *watch_for_the_end(void *arg)
     return NULL;
 }
 
-static void serve(struct session *s, FILE *in)
+static void serve(struct session *s)
 {
     char line[LINE_MAX_BYTES];
     int rc;
 
-    while (fgets(line, sizeof(line), in)) {
+    while (fgets(line, sizeof(line), s->in)) {
         s->words[0] = s->result[0] = '\0';
+        s->payload_bytes = 0;
         rc = dispatch(s, line);
         if (rc)
             fprintf(s->out, "no %d %s\n", -rc, s->words);
         else
             fprintf(s->out, "ok %s\n", s->result);
+        if (!rc)
+            fwrite(s->payload, 1, s->payload_bytes, s->out);
         if (fflush(s->out))
             return;
     }
@@ -118,7 +128,6 @@ int main(int argc, char **argv)
 {
     struct session s = {.cluster = NULL};
     pthread_t watch;
-    FILE *in;
     int fd;
 
     fd = argc == 2 ? atoi(argv[1]) : -1;
@@ -129,13 +138,14 @@ int main(int argc, char **argv)
     if (role_detach() < 0)
         return 1;
     signal(SIGALRM, SIG_DFL);
-    in = fdopen(fd, "r");
+    s.in = fdopen(fd, "r");
     s.out = fdopen(dup(fd), "w");
-    if (!in || !s.out || pthread_create(&watch, NULL, watch_for_the_end, &fd))
+    if (!s.in || !s.out || pthread_create(&watch, NULL, watch_for_the_end, &fd))
         return 1;
-    serve(&s, in);
+    serve(&s);
     alarm(END_S);
     cut_end(&s);
+    content_end(&s);
     cluster_close(&s);
     return 0;
 }

@@ -15,16 +15,24 @@
 #define ID_MAX 64
 #define NAME_MAX_BYTES 256 /* of an image or a snapshot, its NUL included */
 
-/* Which name an image has that was put aside, before its id. */
+#define DATA_MAX_BYTES (1u << 20) /* of one read or write */
+
+/* Which name an image has that was put aside, before its id; and one that is
+ * not yet what it is to be. */
 #define OLD_INFIX ".ckpt-old-"
+#define MADE_INFIX ".ckpt-made-"
 
 struct session {
     rados_t cluster; /* NULL: not connected */
     rados_ioctx_t io;
-    FILE *out;        /* the answers */
+    FILE *in, *out;   /* questions; answers */
     char words[400];  /* of the last failure */
     char result[160]; /* of a success */
-    struct cut *cut;  /* from arm to drain */
+    const void *payload; /* bytes behind a success */
+    size_t payload_bytes;
+    struct cut *cut;     /* from arm to drain */
+    rbd_image_t content; /* of open or make; NULL */
+    bool is_filled;      /* of make */
 };
 
 /* 0 or -errno, with words. */
@@ -67,5 +75,16 @@ verb_fn drop_old;      /* ID: an image put aside by a rollback */
 
 /* --- changed.c: ID SNAPSHOT ID SNAPSHOT; lines "- OFFSET BYTES", in no order */
 verb_fn changed;
+
+/* --- content.c */
+verb_fn content_open;  /* ID SNAPSHOT; lines "- OFFSET BYTES"; its size */
+verb_fn content_read;  /* OFFSET BYTES; bytes */
+verb_fn content_name;  /* ID; the image's name */
+verb_fn content_make;  /* NAME BYTES; "ID BYTES" */
+verb_fn content_write; /* OFFSET BYTES, bytes */
+verb_fn content_made;  /* nothing; all of it is there */
+/* NAME, which has to be one for an image that is being made */
+verb_fn content_unmake;
+void content_end(struct session *s);
 
 #endif

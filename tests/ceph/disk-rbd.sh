@@ -203,6 +203,46 @@ must run driver:rbd "changed:$(snap "$web" 4444):$(snap "$web" 5555)"
 must run driver:rbd "changed:$(snap "$web" 5555):$(snap "$web" 4444)"
 [ "$(grep '^changed ' "$out")" = "$want" ] || fail "5 to 4"
 
+title "what a snapshot holds, read, and shown to QEMU"
+content_is() { # SNAPSHOT IMAGE@SNAPSHOT
+    must run driver:rbd "read:$dir/content:$1"
+    rbd export --no-progress "$2" "$dir/raw"
+    cmp "$dir/content" "$dir/raw" || fail "$2 is read as something else"
+    rm "$dir/raw"
+}
+content_is "$(snap "$web" 5555)" web@ckpt-5555-xvda
+bytes=$(sed -n 's/^content \(.*\) of 67108864$/\1/p' "$out")
+[ "${bytes:-0}" -ge 6000000 ] && [ "$bytes" -lt 20000000 ] || fail "content: $(cat "$out")"
+must run driver:rbd "show:a:$(snap "$web" 5555)$opt"
+image=$(sed -n 's/^image raw //p' "$out")
+[ "$image" = "rbd:rbd/web@ckpt-5555-xvda$opt" ] || fail "shown: $image"
+qemu-io -r -f raw -c "read -P 5 16M 64k" "$image" >"$dir/io" 2>&1 && grep -q 'read 65536' "$dir/io" &&
+    ! grep -q failed "$dir/io" || fail "QEMU does not read $image: $(cat "$dir/io")"
+must_not run driver:rbd "read:$dir/content:$(snap "$web" 9999)"
+said "the snapshot rbd/$web@ckpt-9999-xvda"
+
+title "a new image for what an archive has"
+remember
+must run guard "place:$dir/content:rbd:rbd/copy$opt" placed:cccc unplace stop
+same_state "a new image that was taken back"
+for verbs in "" placed:cccc; do
+    # shellcheck disable=SC2086
+    run guard "place:$dir/content:rbd:rbd/copy$opt" $verbs kill
+    guards_gone
+    same_state "a new image, killed after ${verbs:-all was written}"
+done
+must_not run guard "place:$dir/content:rbd:rbd/web$opt" stop
+said "File exists"
+must_not run guard "place:$dir/content:rbd:rbd/a@b$opt" stop
+said "is a snapshot"
+must run guard "place:$dir/content:rbd:rbd/copy$opt" placed:cccc place-keep stop
+copy=$(id_of copy)
+[ "$(sed -n 's/^snapshot xvda //p' "$out")" = "$(snap "$copy" cccc)$opt" ] || fail "$(cat "$out")"
+content_is "$(snap "$copy" cccc)" web@ckpt-5555-xvda
+must run driver:rbd "remove:$(snap "$copy" cccc)"
+rbd remove --no-progress copy
+same_state "what was imported"
+
 title "a fork is a copy of its own, and outlives the checkpoint"
 must run driver:rbd guard "fork:$(snap "$web" 4444):a b" keep stop
 [ "$(sed -n 's/^target //p' "$out")" != "" ] || fail "no target"
@@ -252,6 +292,7 @@ title "what changed, with a rollback in between"
 new=$(id_of web)
 [ "$new" != "$web" ] || fail "it is the same image"
 must run driver:rbd guard arm:6666 cut drain keep stop
+content_is "$(snap "$new" 6666)" web@ckpt-6666-xvda # some of it in the clone, some before
 must run driver:rbd "changed:$(snap "$web" 5555):$(snap "$new" 6666)"
 said "^changed 0 "
 said "^changed 8388608 65536"

@@ -429,6 +429,12 @@ static void a_disk_needs_a_place(void **state)
     assert_int_equal(import(w, fd, "two", &in, NULL), -EINVAL);
     words[0] = "xvda=thin:vg/pool";
     assert_int_equal(import(w, fd, "two", &in, NULL), -EINVAL);
+    words[0] = "xvda=dmthin:pool/a/b";
+    assert_int_equal(import(w, fd, "two", &in, NULL), -EINVAL);
+    words[0] = "xvda=rbd:rbd/web@mine";
+    assert_int_equal(import(w, fd, "two", &in, NULL), -EINVAL);
+    words[0] = "xvda=rbd:rbd/web:log_file=/etc/passwd";
+    assert_int_equal(import(w, fd, "two", &in, NULL), -EINVAL);
     words[0] = "xvda=none";
     words[1] = "xvda=none";
     assert_int_equal(import(w, fd, "two", &in, NULL), -EINVAL);

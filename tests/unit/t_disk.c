@@ -332,7 +332,8 @@ static void every_driver_fills_every_slot(void **state)
         assert_true(d->probe && d->arm && d->cut && d->drain && d->undo);
         assert_true(d->rollback && d->rollback_end && d->fork);
         assert_true(d->remove && d->check && d->take_back && d->changed);
-        assert_true(d->open && d->close);
+        assert_true(d->open && d->close && d->read);
+        assert_true(d->show && d->hide);
     }
 }
 

@@ -106,6 +106,58 @@ static void who_waited_long_enough_hangs_up(void **state)
     assert_true(now_us() - begin_us < 10000000);
 }
 
+/* More than one read of the socket brings, some of it with the line. */
+static void bytes_follow_an_answer(void **state)
+{
+    static uint8_t data[300000];
+    struct rbd_talk *t = NULL;
+
+    (void)state;
+    assert_int_equal(begin("echo 'ok '; head -c $3 /dev/zero | tr '\\0' a", &t),
+                     0);
+    for (int n = 0; n < 2; n++) {
+        memset(data, 0, sizeof(data));
+        assert_int_equal(rbd_talk_read(t, 10000, data, sizeof(data), 4096), 0);
+        assert_int_equal(data[0], 'a');
+        assert_memory_equal(data, data + 1, sizeof(data) - 1);
+    }
+    rbd_talk_end(t);
+}
+
+static void bytes_that_do_not_come_end_the_talk(void **state)
+{
+    static uint8_t data[3000];
+    struct rbd_talk *t = NULL;
+
+    (void)state;
+    assert_int_equal(begin("echo 'ok '; echo few; exit", &t), 0);
+    assert_int_equal(rbd_talk_read(t, 10000, data, sizeof(data), 0), -EPIPE);
+    rbd_talk_end(t);
+    t = NULL;
+    assert_int_equal(begin("echo 'ok '; read -r never", &t), 0);
+    assert_int_equal(rbd_talk_read(t, 50, data, sizeof(data), 0), -ETIMEDOUT);
+    assert_int_equal(rbd_talk_read(t, 50, data, sizeof(data), 0), -EPIPE);
+    rbd_talk_end(t);
+}
+
+static void bytes_follow_a_question(void **state)
+{
+    static uint8_t data[300000];
+    struct rbd_talk *t = NULL;
+
+    (void)state;
+    memset(data, 'b', sizeof(data));
+    assert_int_equal(begin("n=$(head -c $3 | tr -d a | wc -c); "
+                           "[ $n = $3 ] && echo 'ok ' || echo no 5 $n",
+                           &t),
+                     0);
+    assert_int_equal(rbd_talk_write(t, 10000, data, sizeof(data), 512), 0);
+    memset(data, 'a', 7);
+    assert_int_equal(rbd_talk_write(t, 10000, data, sizeof(data), 512), -EIO);
+    assert_string_equal(c.error, "Ceph pool rbd: 299993.");
+    rbd_talk_end(t);
+}
+
 static void without_the_program_it_says_what_to_do(void **state)
 {
     struct rbd_name n = {.pool = "rbd", .image = "web"};
@@ -138,6 +190,9 @@ int main(void)
         cmocka_unit_test(a_refusal_has_its_number_and_words),
         cmocka_unit_test(what_is_no_answer_ends_the_talk),
         cmocka_unit_test(who_waited_long_enough_hangs_up),
+        cmocka_unit_test(bytes_follow_an_answer),
+        cmocka_unit_test(bytes_that_do_not_come_end_the_talk),
+        cmocka_unit_test(bytes_follow_a_question),
         cmocka_unit_test(without_the_program_it_says_what_to_do),
     };
 

@@ -6,8 +6,6 @@
 # kind of disk that is a file: memory and disk are of one instant, and nothing
 # is left behind.  (The drivers by themselves: tests/flow/5*, disk-*.sh.)
 #
-# Not executable, so not run: seen passing for raw files, and for qcow2 as far as
-# the rollback only.
 # shellcheck disable=SC2001,SC2015,SC2086,SC2128,SC2178
 # shellcheck source=tests/xen/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -226,6 +226,38 @@ must run_one "changed:$b:$b"
 grep -q '^changed ' "$out" && fail "it differs from itself"
 must run_one "remove:$a" "remove:$b" "remove:$snap"
 
+title "what a snapshot holds, read and shown"
+mke2fs -q -F -t ext4 -J size=4 $web && mkdir -p /tmp/mnt && mount $web /tmp/mnt || exit 99
+echo one >/tmp/mnt/file && sync /tmp/mnt/file /tmp/mnt || exit 99 # in the journal
+before=$(state)
+must run_one guard arm:cccc cut drain keep stop
+snap=$(snapshot_of xvda)
+echo two >/tmp/mnt/file
+umount /tmp/mnt
+with=$(state)
+must run_one "read:/tmp/content:$snap"
+mapped=$(sed -n 's/^content \(.*\) of 67108864$/\1/p' "$out")
+[[ ${mapped:-0} -gt 0 && $mapped -lt 40000000 ]] || fail "content: $(cat "$out")"
+number=${snap#*/}
+dmsetup create look --readonly --table "0 131072 thin /dev/mapper/pool0 ${number%/*}"
+cmp /tmp/content /dev/mapper/look || fail "the content is another"
+sum=$(sha256sum </dev/mapper/look)
+dmsetup remove --retry look
+same_state "$with" "reading"
+must run_one "view:0123-0:$snap"
+device=$(sed -n 's/^device //p' "$out")
+must mount -o ro "$device" /tmp/mnt
+[ "$(cat /tmp/mnt/file)" = one ] || fail "the file has $(cat /tmp/mnt/file)"
+must_not run_one "unview:0123-0:$snap"
+umount /tmp/mnt
+must run_one "unview:0123-0:$snap" "unview:0123-0:$snap"
+same_state "$with" "a view"
+must run_one "read:/tmp/content:$snap"
+[ "$(sha256sum </tmp/content)" = "$sum" ] || fail "the snapshot was written to"
+must run_one "remove:$snap"
+same_state "$before" "what was read"
+rm /tmp/content
+
 title "the pool is whole"
 must dmsetup remove web db "$(basename "$clone")"
 must dmsetup remove --retry pool0

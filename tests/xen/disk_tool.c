@@ -21,8 +21,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "archive_place.h"
 #include "ctx.h"
 #include "disk_beats.h"
+#include "disk_content.h"
+#include "disk_view.h"
 #include "guard.h"
 
 #define NR_DISKS_MAX 8
@@ -239,6 +242,163 @@ static int do_changed(const char *arg)
     return disks[0].drv->changed(&c, from, colon + 1, print_extent, NULL);
 }
 
+/* "X:SNAPSHOT" into both. */
+static int split(const char *arg, char x[256], const char **snapshot_out)
+{
+    const char *colon = strchr(arg, ':');
+
+    if (!colon || colon - arg >= 256)
+        return -EINVAL;
+    snprintf(x, 256, "%.*s", (int)(colon - arg), arg);
+    *snapshot_out = colon + 1;
+    return 0;
+}
+
+/* What is in the extents, and holes for the rest. */
+static int copy_content(struct disk_content *content, int fd)
+{
+    static char buf[1 << 20];
+    int rc = ftruncate(fd, (off_t)content->size_bytes) < 0 ? -errno : 0;
+
+    for (size_t i = 0; !rc && i < content->data.nr; i++) {
+        const struct disk_extent *e = &content->data.list[i];
+
+        for (uint64_t at = 0; !rc && at < e->len_bytes; at += sizeof(buf)) {
+            const size_t len = e->len_bytes - at < sizeof(buf)
+                                   ? (size_t)(e->len_bytes - at)
+                                   : sizeof(buf);
+            const off_t offset = (off_t)(e->offset_bytes + at);
+
+            rc = disks[0].drv->read(&c, content, buf, len, (uint64_t)offset);
+            if (!rc && pwrite(fd, buf, len, offset) != (ssize_t)len)
+                rc = -EIO;
+        }
+    }
+    return rc;
+}
+
+/* "FILE:SNAPSHOT": its content; says how much of it is no hole. */
+static int do_read(const char *arg)
+{
+    struct disk_content content = {.fd = -1};
+    const char *snapshot;
+    char path[256];
+    int fd, rc = split(arg, path, &snapshot);
+
+    if (!rc)
+        rc = disks[0].drv->open(&c, snapshot, &content);
+    if (rc)
+        return rc;
+    printf("content %llu of %llu\n",
+           (unsigned long long)disk_content_bytes(&content),
+           (unsigned long long)content.size_bytes);
+    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    rc = fd < 0 ? -errno : copy_content(&content, fd);
+    disks[0].drv->close(&c, &content);
+    close(fd);
+    return rc;
+}
+
+/* "TAG:SNAPSHOT", as a device. */
+static int do_view(const char *arg)
+{
+    char tag[256], device[DISK_VIEW_MAX];
+    const char *snapshot;
+    int rc = split(arg, tag, &snapshot);
+
+    if (!rc)
+        rc = disk_view_open(&c, disks[0].drv->name, snapshot, tag, device);
+    if (!rc)
+        printf("device %s\n", device);
+    return rc;
+}
+
+static int do_unview(const char *arg)
+{
+    const char *snapshot;
+    char tag[256];
+    int rc = split(arg, tag, &snapshot);
+
+    return rc ? rc : disk_view_close(&c, disks[0].drv->name, snapshot, tag);
+}
+
+/* What QEMU is given of it. */
+static int do_show(const char *arg)
+{
+    struct disk_shown shown;
+    const char *snapshot;
+    char tag[256];
+    int rc = split(arg, tag, &snapshot);
+
+    if (!rc)
+        rc = disks[0].drv->show(&c, snapshot, tag, &shown);
+    if (!rc)
+        printf("image %s %s\n", shown.format, shown.image);
+    return rc;
+}
+
+/* --- a place for what an archive has --------------------------------------- */
+
+static struct place place = {.fd = -1};
+
+static int fill_place(int fd)
+{
+    static char buf[1 << 20];
+    const off_t size = lseek(fd, 0, SEEK_END);
+    ssize_t n;
+    int rc;
+
+    rc = place_make(&place, g, (uint64_t)size, (uint64_t)size);
+    for (off_t at = 0; !rc && at < size; at += n) {
+        n = pread(fd, buf, sizeof(buf), at);
+        rc = n <= 0 ? -EIO : 0;
+        if (!rc && (buf[0] || memcmp(buf, buf + 1, (size_t)n - 1)))
+            rc = place_write(&place, (uint64_t)at, buf, (size_t)n);
+    }
+    return rc;
+}
+
+/* "FILE:PLACE": a new disk with the content of that, not snapshotted yet. */
+static int do_place(const char *arg)
+{
+    const char *text;
+    char path[256];
+    int fd, rc = split(arg, path, &text);
+
+    if (!rc)
+        rc = place_open(&place, &c, "xvda", text);
+    fd = rc ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+    if (!rc)
+        rc = fd < 0 ? -errno : fill_place(fd);
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
+/* "CHECKPOINT" */
+static int do_placed(const char *arg)
+{
+    int rc = place_finish(&place, arg);
+
+    if (!rc)
+        printf("snapshot %s %s\n", place.disk.vdev, place.disk.snapshot);
+    return rc;
+}
+
+static int do_unplace(const char *arg)
+{
+    (void)arg;
+    place_undo(&place);
+    return 0;
+}
+
+static int do_place_keep(const char *arg)
+{
+    (void)arg;
+    place_keep(&place);
+    return 0;
+}
+
 /* Says so, and waits for a line: the script does something meanwhile. */
 static int do_wait(const char *arg)
 {
@@ -258,13 +418,35 @@ static const struct verb {
     const char *name;
     int (*run)(const char *arg);
 } verbs[] = {
-    {"probe", do_probe}, {"guard", do_guard},       {"stop", do_stop},
-    {"arm", do_arm},     {"cut", do_cut},           {"drain", do_drain},
-    {"undo", do_undo},   {"keep", do_keep},         {"fork", do_fork},
-    {"end", do_end},     {"rollback", do_rollback}, {"remove", do_remove},
-    {"check", do_check}, {"wait", do_wait},         {"kill", do_kill},
-    {"write", do_write}, {"still", do_still},       {"written", do_written},
-    {"domid", do_domid}, {"driver", do_driver},     {"changed", do_changed},
+    {"probe", do_probe},
+    {"guard", do_guard},
+    {"stop", do_stop},
+    {"arm", do_arm},
+    {"cut", do_cut},
+    {"drain", do_drain},
+    {"undo", do_undo},
+    {"keep", do_keep},
+    {"fork", do_fork},
+    {"end", do_end},
+    {"rollback", do_rollback},
+    {"remove", do_remove},
+    {"check", do_check},
+    {"wait", do_wait},
+    {"kill", do_kill},
+    {"write", do_write},
+    {"still", do_still},
+    {"written", do_written},
+    {"domid", do_domid},
+    {"driver", do_driver},
+    {"changed", do_changed},
+    {"read", do_read},
+    {"view", do_view},
+    {"unview", do_unview},
+    {"show", do_show},
+    {"place", do_place},
+    {"placed", do_placed},
+    {"unplace", do_unplace},
+    {"place-keep", do_place_keep},
 };
 
 static int run_verb(const char *word)
@@ -317,6 +499,8 @@ int main(int argc, char **argv)
         rc = run_verb(argv[i]);
     for (size_t n = 0; n < nr_disks; n++)
         disk_fini(&disks[n]);
+    if (place.kind)
+        place_fini(&place);
     guard_stop(g);
     return rc ? 1 : 0;
 }

@@ -94,6 +94,7 @@ fork_disk_end() { # FORK
 disks_state() {
     (cd $DISKS 2>/dev/null && ls)
     losetup -a | wc -l
+    ls /sys/block/nbd*/pid 2>/dev/null
     lvs --noheadings -o lv_name vg0 | sort
     dmsetup ls | awk '{ print $1 }' | sort
     [ -z "${POOL_META:-}" ] || {
@@ -104,11 +105,13 @@ disks_state() {
     xl checkpoint-list -q
 }
 
-# look_into DRIVER CHECKPOINT: mounted read-only, and not deleted meanwhile.
+# look_into DRIVER CHECKPOINT: mounted read-only, with what was in the journal at
+# the cut, and not deleted meanwhile.
 look_into() {
     local before at=$T/mnt
     mkdir -p "$at"
     before=$(disks_state)
+    sha256sum "$(field "$2" disks.0.snapshot)" >"$T/sum" 2>/dev/null # a file's
     must "$1: mount" xl checkpoint-mount "$2" xvda "$at" || return
     must "$1: the witness's log is there" test -s "$at/witness.log"
     must_fail 1 'Read-only' touch "$at/x"
@@ -117,6 +120,14 @@ look_into() {
     must "$1: umount" xl checkpoint-umount "$at"
     must_fail 3 "no checkpoint's disk" xl checkpoint-umount "$at"
     is "$1: what a mount leaves" "$before" "$(disks_state)"
+
+    # Somebody else unmounts it, or who mounts it dies before it has.
+    must "$1: mount again" xl checkpoint-mount "$2" "$at"
+    umount "$at"
+    must "$1: prune after umount" xl checkpoint-prune
+    is "$1: what umount leaves" "$before" "$(disks_state)"
+    sha256sum "$(field "$2" disks.0.snapshot)" >"$T/sum2" 2>/dev/null
+    is "$1: the snapshot" "$(cat "$T/sum")" "$(cat "$T/sum2")"
 }
 
 # The stored image is one instant with the disk's snapshot.
