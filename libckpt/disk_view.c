@@ -14,6 +14,8 @@
  */
 #include "disk_view.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
@@ -52,6 +54,18 @@ static int ask(struct ckpt *c, const char *const argv[], char *out, size_t room)
     return rc;
 }
 
+/* The kernel would take it from beneath who has it mounted. */
+static int see_unused(struct ckpt *c, const char *device)
+{
+    const int fd = open(device, O_RDONLY | O_EXCL | O_CLOEXEC);
+
+    if (fd < 0 && errno == EBUSY)
+        return fail(c, -EBUSY, "%s is in use: is it mounted still?", device);
+    if (fd >= 0)
+        close(fd);
+    return 0;
+}
+
 static int close_loops(struct ckpt *c, const char *backing)
 {
     const char *list[] = {"losetup", "-n", "-O", "NAME", "-j", backing, NULL};
@@ -64,7 +78,9 @@ static int close_loops(struct ckpt *c, const char *backing)
     for (name = strtok_r(text, " \n", &save); name && !rc;
          name = strtok_r(NULL, " \n", &save)) {
         detach[2] = name;
-        rc = spawn_run(c, detach, TIMEOUT_MS, NULL);
+        rc = see_unused(c, name);
+        if (!rc)
+            rc = spawn_run(c, detach, TIMEOUT_MS, NULL);
     }
     free(text);
     return rc;
@@ -225,6 +241,8 @@ static int disconnect(struct ckpt *c, const char *device, int thread)
     struct pollfd p = {.fd = open_process(thread), .events = POLLIN};
     int rc = close_loops(c, device);
 
+    if (!rc)
+        rc = see_unused(c, device);
     if (!rc)
         rc = spawn_run(c, argv, TIMEOUT_MS, NULL);
     if (!rc && p.fd >= 0 && poll(&p, 1, (int)TIMEOUT_MS) <= 0)

@@ -229,7 +229,6 @@ must run_one "remove:$a" "remove:$b" "remove:$snap"
 title "what a snapshot holds, read and shown"
 mke2fs -q -F -t ext4 -J size=4 $web && mkdir -p /tmp/mnt && mount $web /tmp/mnt || exit 99
 echo one >/tmp/mnt/file && sync /tmp/mnt/file /tmp/mnt || exit 99 # in the journal
-before=$(state)
 must run_one guard arm:cccc cut drain keep stop
 snap=$(snapshot_of xvda)
 echo two >/tmp/mnt/file
@@ -255,7 +254,7 @@ same_state "$with" "a view"
 must run_one "read:/tmp/content:$snap"
 [ "$(sha256sum </tmp/content)" = "$sum" ] || fail "the snapshot was written to"
 must run_one "remove:$snap"
-same_state "$before" "what was read"
+same_state "$(grep -v "^ *${number%/*} .*KiB" <<<"$with")" "what was read"
 rm /tmp/content
 
 title "the pool is whole"
