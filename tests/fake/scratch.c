@@ -286,7 +286,8 @@ static bool same_blob(struct image *x, struct image *y, const char *name)
     void *p, *q;
     bool same;
 
-    insist(!image_blob(x, name, &p, &m) && !image_blob(y, name, &q, &n), name);
+    insist(!image_blob(x, name, &p, &m), name);
+    insist(!image_blob(y, name, &q, &n), name);
     same = m == n && !memcmp(p, q, m);
     free(p);
     free(q);
@@ -299,8 +300,8 @@ bool scratch_same(struct ckpt *c, const char *id, const char *other_id,
     struct image *x, *y;
     bool same;
 
-    insist(!image_open(c->store, id, &x) && !image_open(c->store, other_id, &y),
-           "open");
+    insist(!image_open(c->store, id, &x), id);
+    insist(!image_open(c->store, other_id, &y), other_id);
     same = same_pages(x, y);
     for (; same && *blobs; blobs++)
         same = same_blob(x, y, *blobs);
