@@ -232,7 +232,7 @@ static int dmthin_look_at(struct place *p)
 {
     const char *slash = strchr(p->where, '/');
 
-    if (!slash || slash == p->where || !dmthin_is_name(slash + 1))
+    if (!slash || slash == p->where || !dm_is_plain_name(slash + 1))
         return fail(p->disk.c, -EINVAL,
                     "disk %s: a thin volume without LVM is dmthin:POOL/NAME, "
                     "not dmthin:%s.",

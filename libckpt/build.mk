@@ -10,6 +10,8 @@ LIB_CORE_SRCS := $(addprefix libckpt/, \
 	disk.c disks.c disk_name.c disk_lvmthin.c disk_lvmthin_use.c \
 	disk_lvmthin_content.c disk_content.c disk_view.c \
 	disk_dmthin.c disk_dmthin_use.c disk_dmthin_deed.c disk_dmthin_content.c dmsetup.c \
+	dm_lines.c dm_hold.c disk_dmsnap.c disk_dmsnap_use.c disk_dmsnap_deed.c \
+	disk_dmsnap_look.c disk_dmsnap_changed.c loop.c \
 	thin.c thin_hold.c thin_meta.c lvm.c dm.c disk_file.c disk_extents.c disk_reflink.c \
 	disk_qcow2.c disk_qcow2_remove.c disk_qcow2_changed.c \
 	disk_rbd.c disk_rbd_use.c disk_rbd_changed.c disk_rbd_content.c rbd_name.c rbd_talk.c \

@@ -19,8 +19,8 @@
 #include "disk_deed.h"
 
 const struct disk_driver *const disk_drivers[] = {
-    &disk_lvmthin, &disk_dmthin, &disk_qcow2, &disk_reflink,
-    &disk_rbd,     &disk_manual, NULL,
+    &disk_lvmthin, &disk_dmthin, &disk_dmsnap, &disk_qcow2,
+    &disk_reflink, &disk_rbd,    &disk_manual, NULL,
 };
 
 int disk_pick(struct disk *d)
@@ -38,7 +38,9 @@ int disk_pick(struct disk *d)
         }
         if (rc != -ENOTSUP)
             return fail_prefix(c, rc, "disk %s", d->vdev);
-        /* Each driver says what the disk lacks to be its. */
+        /* Each driver says what the disk lacks to be its; some the same. */
+        if (strstr(why, c->error))
+            continue;
         len += (size_t)snprintf(why + len, sizeof(why) - len, "%s%s",
                                 len ? " " : "", c->error);
         if (len >= sizeof(why))

@@ -95,8 +95,8 @@ struct disk {
 
 /* All drivers in probing order, ended by NULL. */
 extern const struct disk_driver *const disk_drivers[];
-extern const struct disk_driver disk_lvmthin, disk_dmthin, disk_qcow2;
-extern const struct disk_driver disk_reflink, disk_rbd, disk_manual;
+extern const struct disk_driver disk_lvmthin, disk_dmthin, disk_dmsnap;
+extern const struct disk_driver disk_qcow2, disk_reflink, disk_rbd, disk_manual;
 
 /* Fills d->drv, or -ENOTSUP with the disk named and the reasons. */
 int disk_pick(struct disk *d);

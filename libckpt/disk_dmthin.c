@@ -39,15 +39,6 @@ struct dmthin {
 
 /* --- what is what ---------------------------------------------------------- */
 
-bool dmthin_is_name(const char *s)
-{
-    const size_t len = strlen(s);
-
-    return len > 0 && len < DM_NAME_MAX && *s != '-' && *s != '.' &&
-           strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                     "0123456789+_.-#:=@") == len;
-}
-
 static bool is_of_lvm(const struct dm_device *dev)
 {
     return !strncmp(dev->uuid, "LVM-", 4);
@@ -70,7 +61,7 @@ static int read_pool(struct ckpt *c, int dm_fd, dev_t dev,
         return fail(c, -ENOTSUP, "%s is no thin pool.", device.name);
     if (is_of_lvm(&device))
         return fail(c, -ENOTSUP, "its thin pool %s is LVM's.", device.name);
-    if (!dmthin_is_name(device.name))
+    if (!dm_is_plain_name(device.name))
         return fail(c, -ENOTSUP, "the name of its thin pool, %s, is too odd.",
                     device.name);
     memcpy(pool->name, device.name, sizeof(pool->name));
@@ -125,7 +116,7 @@ int dmthin_look(struct ckpt *c, int dm_fd, const char *target, struct thin *t,
     if (rc)
         return rc;
     snprintf(by_dm, sizeof(by_dm), DEV_MAPPER "%s", t->device.name);
-    if (strcmp(path, by_dm) || !dmthin_is_name(t->device.name))
+    if (strcmp(path, by_dm) || !dm_is_plain_name(t->device.name))
         return fail(c, -ENOTSUP,
                     "it is the thin device %s, but by a name that cannot be "
                     "moved to another one; call it %s.",
@@ -177,7 +168,7 @@ static int arm(struct disk *d, struct dmthin *p, const char *id)
                     "device-mapper can take.",
                     t->device.name);
     snprintf(seed, sizeof(seed), "%s-%s", id, d->vdev);
-    rc = dmthin_make_volume(d, p->hold.dm_fd, GUARD_DISK_MADE, &p->pool, seed,
+    rc = dmthin_make_volume(d, p->hold.dm.fd, GUARD_DISK_MADE, &p->pool, seed,
                             NULL, &p->snapshot_id);
     if (rc)
         return rc;
@@ -199,10 +190,10 @@ static int dmthin_arm(struct disk *d, const char *id)
     if (!p)
         return fail(d->c, -ENOMEM, "%s", d->target);
     thin_hold_init(&p->hold);
-    rc = dm_open(&p->hold.dm_fd);
+    rc = dm_open(&p->hold.dm.fd);
     if (rc)
         return fail(d->c, rc, "/dev/mapper/control");
-    rc = dmthin_look(d->c, p->hold.dm_fd, d->target, &p->hold.thin, &p->pool);
+    rc = dmthin_look(d->c, p->hold.dm.fd, d->target, &p->hold.thin, &p->pool);
     return rc ? rc : arm(d, p, id);
 }
 

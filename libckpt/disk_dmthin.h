@@ -29,8 +29,6 @@ struct dmthin_snapshot {
     uint64_t size_bytes;
 };
 
-/* Letters, digits and "+_.-#:=@": fit for a table, a path and a record. */
-bool dmthin_is_name(const char *s);
 /* What a configuration's @target is; -ENOTSUP: not a thin device of ours. */
 int dmthin_look(struct ckpt *c, int dm_fd, const char *target, struct thin *t,
                 struct dmthin_pool *pool);

@@ -55,7 +55,7 @@ int dmthin_find_pool(struct ckpt *c, int dm_fd, const char *name,
 {
     struct dm_device device;
     struct dm_target table;
-    int rc = dmthin_is_name(name) ? dm_find(dm_fd, name, &device) : -EINVAL;
+    int rc = dm_is_plain_name(name) ? dm_find(dm_fd, name, &device) : -EINVAL;
 
     if (rc == -ENXIO)
         return fail(c, -EUCLEAN, "thin pool %s: there is none; is it active?",
@@ -285,7 +285,7 @@ static int switch_table(struct ckpt *c, int dm_fd, const struct words *w,
     rc = delete_volume(c, dm_fd, pool, w->id);
     if (!rc && (rc = dm_message(dm_fd, pool->dev, message)))
         fail(c, rc, "thin pool %s: %s", pool->name, message);
-    if (!rc && (rc = dm_load(dm_fd, device->dev, &t)))
+    if (!rc && (rc = dm_load(dm_fd, device->dev, &t, false)))
         fail(c, rc, "%s: its new table", w->name);
     r = dm_resume(dm_fd, device->dev);
     return rc ? rc : r ? fail(c, r, "resuming %s", w->name) : 0;

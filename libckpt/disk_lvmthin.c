@@ -79,10 +79,10 @@ int lvmthin_priv_new(struct disk *d)
         return fail(d->c, -ENOMEM, "%s", d->target);
     thin_hold_init(&p->hold);
     d->priv = p;
-    rc = dm_open(&p->hold.dm_fd);
+    rc = dm_open(&p->hold.dm.fd);
     if (rc)
         return fail(d->c, rc, "/dev/mapper/control");
-    return thin_look(d->c, p->hold.dm_fd, d->target, &p->hold.thin);
+    return thin_look(d->c, p->hold.dm.fd, d->target, &p->hold.thin);
 }
 
 /* Room in LVM and device-mapper for a name of ours. */
@@ -131,7 +131,7 @@ static int make_record(struct disk *d, struct lvmthin *p, const char *name)
         return fail(d->c, -EIO, "%s/%s: lvcreate made no thin snapshot.", t->vg,
                     name);
     snprintf(message, sizeof(message), "delete %" PRIu32, p->snapshot_id);
-    rc = dm_message(p->hold.dm_fd, t->pool, message);
+    rc = dm_message(p->hold.dm.fd, t->pool, message);
     return rc ? fail(d->c, rc, "the pool of %s/%s: %s", t->vg, name, message)
               : 0;
 }
@@ -183,7 +183,7 @@ static int lvmthin_cut(struct disk *d)
     struct lvmthin *p = d->priv;
     int lock_fd = -1, rc;
 
-    rc = lvm_lock(d->c, p->lock_path, THIN_FOREIGN_WAIT_US, &lock_fd);
+    rc = lvm_lock(d->c, p->lock_path, DM_HOLD_FOREIGN_WAIT_US, &lock_fd);
     return rc ? rc : thin_hold_begin(d, &p->hold, lock_fd);
 }
 

@@ -79,7 +79,7 @@ static int read_uuid(struct disk *d, const struct lvmthin *p, const char *lv,
 
     snprintf(path, sizeof(path), "/dev/%s/%s", p->hold.thin.vg, lv);
     rc = stat(path, &st) < 0 ? -errno
-                             : dm_info(p->hold.dm_fd, st.st_rdev, &device);
+                             : dm_info(p->hold.dm.fd, st.st_rdev, &device);
     if (rc)
         return fail(d->c, rc, "%s", path);
     lvm_uuid(device.uuid, uuid);
@@ -126,7 +126,7 @@ static int rollback(struct disk *d, struct lvmthin *p, const char *snapshot)
     struct lvm_list l;
     int rc;
 
-    rc = thin_check_pool(d->c, p->hold.dm_fd, t->pool, THIN_FULL_PERCENT);
+    rc = thin_check_pool(d->c, p->hold.dm.fd, t->pool, THIN_FULL_PERCENT);
     if (rc)
         return rc;
     snprintf(old_name, sizeof(old_name), "%s" LVMTHIN_OLD, t->lv);

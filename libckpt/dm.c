@@ -11,7 +11,6 @@
 #include "dm.h"
 
 #include <fcntl.h>
-#include <linux/dm-ioctl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -19,6 +18,7 @@
 #include <unistd.h>
 
 #include "ctx.h"
+#include "dm_call.h"
 
 _Static_assert(DM_NAME_MAX == DM_NAME_LEN, "as the kernel's");
 _Static_assert(DM_UUID_MAX == DM_UUID_LEN, "as the kernel's");
@@ -36,36 +36,20 @@ int dm_open(int *fd_out)
 
 static void prepare(struct call *call, unsigned flags)
 {
-    memset(call, 0, sizeof(*call));
-    call->io.version[0] = DM_VERSION_MAJOR;
-    call->io.data_size = sizeof(*call);
-    call->io.data_start = offsetof(struct call, data);
-    call->io.flags = flags;
-}
-
-/* The kernel's huge_encode_dev(). */
-static uint64_t encode(dev_t dev)
-{
-    return (minor(dev) & 0xffu) | ((uint64_t)major(dev) << 8) |
-           ((uint64_t)(minor(dev) & ~0xffu) << 12);
-}
-
-static dev_t decode(uint64_t dev)
-{
-    return makedev((unsigned)((dev & 0xfff00) >> 8),
-                   (unsigned)((dev & 0xff) | ((dev >> 12) & 0xfff00)));
+    dm_call_prepare(&call->io, sizeof(*call), offsetof(struct call, data),
+                    flags);
 }
 
 static int call_dev(int fd, unsigned long request, struct call *call, dev_t dev)
 {
-    call->io.dev = encode(dev);
+    call->io.dev = dm_call_encode(dev);
     return ioctl(fd, request, call) < 0 ? -errno : 0;
 }
 
 static void fill_device(const struct call *call, struct dm_device *out)
 {
     memset(out, 0, sizeof(*out));
-    out->dev = decode(call->io.dev);
+    out->dev = dm_call_decode(call->io.dev);
     snprintf(out->name, sizeof(out->name), "%s", call->io.name);
     snprintf(out->uuid, sizeof(out->uuid), "%s", call->io.uuid);
     out->is_suspended = call->io.flags & DM_SUSPEND_FLAG;
@@ -142,7 +126,24 @@ int dm_resume(int fd, dev_t dev)
 {
     struct call call;
 
-    prepare(&call, 0);
+    prepare(&call, DM_SKIP_LOCKFS_FLAG);
+    return call_dev(fd, DM_DEV_SUSPEND, &call, dev);
+}
+
+/* libdevmapper's flags for udev, in the upper half of what it calls a cookie:
+ * an event of an activation, whose content is nobody else's business. */
+#define UDEV_SUBSYSTEM_NO (1u << 17)
+#define UDEV_DISK_NO (1u << 18)
+#define UDEV_OTHER_NO (1u << 19)
+#define UDEV_PRIMARY (1u << 22)
+
+int dm_resume_hidden(int fd, dev_t dev)
+{
+    struct call call;
+
+    prepare(&call, DM_SKIP_LOCKFS_FLAG);
+    call.io.event_nr =
+        UDEV_SUBSYSTEM_NO | UDEV_DISK_NO | UDEV_OTHER_NO | UDEV_PRIMARY;
     return call_dev(fd, DM_DEV_SUSPEND, &call, dev);
 }
 
@@ -174,12 +175,24 @@ static int load(int fd, struct call *call, const struct dm_target *t)
     return ioctl(fd, DM_TABLE_LOAD, call) < 0 ? -errno : 0;
 }
 
-int dm_load(int fd, dev_t dev, const struct dm_target *t)
+int dm_create(int fd, const char *name, dev_t *dev_out)
 {
     struct call call;
 
     prepare(&call, 0);
-    call.io.dev = encode(dev);
+    snprintf(call.io.name, sizeof(call.io.name), "%s", name);
+    if (ioctl(fd, DM_DEV_CREATE, &call) < 0)
+        return -errno;
+    *dev_out = dm_call_decode(call.io.dev);
+    return 0;
+}
+
+int dm_load(int fd, dev_t dev, const struct dm_target *t, bool is_read_only)
+{
+    struct call call;
+
+    prepare(&call, is_read_only ? DM_READONLY_FLAG : 0);
+    call.io.dev = dm_call_encode(dev);
     return load(fd, &call, t);
 }
 
@@ -197,14 +210,10 @@ int dm_try(int fd, const char *name, const struct dm_target *t)
     dev_t dev;
     int rc, r;
 
-    prepare(&call, 0);
-    snprintf(call.io.name, sizeof(call.io.name), "%s", name);
-    if (ioctl(fd, DM_DEV_CREATE, &call) < 0)
-        return -errno;
-    dev = decode(call.io.dev);
-    prepare(&call, DM_READONLY_FLAG);
-    call.io.dev = encode(dev);
-    rc = load(fd, &call, t);
+    rc = dm_create(fd, name, &dev);
+    if (rc)
+        return rc;
+    rc = dm_load(fd, dev, t, true);
     prepare(&call, 0);
     r = call_dev(fd, DM_DEV_REMOVE, &call, dev);
     return rc ? rc : r;
@@ -230,6 +239,15 @@ bool dm_parse_dev(const char *text, dev_t *dev_out)
         return false;
     *dev_out = makedev(major_nr, minor_nr);
     return true;
+}
+
+bool dm_is_plain_name(const char *s)
+{
+    const size_t len = strlen(s);
+
+    return len > 0 && len < DM_NAME_MAX && *s != '-' && *s != '.' &&
+           strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                     "0123456789+_.-#:=@") == len;
 }
 
 /* Dashes of the names are doubled, so the single one stands between them. */

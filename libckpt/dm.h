@@ -43,10 +43,16 @@ int dm_status(int fd, dev_t dev, struct dm_target *out);
 /* What is under way is finished and the rest held back until dm_resume().
  * May wait for the device; -EINTR after a signal: then nothing is held. */
 int dm_suspend(int fd, dev_t dev);
+/* With a table loaded, of one that is not suspended: the switch, at once. */
 int dm_resume(int fd, dev_t dev);
+/* The same for a device of our own beneath or beside a guest's disk: udev does
+ * not look into it, so that its content is not found twice. */
+int dm_resume_hidden(int fd, dev_t dev);
 int dm_message(int fd, dev_t dev, const char *text);
+/* A device without a table. */
+int dm_create(int fd, const char *name, dev_t *dev_out);
 /* @t becomes the table at the next dm_resume(). */
-int dm_load(int fd, dev_t dev, const struct dm_target *t);
+int dm_load(int fd, dev_t dev, const struct dm_target *t, bool is_read_only);
 /* What was loaded is forgotten. */
 int dm_clear(int fd, dev_t dev);
 /* Would the kernel take this table?  Tried on a device @name, which is gone
@@ -55,6 +61,8 @@ int dm_try(int fd, const char *name, const struct dm_target *t);
 /* For a device that has none. */
 int dm_set_uuid(int fd, const char *name, const char *uuid);
 
+/* Letters, digits and "+_.-#:=@": fit for a table, a path and a record. */
+bool dm_is_plain_name(const char *s);
 /* "254:3" as in tables; false: it is something else. */
 bool dm_parse_dev(const char *text, dev_t *dev_out);
 /* "vg0-my--lv" into "vg0" and "my-lv"; false: not LVM's way of naming. */

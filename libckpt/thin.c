@@ -6,14 +6,12 @@
  */
 #include "thin.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <unistd.h>
 
 #include "ctx.h"
 
@@ -185,36 +183,4 @@ int thin_check_pool(struct ckpt *c, int dm_fd, dev_t dev, double limit)
     int rc = read_pool(c, dm_fd, dev, &p);
 
     return rc ? rc : judge_pool(c, &p, limit);
-}
-
-/* --- its writes ------------------------------------------------------------ */
-
-int thin_open_stat(struct ckpt *c, const struct thin *t, int *fd_out)
-{
-    char path[64];
-
-    snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/stat",
-             major(t->device.dev), minor(t->device.dev));
-    *fd_out = open(path, O_RDONLY | O_CLOEXEC);
-    return *fd_out < 0 ? fail(c, -errno, "%s", path) : 0;
-}
-
-int thin_writes(struct ckpt *c, const struct thin *t, int stat_fd,
-                uint64_t *nr_out)
-{
-    uint64_t writes = 0, discards = 0;
-    char text[512];
-    ssize_t n;
-
-    n = pread(stat_fd, text, sizeof(text) - 1, 0);
-    if (n < 0)
-        return fail(c, -errno, "%s: its statistics", t->device.name);
-    text[n] = '\0';
-    /* Linux before 4.18 has no discards here. */
-    if (sscanf(text,
-               "%*u %*u %*u %*u %" SCNu64 " %*u %*u %*u %*u %*u %*u %" SCNu64,
-               &writes, &discards) < 1)
-        return fail(c, -EIO, "%s: its statistics.", t->device.name);
-    *nr_out = writes + discards;
-    return 0;
 }

@@ -38,12 +38,6 @@ bool thin_parse(const char *params, dev_t *pool_out, uint32_t *id_out);
 int thin_check_pool(struct ckpt *c, int dm_fd, dev_t pool,
                     double limit_percent);
 
-/* Requests that changed the volume since it is active: writes and discards.
- * The descriptor is for thin_writes() and closed with close(2). */
-int thin_open_stat(struct ckpt *c, const struct thin *t, int *fd_out);
-int thin_writes(struct ckpt *c, const struct thin *t, int stat_fd,
-                uint64_t *nr_out);
-
 /* What changed from the volume @from of the pool to @to (thin_delta). */
 int thin_changed(struct ckpt *c, int dm_fd, dev_t pool, uint32_t from,
                  uint32_t to, disk_extent_fn *fn, void *arg);

@@ -11,7 +11,7 @@
 . "$(dirname "$0")/../xen/lib.sh"
 # shellcheck source=tests/xen/disks.sh
 . "$(dirname "$0")/../xen/disks.sh"
-read -ra drivers <<<"${DRIVERS:-lvmthin reflink dmthin qcow2}"
+read -ra drivers <<<"${DRIVERS:-lvmthin reflink dmthin dmsnap qcow2}"
 LOG_MS=50
 
 round() { # DRIVER N

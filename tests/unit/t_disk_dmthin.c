@@ -54,18 +54,18 @@ static void names_fit_for_a_table(void **state)
     char longest[DM_NAME_MAX + 1];
 
     (void)state;
-    assert_true(dmthin_is_name("vm-web_1.disk"));
-    assert_false(dmthin_is_name(""));
-    assert_false(dmthin_is_name("-web"));
-    assert_false(dmthin_is_name(".."));
-    assert_false(dmthin_is_name("a b"));
-    assert_false(dmthin_is_name("a/b"));
-    assert_false(dmthin_is_name("a\\x20"));
+    assert_true(dm_is_plain_name("vm-web_1.disk"));
+    assert_false(dm_is_plain_name(""));
+    assert_false(dm_is_plain_name("-web"));
+    assert_false(dm_is_plain_name(".."));
+    assert_false(dm_is_plain_name("a b"));
+    assert_false(dm_is_plain_name("a/b"));
+    assert_false(dm_is_plain_name("a\\x20"));
     memset(longest, 'a', sizeof(longest));
     longest[DM_NAME_MAX] = '\0';
-    assert_false(dmthin_is_name(longest));
+    assert_false(dm_is_plain_name(longest));
     longest[DM_NAME_MAX - 1] = '\0';
-    assert_true(dmthin_is_name(longest));
+    assert_true(dm_is_plain_name(longest));
 }
 
 static void a_thin_table_names_pool_and_id(void **state)

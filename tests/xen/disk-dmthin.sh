@@ -7,38 +7,10 @@
 # refused, and a pool that thin_check finds whole in the end.
 set -u
 [ -n "${LAB:-}" ] || { echo "needs the lab's dom0"; exit 77; }
-# shellcheck source=tests/xen/guards.sh
-. "$(dirname "$0")/guards.sh"
-
-cp build/tests/xen/disk_tool build/ckpt-helper /run/ || exit 99
-tool=/run/disk_tool
-export CKPT_HELPER=/run/ckpt-helper
-out=$(mktemp)
-failed=0
+driver=dmthin
 web=/dev/mapper/web
-
-fail() { echo "FAIL: $*"; failed=1; }
-title() { echo "--- $* ($(cut -d' ' -f1 /proc/uptime))"; }
-run() { # VERB...
-    "$tool" xvda=$web xvdb=/dev/mapper/db -- driver:dmthin "$@" 2>&1 | tee "$out"
-    return "${PIPESTATUS[0]}"
-}
-run_one() {
-    "$tool" xvda=$web -- driver:dmthin "$@" 2>&1 | tee "$out"
-    return "${PIPESTATUS[0]}"
-}
-probe() { "$tool" "xvda=$1" -- probe >"$out"; }
-must() { "$@" || fail "$*"; }
-must_not() { "$@" && fail "not refused: $*"; }
-said() { grep -q -- "$1" "$out" || fail "did not say: $1, but: $(cat "$out")"; }
-await() { # TEXT PID
-    for _ in $(seq 600); do
-        grep -q "$1" "$out" && return
-        kill -0 "$2" 2>/dev/null || break
-        sleep 0.1 # lint: sleep ok: the poll of a loop with a limit
-    done
-    fail "$1 is not said: $(cat "$out")"
-}
+# shellcheck source=tests/xen/dm_alone.sh
+. "$(dirname "$0")/dm_alone.sh"
 
 # All that the driver could leave behind: devices with what they show, and the
 # pool's volumes with their blocks.
@@ -53,28 +25,10 @@ state() {
     find /dev/mapper -type l -printf '%f\n' | sort
     volumes
 }
-same_state() { # BEFORE WHAT
-    local now
-    udevadm settle
-    now=$(state)
-    [ "$1" = "$now" ] || {
-        fail "$2: left something behind"
-        diff <(echo "$1") <(echo "$now")
-    }
-}
-put() { # TEXT [DEVICE]
-    printf '%-4096s' "$1" |
-        dd of="${2:-$web}" bs=4096 count=1 oflag=direct conv=notrunc status=none
-}
-get() { # [DEVICE]
-    dd if="${1:-$web}" bs=4096 count=1 iflag=direct status=none | tr -d ' '
-}
-snapshot_of() { sed -n "s/^snapshot $1 //p" "$out"; }
 number_in_snapshot() { # POOL/ID/SECTORS
     local id=${1#*/}
     dmsetup create --readonly look --table "0 ${1##*/} thin /dev/mapper/pool0 ${id%/*}"
-    dd if=/dev/mapper/look bs=4096 count=1 iflag=direct status=none |
-        od -An -tu8 -N8 | tr -d ' '
+    number_of /dev/mapper/look
     dmsetup remove --retry look
 }
 
@@ -148,28 +102,8 @@ said "web.ckpt-old is there already"
 dmsetup remove web.ckpt-old
 same_state "$before" "a rollback that was refused"
 
-title "killed between the beats"
-for beats in arm:4444 "arm:4444 cut" "arm:4444 cut drain"; do
-    # shellcheck disable=SC2086
-    run guard write $beats kill
-    same_state "$before" "killed after $beats"
-done
-must run guard arm:4444 cut undo stop
-same_state "$before" "undone after cut"
-mkfifo /tmp/go
-exec 8<>/tmp/go
-: >"$out"
-run_one guard arm:6666 cut wait drain <&8 8>&- &
-job=$!
-await waiting $job
-dmsetup resume web
-put fifth
-echo >&8
-wait $job && fail "drained although it was resumed"
-exec 8>&-
-said "was resumed by another program"
+killed_between_the_beats
 put second
-same_state "$before" "resumed by another"
 
 title "a pool that fills up between arm and cut"
 exec 8<>/tmp/go

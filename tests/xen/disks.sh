@@ -6,6 +6,7 @@
 # shellcheck disable=SC2154 # T and WORKLOAD are of lib.sh
 DISKS=/tmp/disks
 POOL_FILES=(/tmp/pool.meta /tmp/pool.data)
+SNAP_FILE=/tmp/snap.img
 
 # disks_setup DRIVER...: what these need, and disks_end takes away.
 disks_setup() {
@@ -50,13 +51,17 @@ disk_new() {
     dmthin)
         DISK=/dev/mapper/disk
         dmsetup create disk --table "0 131072 thin /dev/mapper/pool0 1" ;;
+    dmsnap)
+        DISK=/dev/mapper/disk
+        cp "$raw" $SNAP_FILE && SNAP_LOOP=$(losetup -f --show $SNAP_FILE) &&
+            dmsetup create disk --table "0 131072 linear $SNAP_LOOP 0" ;;
     esac || broken "no disk for $1"
     case $1 in *thin) dd if="$raw" of="$DISK" bs=1M conv=sparse,notrunc,fsync status=none ;; esac
     rm "$raw"
 }
 disk_words() { # DRIVER: for guest_create
     case $1 in
-    *thin) echo "disk=phy:$DISK,xvda,w" ;;
+    *thin|dmsnap) echo "disk=phy:$DISK,xvda,w" ;;
     *) echo "disk=format=$DISK_FORMAT,vdev=xvda,access=rw,target=$DISK" ;;
     esac
 }
@@ -77,12 +82,14 @@ disk_old() { # DRIVER
     case $1 in
     lvmthin) lvremove -qq -fy vg0/disk ;;
     dmthin) dmsetup remove --retry disk ;;
+    dmsnap) dmsetup remove --retry disk && losetup -d "$SNAP_LOOP" && rm $SNAP_FILE ;;
     *) rm -f "$DISK" "$DISKS/raw" ;;
     esac
 }
 fork_disk_end() { # FORK
     case $1 in
     lvmthin-*) lvremove -qq -fy "vg0/fork-$1-xvda" ;;
+    dmsnap-*) dmsetup remove --retry "fork-$1-xvda" ;;
     dmthin-*)
         local id
         id=$(dmsetup table "fork-$1-xvda" | awk '{ print $5 }')
@@ -95,6 +102,7 @@ disks_state() {
     (cd $DISKS 2>/dev/null && ls)
     losetup -a | wc -l
     ls /sys/block/nbd*/pid 2>/dev/null
+    ls /var/lib/xen/ckpt-dmsnap 2>/dev/null
     lvs --noheadings -o lv_name vg0 | sort
     dmsetup ls | awk '{ print $1 }' | sort
     [ -z "${POOL_META:-}" ] || {
@@ -105,13 +113,25 @@ disks_state() {
     xl checkpoint-list -q
 }
 
+# Of what a snapshot is, where that is a file or a device.
+snapshot_sum() { # DRIVER CHECKPOINT
+    local snap
+    snap=$(field "$2" disks.0.snapshot)
+    # Its file has what the guest overwrites, and grows.
+    [ "$1" != dmsnap ] || snap=$(device_of "$snap")
+    sha256sum "$snap" 2>/dev/null
+}
+device_of() { # SNAPSHOT of dmsnap
+    echo "/dev/dm-$(dmsetup info -c --noheadings -o minor "$(basename "$1")")"
+}
+
 # look_into DRIVER CHECKPOINT: mounted read-only, with what was in the journal at
 # the cut, and not deleted meanwhile.
 look_into() {
     local before at=$T/mnt
     mkdir -p "$at"
     before=$(disks_state)
-    sha256sum "$(field "$2" disks.0.snapshot)" >"$T/sum" 2>/dev/null # a file's
+    snapshot_sum "$@" >"$T/sum"
     must "$1: mount" xl checkpoint-mount "$2" xvda "$at" || return
     must "$1: the witness's log is there" test -s "$at/witness.log"
     must_fail 1 'Read-only' touch "$at/x"
@@ -126,7 +146,7 @@ look_into() {
     umount "$at"
     must "$1: prune after umount" xl checkpoint-prune
     is "$1: what umount leaves" "$before" "$(disks_state)"
-    sha256sum "$(field "$2" disks.0.snapshot)" >"$T/sum2" 2>/dev/null
+    snapshot_sum "$@" >"$T/sum2"
     is "$1: the snapshot" "$(cat "$T/sum")" "$(cat "$T/sum2")"
 }
 
@@ -142,6 +162,7 @@ check_instant() { # DRIVER CHECKPOINT
         must "qemu-img check" qemu-img check -q -U "$snap"
         qemu-img convert -U -f qcow2 -O raw "$snap" "$at" || broken "convert" ;;
     reflink) cp --reflink=always "$snap" "$at" ;;
+    dmsnap) at=$(device_of "$snap") ;;
     dmthin)
         at=/dev/mapper/check
         local number=${snap#*/}
@@ -151,5 +172,9 @@ check_instant() { # DRIVER CHECKPOINT
     "$WORKLOAD/witness-check" --checkpoint "$CKPT_STORE" "$id" --disk "$at" \
         >"$T/check" 2>&1 ||
         fail "checkpoint $2 is not one instant: $(head -5 "$T/check")"
-    case $1 in dmthin) dmsetup remove --retry check ;; *) rm -f "$at" ;; esac
+    case $1 in
+    dmthin) dmsetup remove --retry check ;;
+    dmsnap) ;;
+    *) rm -f "$at" ;;
+    esac
 }
