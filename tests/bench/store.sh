@@ -72,6 +72,8 @@ for ((i = 0; i < ROUNDS; i++)); do
     rm "$disk/out"
     timed "$disk/zstd" zstd -q -1 -T2 -f "$disk/image" -o "$disk/out"
     rm "$disk/out"
+    "$bench" bare "$disk" "$MIB" 1 >>"$disk/limits"
+    rm "$disk/bare"
 done
 ram_s=$(numbers "$disk/ram" take | median)
 copy_s=$(numbers "$disk/ram" memcpy | median)
@@ -82,6 +84,12 @@ faster store.ingest.disk.dd 'dd oflag=direct conv=fsync' "$disk_s" \
 faster store.ingest.disk.zstd 'zstd -1 -T2' "$disk_s" "$MIB" \
     "$(median <"$disk/zstd")" "$MIB"
 faster store.ingest.disk.ddfsync 'dd conv=fsync' "$disk_s" "$MIB" \
+    "$(median <"$disk/ddfsync")" "$MIB"
+# As if nothing had to be known of what is stored: what this disk takes.
+bare_s=$(numbers "$disk/limits" bare | median)
+faster store.ingest.disk.bare 'the same pages, only written' "$disk_s" "$MIB" \
+    "$bare_s" "$MIB"
+faster store.ingest.disk.ddfsync.limit 'dd conv=fsync' "$bare_s" "$MIB" \
     "$(median <"$disk/ddfsync")" "$MIB"
 cpu=$(numbers "$disk/disk" take.cpu | median)
 copy_cpu=$(numbers "$disk/disk" memcpy.cpu | median)
@@ -97,6 +105,9 @@ full=$(numbers "$disk/wide" full | median)
 increment=$(numbers "$disk/wide" increment | median)
 row store.increment.time ms 'a full take' "$(calc "$increment * 1000")" \
     "$(calc "$full * 1000")" "$(calc "$increment / $full")" 7
+limit=$(numbers "$disk/limits" bare.hundredth | median)
+row store.increment.time.limit ms 'a full take' "$(calc "$limit * 1000")" \
+    "$(calc "$full * 1000")" "$(calc "$limit / $full")" "$ROUNDS"
 awk '$1 == "increment.bytes" { print $2, $3, $2 / ($3 + 65536) }' "$disk/wide" |
     sort -g -k3 | sed -n 4p >"$disk/bytes"
 read -r value peer ratio <"$disk/bytes"
@@ -107,6 +118,10 @@ one=$(numbers "$disk/deep" restore.alone | best)
 deep=$(numbers "$disk/deep" restore.n | best)
 row store.restore.256 s 'the same as checkpoint 1' "$deep" "$one" \
     "$(calc "$deep / $one")" 7
+apart=$(numbers "$disk/limits" pass.apart | best)
+in_a_row=$(numbers "$disk/limits" pass.row | best)
+row store.restore.256.limit s 'memory in a row' "$apart" "$in_a_row" \
+    "$(calc "$apart / $in_a_row")" "$ROUNDS"
 first=$(numbers "$disk/deep" restore.1 | best)
 row store.restore.first s 'checkpoint 1 of the chain' "$deep" "$first" \
     "$(calc "$deep / $first")" 7

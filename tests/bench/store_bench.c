@@ -318,12 +318,14 @@ static double bare(const char *dir, uint64_t nr)
 {
     static const char zero[PAGE_SIZE_BYTES];
     const int flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC;
-    const double begin = now_s();
     struct pack pack;
     uint32_t place = 0;
     int at, fd, direct_fd;
+    double begin;
 
     at = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    unlinkat(at, "bare", 0);
+    begin = now_s();
     fd = openat(at, "bare.tmp", flags, 0600);
     direct_fd = openat(at, "bare.tmp", O_WRONLY | O_DIRECT | O_CLOEXEC);
     insist(fd >= 0 && direct_fd >= 0, dir);
