@@ -147,15 +147,8 @@ static int write_run(const struct pack *p, const struct pack_run *run)
 
     if (p->way == PACK_MAPPED)
         return copy_run(p, run);
-    for (unsigned i = 0; i < run->nr; i++) {
-        if (nr && (const char *)iov[nr - 1].iov_base + iov[nr - 1].iov_len ==
-                      run->page[i]) {
-            iov[nr - 1].iov_len += PAGE_SIZE_BYTES;
-            continue;
-        }
-        iov[nr].iov_base = (void *)(uintptr_t)run->page[i]; /* no const there */
-        iov[nr++].iov_len = PAGE_SIZE_BYTES;
-    }
+    for (unsigned i = 0; i < run->nr; i++)
+        nr = safe_iov_add(iov, nr, run->page[i], PAGE_SIZE_BYTES);
     return safe_pwritev_all(p->way == PACK_DIRECT ? p->direct_fd : p->fd, iov,
                             nr, at);
 }

@@ -359,15 +359,8 @@ static int read_run(const struct pack_file *pf, uint32_t place, unsigned nr,
     struct iovec iov[PAGE_BATCH];
     int nr_iov = 0;
 
-    for (unsigned i = 0; i < nr; i++) {
-        if (nr_iov && (char *)iov[nr_iov - 1].iov_base +
-                              iov[nr_iov - 1].iov_len == pages[i]) {
-            iov[nr_iov - 1].iov_len += PAGE_SIZE_BYTES;
-            continue;
-        }
-        iov[nr_iov].iov_base = pages[i];
-        iov[nr_iov++].iov_len = PAGE_SIZE_BYTES;
-    }
+    for (unsigned i = 0; i < nr; i++)
+        nr_iov = safe_iov_add(iov, nr_iov, pages[i], PAGE_SIZE_BYTES);
     return safe_preadv_all(pf->fd, iov, nr_iov,
                            (off_t)place << PAGE_SHIFT_BITS);
 }

@@ -52,4 +52,18 @@ int safe_remove_tree(struct ckpt *c, int dirfd, const char *name);
 int safe_fail(struct ckpt *c, int rc, const char *verb, int dirfd,
               const char *name);
 
+/* One more page behind @nr of them: as one with the last, where it is adjacent.
+ * How many there are then. */
+static inline int safe_iov_add(struct iovec *iov, int nr, const void *page,
+                               size_t len_bytes)
+{
+    if (nr && (const char *)iov[nr - 1].iov_base + iov[nr - 1].iov_len == page) {
+        iov[nr - 1].iov_len += len_bytes;
+        return nr;
+    }
+    iov[nr].iov_base = (void *)(uintptr_t)page; /* no const there */
+    iov[nr].iov_len = len_bytes;
+    return nr + 1;
+}
+
 #endif

@@ -246,13 +246,15 @@ static void look_at_run(struct dir_reader *r, unsigned i, unsigned n)
 }
 
 /* Waits for one of the runs; one that failed is read again page by page, later:
- * to find which. */
+ * to find which.  Without an answer nothing more may come into the batch. */
 static void end_run(struct dir_reader *r)
 {
     unsigned i;
     int done;
 
     if (ring_wait(r->ring, &i, &done)) {
+        ring_close(r->ring);
+        r->ring = NULL;
         r->nr_begun = 0;
         return;
     }
@@ -266,25 +268,18 @@ static bool begin_run(struct dir_reader *r, unsigned i, unsigned n)
 {
     const store_ref ref = r->entry[r->order[i]].ref;
     const uint64_t at = (uint64_t)ref_place(ref) << PAGE_SHIFT_BITS;
-    unsigned nr_iov = 0;
-    int fd;
+    int fd, nr_iov = 0;
 
     if (!r->ring || packs_source(&r->packs, ref, n, &fd))
         return false;
-    for (unsigned j = i; j < i + n; j++) {
-        char *page = room_for(r, r->order[j]);
-        struct iovec *last = &r->iov[i + nr_iov - 1];
-
-        if (nr_iov && (char *)last->iov_base + last->iov_len == page)
-            last->iov_len += PAGE_SIZE_BYTES;
-        else
-            r->iov[i + nr_iov++] =
-                (struct iovec){.iov_base = page, .iov_len = PAGE_SIZE_BYTES};
-    }
+    for (unsigned j = i; j < i + n; j++)
+        nr_iov = safe_iov_add(&r->iov[i], nr_iov, room_for(r, r->order[j]),
+                              PAGE_SIZE_BYTES);
     r->run[i] = n;
     if (r->nr_begun == RUNS_MAX)
         end_run(r);
-    if (ring_readv(r->ring, fd, &r->iov[i], nr_iov, at, i))
+    if (!r->ring ||
+        ring_readv(r->ring, fd, &r->iov[i], (unsigned)nr_iov, at, i))
         return false;
     r->nr_begun++;
     return true;
