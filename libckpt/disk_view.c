@@ -111,30 +111,20 @@ int disk_view_partition(struct ckpt *c, const char *device, unsigned number,
 
 /* --- who serves what ------------------------------------------------------- */
 
-/* The first line of the file @name of @dir/@n; false: there is none. */
-static bool read_line(const char *dir, int n, const char *name, char *out,
-                      size_t room)
-{
-    char path[64];
-    FILE *f;
-    bool is_read;
-
-    snprintf(path, sizeof(path), "%s%d/%s", dir, n, name);
-    f = fopen(path, "re");
-    is_read = f && fgets(out, (int)room, f);
-    if (f)
-        fclose(f);
-    return is_read;
-}
-
 /* The thread that /dev/nbdN hangs on, or 0: it is free. */
 static int nbd_thread(unsigned n)
 {
-    char text[32];
+    char path[64];
+    int thread = 0;
+    FILE *f;
 
-    return read_line("/sys/block/nbd", (int)n, "pid", text, sizeof(text))
-               ? atoi(text)
-               : 0;
+    snprintf(path, sizeof(path), "/sys/block/nbd%u/pid", n);
+    f = fopen(path, "re");
+    if (f && fscanf(f, "%d", &thread) != 1)
+        thread = 0;
+    if (f)
+        fclose(f);
+    return thread;
 }
 
 /* Whether @mark is one of the words the process of @thread was started with. */
