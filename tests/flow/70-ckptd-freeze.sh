@@ -5,7 +5,7 @@
 # what may: deadline, a dead daemon, a dead agent, a hook that hangs.
 export PYTHONPATH=tests/fake/ckptd
 exec python3 - <<'EOF'
-import os, signal, subprocess, time
+import os, signal, time
 from world import *
 
 CONF = 'guest_requests = quiesce\nquiesce_timeout = 2\n'
@@ -84,12 +84,8 @@ with World(CONF) as w:
             w.daemon.wait()
             w.start()
         elif victim == 'job':
-            ps = subprocess.run(['ps', '-o', 'pid=,comm=,nlwp=', '--ppid', str(w.daemon.pid)],
-                                capture_output=True, text=True, check=True).stdout
-            # the spare one has one thread
-            pid = [int(p) for p, name, threads in map(str.split, ps.splitlines())
-                   if name == 'ckptd-job' and int(threads) > 1]
-            assert len(pid) == 1, ps
+            pid = w.busy_jobs()
+            assert len(pid) == 1, pid
             os.kill(pid[0], signal.SIGKILL)
         else:
             os.kill(w.role(victim), signal.SIGKILL)

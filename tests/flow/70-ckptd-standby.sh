@@ -5,7 +5,7 @@
 # it the guest gets its checkpoint, once.
 export PYTHONPATH=tests/fake/ckptd
 exec python3 - <<'EOF'
-import os, signal, subprocess
+import os, signal
 from world import *
 
 CONF = 'guest_requests = checkpoint, rollback\nguest_rate = 3600000/hour\nguest_burst = 1000\n'
@@ -28,13 +28,6 @@ with World(READY, SCRIPT) as w:
         so, se = p.communicate(timeout=LIMIT)
         assert p.returncode == 0 and so.startswith('taken '), (so, se)
 
-    def processes():
-        """Those with a task: the spare one has one thread."""
-        ps = subprocess.run(['ps', '-o', 'pid=,comm=,nlwp=', '--ppid', str(w.daemon.pid)],
-                            capture_output=True, text=True, check=True).stdout
-        return [int(p) for p, name, threads in map(str.split, ps.splitlines())
-                if name == 'ckptd-job' and int(threads) > 1]
-
     # used, under the name of the moment in which it was asked for, and made anew
     stands_by()
     first = [l for l in w.read('calls').splitlines() if l.startswith('take domain=web')][0]
@@ -43,7 +36,7 @@ with World(READY, SCRIPT) as w:
     assert len(said) == 1 and said[0].split('name=')[1] not in first, (said, first)
     assert count('take domain=web') - count('stands by') == 0, w.read('calls')
     stands_by()
-    assert len(processes()) == 1
+    assert len(w.busy_jobs()) == 1
 
     # who asks before it is ready waits for just that
     w.write('arming', '')
@@ -93,7 +86,7 @@ with World(READY, SCRIPT) as w:
     stands_by()
 
     # killed while it waits: the guest is served as without it
-    pid = processes()
+    pid = w.busy_jobs()
     assert len(pid) == 1, pid
     os.kill(pid[0], signal.SIGKILL)
     ask()
@@ -124,16 +117,16 @@ with World(READY, SCRIPT) as w:
     # no longer wanted, and gone with its domain
     w.set_conf(CONF)
     w.daemon.send_signal(signal.SIGHUP)
-    w.until(lambda: not processes(), what='the end of what stood by')
+    w.until(lambda: not w.busy_jobs(), what='the end of what stood by')
     w.set_conf(READY)
     w.daemon.send_signal(signal.SIGHUP)
     stands_by()
     w.xs('destroy', 5)
-    w.until(lambda: not processes(), what='the end of what stood by')
+    w.until(lambda: not w.busy_jobs(), what='the end of what stood by')
     w.guest(6, 'web', UUID)
     stands_by()
     # the daemon is killed: it undoes what it has done, and is made by the next
-    pid = processes()
+    pid = w.busy_jobs()
     n = count('stood by: web -125')
     w.daemon.kill()
     w.daemon.wait()

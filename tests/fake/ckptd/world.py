@@ -211,6 +211,13 @@ xenstore = {2}
             return None
         return self.until(find)
 
+    def busy_jobs(self):
+        """The processes of jobs that have a task: the spare one has one thread."""
+        out = subprocess.run(['ps', '-o', 'pid=,comm=,nlwp=', '--ppid', str(self.daemon.pid)],
+                             capture_output=True, text=True, check=True).stdout
+        return [int(pid) for pid, comm, threads in map(str.split, out.splitlines())
+                if comm == 'ckptd-job' and int(threads) > 1]
+
     def guest(self, domid=5, name='web', uuid=UUID, *more):
         self.xs('create', domid, name, uuid, *more)
         g = self.xs.guest(domid)
