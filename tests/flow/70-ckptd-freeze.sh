@@ -5,7 +5,7 @@
 # what may: deadline, a dead daemon, a dead agent, a hook that hangs.
 export PYTHONPATH=tests/fake/ckptd
 exec python3 - <<'EOF'
-import os, signal, time
+import os, signal, subprocess, time
 from world import *
 
 CONF = 'guest_requests = quiesce\nquiesce_timeout = 2\n'

@@ -4,7 +4,7 @@
 # holds for a take holds for each domain; nobody else works on any of them meanwhile.
 export PYTHONPATH=tests/fake/ckptd
 exec python3 - <<'EOF'
-import json, os, signal, time
+import json, os, signal, subprocess, time
 from world import *
 
 CONF = '''guest_requests = checkpoint, quiesce

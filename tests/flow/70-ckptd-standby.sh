@@ -5,7 +5,7 @@
 # it the guest gets its checkpoint, once.
 export PYTHONPATH=tests/fake/ckptd
 exec python3 - <<'EOF'
-import os, signal
+import os, signal, subprocess
 from world import *
 
 CONF = 'guest_requests = checkpoint, rollback\nguest_rate = 3600000/hour\nguest_burst = 1000\n'
