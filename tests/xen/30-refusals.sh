@@ -9,7 +9,8 @@
 g=refuse
 storing() { [ -n "$(ls "$CKPT_STORE/tmp" 2>/dev/null)" ]; }
 
-witness_create $g mem=112 vcpus=2 disk_mb=64 net=0 -- "mb=8,$LIGHT"
+# Room for the buffers of one more disk: 8 MB, or its kernel kills the witness.
+witness_create $g mem=144 vcpus=2 disk_mb=64 net=0 -- "mb=8,$LIGHT"
 is_control && { ticks $g control; finish; }
 
 step "names"

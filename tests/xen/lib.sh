@@ -80,7 +80,7 @@ witness_create() {
 }
 
 # What a guest's kernel and its witness complain of.
-COMPLAINTS='WITNESS VIOLATION|BUG:|Oops|general protection|segfault|Call Trace|I/O error|Kernel panic'
+COMPLAINTS='WITNESS VIOLATION|BUG:|Oops|general protection|segfault|Call Trace|I/O error|Kernel panic|Out of memory|witness ended'
 
 # Ticks written from now on; two, so that one under way does not count.
 ticks() { # ticks NAME WHY
