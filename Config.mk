@@ -52,7 +52,8 @@ SAN_FLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer \
 ALL_CPPFLAGS := -D_GNU_SOURCE -DCKPT_VERSION='"$(VERSION)"' -Ilibckpt \
 	$(PKG_CFLAGS) $(if $(SAN),-DPACKS_BLOCKS=256u) $(CPPFLAGS)
 ALL_CFLAGS := -std=c11 $(WARNINGS) -pthread $(CFLAGS) $(SAN_FLAGS)
-ALL_LDFLAGS := -pthread $(SAN_FLAGS) -Wl,--as-needed $(LDFLAGS)
+# Names are looked up at the start, not while a guest stands still.
+ALL_LDFLAGS := -pthread $(SAN_FLAGS) -Wl,--as-needed -Wl,-z,relro,-z,now $(LDFLAGS)
 
 # ckpt-rbd, for disks on Ceph RBD; empty where librbd is not.
 CONFIG_RBD ?= $(if $(wildcard /usr/include/rbd/librbd.h),y)

@@ -33,8 +33,9 @@ void door_send(struct door *d, const struct wire *m)
 
 static void tell(struct doorway *w, bool is_present)
 {
-    struct wire m = {.type = WIRE_DOMAIN};
+    struct wire m;
 
+    wire_begin(&m, WIRE_DOMAIN);
     m.u.domain.domid = w->domid;
     m.u.domain.is_present = is_present;
     memcpy(m.u.domain.uuid, w->uuid, sizeof(m.u.domain.uuid));
@@ -281,9 +282,10 @@ static int start(struct door *d)
 int door_main(struct conf *conf)
 {
     struct door *d = calloc(1, sizeof(*d));
-    struct wire m = {.type = WIRE_READY};
+    struct wire m;
     int rc;
 
+    wire_begin(&m, WIRE_READY);
     role_begin("ckptd-door");
     d->parent_fd = ROLE_FD_PARENT;
     rc = xen_store_open(&d->store);

@@ -51,6 +51,15 @@ static int put(struct doorway *w, const char *name, const char *value)
     return rc ? rc : xen_store_make_readable(w->d->store, path, w->domid);
 }
 
+/* What it may read already. */
+static int change(struct doorway *w, const char *name, const char *value)
+{
+    char path[XEN_STORE_PATH];
+
+    doorway_path(w, name, path);
+    return xen_store_write(w->d->store, path, value);
+}
+
 /* Empty, unless the guest has written there before. */
 static int put_theirs(struct doorway *w, const char *name)
 {
@@ -276,8 +285,9 @@ static void refuse(struct doorway *w, const char *id, const char *why)
 
 static void pass_on(struct doorway *w, const struct door_request *r)
 {
-    struct wire m = {.type = WIRE_GUEST};
+    struct wire m;
 
+    wire_begin(&m, WIRE_GUEST);
     m.u.guest.domid = w->domid;
     m.u.guest.request = r->request;
     m.u.guest.count = r->count;
@@ -340,7 +350,7 @@ void doorway_answer(struct doorway *w, const struct wire_answer *a)
         return;
     if (a->result[0]) {
         snprintf(text, sizeof(text), "%s %s", a->id, a->result);
-        put(w, "ckpt/result", text);
+        change(w, "ckpt/result", text);
     }
     if (!a->is_busy)
         w->busy_id[0] = '\0';
@@ -348,5 +358,5 @@ void doorway_answer(struct doorway *w, const struct wire_answer *a)
         memcpy(w->busy_id, a->id, sizeof(w->busy_id));
     snprintf(text, sizeof(text), "%s %s", w->busy_id[0] ? "busy" : "idle",
              w->busy_id[0] ? w->busy_id : w->last_id);
-    put(w, "ckpt/state", text);
+    change(w, "ckpt/state", text);
 }

@@ -34,8 +34,9 @@ static void ack_watch(struct doorway *w, bool on)
 
 void freeze_tell(struct door *d, uint32_t domid, uint64_t job, int rc)
 {
-    struct wire m = {.type = WIRE_FROZEN};
+    struct wire m;
 
+    wire_begin(&m, WIRE_FROZEN);
     m.u.frozen.job = job;
     m.u.frozen.domid = domid;
     m.u.frozen.rc = rc;

@@ -92,8 +92,9 @@ const struct policy *guest_policy(const struct guest *g)
 
 static void open_door(struct guest *g)
 {
-    struct wire m = {.type = WIRE_DOOR};
+    struct wire m;
 
+    wire_begin(&m, WIRE_DOOR);
     g->is_held = false;
     g->requests = guest_policy(g)->guest_requests;
     m.u.door.domid = g->dom.domid;
@@ -115,9 +116,10 @@ static void release_held(struct daemon *d)
 __attribute__((format(printf, 4, 5))) static void
 answer(struct guest *g, const char *id, bool is_busy, const char *fmt, ...)
 {
-    struct wire m = {.type = WIRE_ANSWER};
+    struct wire m;
     va_list ap;
 
+    wire_begin(&m, WIRE_ANSWER);
     m.u.answer.domid = g->dom.domid;
     m.u.answer.is_busy = is_busy;
     snprintf(m.u.answer.id, sizeof(m.u.answer.id), "%s", id);
@@ -253,9 +255,10 @@ const char *guests_name(const struct daemon *d, const char *domain)
 bool guests_freeze(struct daemon *d, uint64_t job, uint32_t domid,
                    uint32_t type, uint32_t deadline_ms)
 {
-    struct wire m = {.type = type};
+    struct wire m;
     struct guest *g = find(d, domid);
 
+    wire_begin(&m, type);
     /* Who froze is thawed, also when the policy has changed meanwhile. */
     if (!g || d->door.fd < 0 ||
         (type == WIRE_FREEZE && !(g->requests & GUEST_QUIESCE)))
@@ -356,10 +359,7 @@ static void grant(struct guest *g, const struct wire_guest *w,
     }
     g->job = job->w.id;
     memcpy(g->id, w->id, sizeof(g->id));
-    /* It is on its way before it is said, for the guest waits for the cut. */
     jobs_kick(g->d);
-    if (g->job == job->w.id)
-        answer(g, w->id, true, "%s", "");
 }
 
 void guests_request(struct daemon *d, const struct wire_guest *w)
@@ -396,6 +396,14 @@ void guests_request(struct daemon *d, const struct wire_guest *w)
 }
 
 /* --- what jobs report ------------------------------------------------------------ */
+
+void guests_job_accepted(struct daemon *d, const struct job *job)
+{
+    struct guest *g = find(d, job->task.domid);
+
+    if (g && g->job == job->w.id)
+        answer(g, g->id, true, "%s", "");
+}
 
 void guests_born(struct daemon *d, const struct job *job,
                  const struct wire_child *child)

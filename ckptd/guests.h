@@ -57,6 +57,7 @@ bool guests_next_take(struct daemon *d, uint32_t domid,
                       struct wire_task *task_out);
 
 /* From jobs.c. */
+void guests_job_accepted(struct daemon *d, const struct job *job);
 void guests_job_ended(struct daemon *d, const struct job *job);
 void guests_born(struct daemon *d, const struct job *job,
                  const struct wire_child *child);

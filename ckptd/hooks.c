@@ -288,6 +288,18 @@ bool hooks_reaped(struct hooks *h, pid_t pid, int status)
     return true;
 }
 
+bool hooks_any(const struct daemon *d)
+{
+    DIR *dir = d->conf.hooks_dir[0] ? opendir(d->conf.hooks_dir) : NULL;
+    const struct dirent *e = NULL;
+
+    while (dir && (e = readdir(dir)) && !is_name(e))
+        ;
+    if (dir)
+        closedir(dir);
+    return e != NULL;
+}
+
 struct hooks *hooks_run(struct daemon *d, const char *phase,
                         const char *operation, char **jsons,
                         hooks_done_fn *done, void *arg)

@@ -14,6 +14,8 @@ struct hooks;
  * objects; borrowed. */
 typedef void hooks_done_fn(void *arg, size_t n, const char *why);
 
+/* Whether there is something to run at all. */
+bool hooks_any(const struct daemon *d);
 /* Runs them all; @done is called once, perhaps from within.  The result is
  * NULL when it was.  @jsons are objects, ended by NULL, owned from now on, all
  * of them; NULL: there was no memory for them. */

@@ -184,8 +184,9 @@ static void answer_freeze(struct job *job, uint32_t type,
                           const struct wire_freeze *f)
 {
     const uint32_t n = f->index % CKPT_GROUP_MAX, bit = 1u << n;
-    struct wire m = {.type = WIRE_FROZEN};
+    struct wire m;
 
+    wire_begin(&m, WIRE_FROZEN);
     job->domids[n] = domid_of(job, n);
     job->frozen = type == WIRE_FREEZE ? job->frozen | bit : job->frozen & ~bit;
     job->is_asking = guests_freeze(job->d, job->w.id, job->domids[n], type,
@@ -199,8 +200,9 @@ static void answer_freeze(struct job *job, uint32_t type,
 
 void job_policy(struct daemon *d, int fd, const struct wire_policy *ask)
 {
-    struct wire m = {.type = WIRE_POLICY};
+    struct wire m;
 
+    wire_begin(&m, WIRE_POLICY);
     m.u.policy.policy = *conf_policy(&d->conf, ask->domain);
     wire_send(fd, &m);
 }

@@ -26,11 +26,14 @@
 #include "standby.h"
 #include "state.h"
 
+#define LATE_S 0.005
+
 struct jobs {
     struct job *table[JOBS_MAX]; /* in order of their ids */
     size_t nr;
     uint64_t last_id;
     struct spare spare;
+    ev_timer late;
 };
 
 static bool has_ended(const struct job *job)
@@ -45,27 +48,66 @@ static void job_free(struct job *job)
     free(job);
 }
 
+/* That it was accepted, or has ended: who is told of his job must find it again by
+ * its key. */
+static void record(struct job *job, const char *event, enum job_state state)
+{
+    struct wire_job w = job->w;
+
+    if (verb_is_short(job->w.verb))
+        return;
+    w.state = state;
+    audit_job(job->d->conf.audit_log, event, &w, &job->task);
+    if (job->w.key[0])
+        state_save(job->d);
+    else
+        state_save_soon(job->d);
+}
+
+static void record_accepted(struct job *job)
+{
+    struct wire_job w = job->w;
+
+    if (job->is_recorded)
+        return;
+    job->is_recorded = true;
+    record(job, "accepted", JOB_QUEUED);
+    w.state = JOB_QUEUED;
+    parent_tell_job(job->d, &w);
+    if (job->w.state != JOB_QUEUED && !has_ended(job))
+        parent_tell_job(job->d, &job->w);
+    if (job->w.origin == ORIGIN_GUEST)
+        guests_job_accepted(job->d, job);
+}
+
+/* While a guest is on its way to its cut everything else costs it time.  Should
+ * we die before it is recorded, its process ends with us, and undoes it. */
+static void on_late(struct ev_loop *loop, ev_timer *t, int events)
+{
+    struct jobs *j = t->data;
+
+    (void)loop, (void)events;
+    for (size_t i = 0; i < j->nr; i++)
+        record_accepted(j->table[i]);
+}
+
 void job_set_state(struct job *job, enum job_state state)
 {
-    struct daemon *d = job->d;
-
     job->w.state = state;
+    if (state == JOB_QUEUED) {
+        if (job->w.origin != ORIGIN_GUEST) /* these are when they have begun */
+            record_accepted(job);
+        return;
+    }
     if (state == JOB_RUNNING)
         job->w.started_us = now_unix_us();
-    if (has_ended(job))
+    if (has_ended(job)) {
+        record_accepted(job);
         job->w.ended_us = now_unix_us();
-    if (!verb_is_short(job->w.verb)) {
-        if (state == JOB_QUEUED)
-            audit_job(d->conf.audit_log, "accepted", &job->w, &job->task);
-        else if (has_ended(job))
-            audit_job(d->conf.audit_log, "ended", &job->w, &job->task);
-        /* Who is told of his job must find it again by its key. */
-        if (job->w.key[0] && (state == JOB_QUEUED || has_ended(job)))
-            state_save(d);
-        else if (state == JOB_QUEUED || has_ended(job))
-            state_save_soon(d);
+        record(job, "ended", state);
     }
-    parent_tell_job(d, &job->w);
+    if (job->is_recorded)
+        parent_tell_job(job->d, &job->w);
 }
 
 void job_finish(struct job *job, int rc, const char *words)
@@ -110,6 +152,10 @@ static void begin(struct job *job)
         return;
     }
     job_set_state(job, JOB_PRE);
+    if (!hooks_any(job->d)) {
+        after_pre(job, 0, NULL);
+        return;
+    }
     job->hooks = hooks_run(job->d, "pre", verb_name(job->w.verb),
                            audit_texts("pre", &job->w, &job->task), after_pre,
                            job);
@@ -184,6 +230,14 @@ static bool must_wait(const struct jobs *j, const struct job *job,
     return active >= max[class];
 }
 
+static void start_late(struct daemon *d, struct jobs *j)
+{
+    if (ev_is_active(&j->late))
+        return;
+    ev_timer_set(&j->late, LATE_S, 0.);
+    ev_timer_start(d->loop, &j->late);
+}
+
 void jobs_kick(struct daemon *d)
 {
     struct jobs *j = d->jobs;
@@ -193,6 +247,12 @@ void jobs_kick(struct daemon *d)
             !must_wait(j, j->table[i], d->conf.jobs_max) &&
             !standbys_in_way(d, j->table[i]))
             begin(j->table[i]);
+    for (size_t i = 0; i < j->nr; i++) {
+        if (!j->table[i]->is_standby)
+            record_accepted(j->table[i]);
+        else if (!j->table[i]->is_recorded)
+            start_late(d, j);
+    }
 }
 
 /* Room in the table: the oldest that ended goes. */
@@ -311,8 +371,10 @@ void jobs_remember(struct daemon *d, const struct wire_job *w,
 {
     struct job *job = add(d, w, task);
 
-    if (job)
-        job->w.result_bytes = 0;
+    if (!job)
+        return;
+    job->w.result_bytes = 0;
+    job->is_recorded = true;
 }
 
 struct job *jobs_find(struct daemon *d, uint64_t id)
@@ -330,8 +392,9 @@ struct job *jobs_nth(struct daemon *d, size_t n)
 
 void jobs_cancel(struct job *job)
 {
-    struct wire m = {.type = WIRE_CANCEL};
+    struct wire m;
 
+    wire_begin(&m, WIRE_CANCEL);
     if (has_ended(job) || job->is_cancelling)
         return;
     job->is_cancelling = true;
@@ -349,8 +412,9 @@ void jobs_cancel(struct job *job)
 void jobs_frozen(struct daemon *d, uint64_t id, int rc)
 {
     struct job *job = jobs_find(d, id);
-    struct wire m = {.type = WIRE_FROZEN};
+    struct wire m;
 
+    wire_begin(&m, WIRE_FROZEN);
     if (!job || job->fd < 0 || job->w.state != JOB_RUNNING)
         return;
     job->is_asking = false;
@@ -417,6 +481,8 @@ int jobs_open(struct daemon *d)
     /* So that an id is not used again by the next of us. */
     d->jobs->last_id = (uint64_t)now_unix_us() / 1000000u * 1000u;
     spare_make(d, &d->jobs->spare);
+    ev_init(&d->jobs->late, on_late);
+    d->jobs->late.data = d->jobs;
     return 0;
 }
 
@@ -428,6 +494,8 @@ void jobs_close(struct daemon *d)
         return;
     if (j->spare.pid)
         close(j->spare.fd);
+    on_late(d->loop, &j->late, 0);
+    ev_timer_stop(d->loop, &j->late);
     for (size_t i = 0; i < j->nr; i++) {
         if (j->table[i]->fd >= 0)
             close(j->table[i]->fd);

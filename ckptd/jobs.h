@@ -29,6 +29,7 @@ struct job {
     uint32_t frozen; /* bits: of its n-th domain a freeze, no thaw yet */
     uint32_t domids[CKPT_GROUP_MAX]; /* of which they were asked for */
     bool is_asking;                  /* the door has not answered yet */
+    bool is_recorded;   /* as accepted, in the audit log and the state */
     bool is_cancelling; /* once asked, not again */
     bool is_spare;      /* its process was there before it */
     bool is_standby;    /* and had made its take ready */

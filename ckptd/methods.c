@@ -88,10 +88,11 @@ static int take_options(struct request *rq, struct wire_task *t)
 
 static int run_take(struct client *cl, struct request *rq)
 {
-    struct wire m = {.type = WIRE_SUBMIT};
+    struct wire m;
     struct wire_task *t = &m.u.submit.task;
     int rc;
 
+    wire_begin(&m, WIRE_SUBMIT);
     if ((rc = TEXT("domain", true, domain)) || (rc = take_options(rq, t)))
         return rc;
     return submit(cl, rq, &m);
@@ -99,10 +100,11 @@ static int run_take(struct client *cl, struct request *rq)
 
 static int run_group(struct client *cl, struct request *rq)
 {
-    struct wire m = {.type = WIRE_SUBMIT};
+    struct wire m;
     struct wire_task *t = &m.u.submit.task;
     int rc;
 
+    wire_begin(&m, WIRE_SUBMIT);
     if ((rc = TEXT("group", true, group)) ||
         (rc = param_domains(rq, "domains", t->domains, sizeof(t->domains))) ||
         (rc = take_options(rq, t)))
@@ -112,10 +114,11 @@ static int run_group(struct client *cl, struct request *rq)
 
 static int run_rollback(struct client *cl, struct request *rq)
 {
-    struct wire m = {.type = WIRE_SUBMIT};
+    struct wire m;
     struct wire_task *t = &m.u.submit.task;
     int rc;
 
+    wire_begin(&m, WIRE_SUBMIT);
     t->verb = VERB_ROLLBACK;
     if ((rc = TEXT("domain", true, domain)) ||
         (rc = TEXT("checkpoint", false, checkpoint)) ||
@@ -127,10 +130,11 @@ static int run_rollback(struct client *cl, struct request *rq)
 
 static int run_fork(struct client *cl, struct request *rq)
 {
-    struct wire m = {.type = WIRE_SUBMIT};
+    struct wire m;
     struct wire_task *t = &m.u.submit.task;
     int rc;
 
+    wire_begin(&m, WIRE_SUBMIT);
     t->verb = VERB_FORK;
     t->count = 1;
     if ((rc = TEXT("domain", false, domain)) ||
@@ -146,10 +150,11 @@ static int run_fork(struct client *cl, struct request *rq)
 
 static int run_list(struct client *cl, struct request *rq)
 {
-    struct wire m = {.type = WIRE_SUBMIT};
+    struct wire m;
     struct wire_task *t = &m.u.submit.task;
     int rc;
 
+    wire_begin(&m, WIRE_SUBMIT);
     t->verb = VERB_LIST;
     if ((rc = TEXT("domain", false, domain)) ||
         (rc = param_u32(rq, "offset", UINT32_MAX, &t->offset)) ||
@@ -161,10 +166,11 @@ static int run_list(struct client *cl, struct request *rq)
 /* show, delete, verify */
 static int on_checkpoint(struct client *cl, struct request *rq, enum verb verb)
 {
-    struct wire m = {.type = WIRE_SUBMIT};
+    struct wire m;
     struct wire_task *t = &m.u.submit.task;
     int rc;
 
+    wire_begin(&m, WIRE_SUBMIT);
     t->verb = verb;
     rc = TEXT("checkpoint", true, checkpoint);
     return rc ? rc : submit(cl, rq, &m);
@@ -187,10 +193,11 @@ static int run_verify(struct client *cl, struct request *rq)
 
 static int run_prune(struct client *cl, struct request *rq)
 {
-    struct wire m = {.type = WIRE_SUBMIT};
+    struct wire m;
     struct wire_task *t = &m.u.submit.task;
     int rc;
 
+    wire_begin(&m, WIRE_SUBMIT);
     t->verb = VERB_PRUNE;
     strcpy(t->prefix, "auto-");
     if ((rc = TEXT("domain", false, domain)) ||
@@ -212,9 +219,10 @@ static int run_prune(struct client *cl, struct request *rq)
 
 static int run_policy(struct client *cl, struct request *rq)
 {
-    struct wire m = {.type = WIRE_POLICY_ASK};
+    struct wire m;
     int rc;
 
+    wire_begin(&m, WIRE_POLICY_ASK);
     rc = param_text(rq, "domain", false, m.u.policy.domain,
                     sizeof(m.u.policy.domain));
     if (rc)
@@ -299,10 +307,11 @@ static int run_job_wait(struct client *cl, struct request *rq)
 /* One's own, or with the right of an administrator anybody's. */
 static int run_job_cancel(struct client *cl, struct request *rq)
 {
-    struct wire m = {.type = WIRE_CANCEL};
+    struct wire m;
     struct front_job *job;
     int rc;
 
+    wire_begin(&m, WIRE_CANCEL);
     rc = find_job(cl, rq, &job);
     if (rc)
         return rc;

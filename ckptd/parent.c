@@ -62,9 +62,10 @@ static void send_result(struct daemon *d, struct job *job)
 /* The result first: a job that has ended has all that belongs to it. */
 void parent_tell_job(struct daemon *d, const struct wire_job *w)
 {
-    struct wire m = {.type = WIRE_JOB};
+    struct wire m;
     struct job *job = jobs_find(d, w->id);
 
+    wire_begin(&m, WIRE_JOB);
     if (job && w->state >= JOB_DONE && job->result)
         send_result(d, job);
     m.u.job = *w;
@@ -73,11 +74,12 @@ void parent_tell_job(struct daemon *d, const struct wire_job *w)
 
 static void submit(struct daemon *d, const struct wire_submit *s)
 {
-    struct wire m = {.type = WIRE_ACCEPTED};
+    struct wire m;
     struct job *job;
     bool is_old;
     int rc;
 
+    wire_begin(&m, WIRE_ACCEPTED);
     job = jobs_submit(d, ORIGIN_SOCKET, s->uid, s->key, &s->task, &rc, &is_old,
                       m.u.accepted.words);
     m.u.accepted.tag = s->tag;
@@ -96,8 +98,9 @@ static void submit(struct daemon *d, const struct wire_submit *s)
 static void tell_policy(struct daemon *d, const struct wire_policy *ask)
 {
     const char *name = guests_name(d, ask->domain);
-    struct wire m = {.type = WIRE_POLICY};
+    struct wire m;
 
+    wire_begin(&m, WIRE_POLICY);
     m.u.policy = *ask;
     m.u.policy.rc = name ? 0 : -ENOENT;
     m.u.policy.policy = *conf_policy(&d->conf, name ? name : "");
@@ -156,8 +159,9 @@ static void on_front(struct daemon *d, const struct wire *m)
 
 static void say_hello(struct daemon *d)
 {
-    struct wire m = {.type = WIRE_HELLO};
+    struct wire m;
 
+    wire_begin(&m, WIRE_HELLO);
     for (int i = 0; i < 3; i++)
         m.u.hello.gid[i] = d->gid[i];
     m.u.hello.owner_uid = geteuid();
@@ -188,8 +192,8 @@ static void on_door(struct daemon *d, const struct wire *m)
         guests_domain(d, &m->u.domain);
         child_send(&d->front, m);
     } else if (m->type == WIRE_GUEST) {
-        child_send(&d->front, m);
         guests_request(d, &m->u.guest);
+        child_send(&d->front, m); /* which only counts them */
     } else if (m->type == WIRE_FROZEN) {
         jobs_frozen(d, m->u.frozen.job, m->u.frozen.rc);
     }
@@ -314,11 +318,12 @@ static void on_stats(struct ev_loop *loop, ev_timer *w, int events)
 {
     struct daemon *d = w->data;
     struct wire_task task = {.verb = VERB_STATS};
-    struct wire m = {.type = WIRE_STAT};
+    struct wire m;
     char words[TEXT_WORDS];
     bool is_old;
     int rc;
 
+    wire_begin(&m, WIRE_STAT);
     (void)events;
     w->repeat = (double)d->conf.metrics_interval_s;
     ev_timer_again(loop, w);

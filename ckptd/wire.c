@@ -182,6 +182,12 @@ static size_t length_of(const struct wire *m)
                                                   : WIRE_PART_BYTES);
 }
 
+void wire_begin(struct wire *m, uint32_t type)
+{
+    memset(m, 0, HEAD + (type < WIRE_NR ? body_bytes[type] : 0));
+    m->type = type;
+}
+
 int wire_send(int fd, const struct wire *m)
 {
     ssize_t n;

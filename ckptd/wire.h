@@ -71,6 +71,9 @@ struct wire {
 
 /* A pair of sockets, close-on-exec. */
 int wire_pair(int fds[2]);
+/* A message of that type, of zeroes as far as it is sent: most of a struct wire
+ * never is. */
+void wire_begin(struct wire *m, uint32_t type);
 /* Whole or not at all: 0, -EAGAIN when @fd is full, else -errno. */
 int wire_send(int fd, const struct wire *m);
 /* Blocks if @fd does.  0; -EAGAIN; -EPIPE: the other end is gone; -EPROTO:

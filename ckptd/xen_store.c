@@ -8,8 +8,10 @@
 
 #include <xenstore.h>
 
+/* libxenstore reads the connection that has watches in a thread of its own, and
+ * each answer would wake that first: calls have theirs. */
 struct xen_store {
-    struct xs_handle *xsh;
+    struct xs_handle *xsh, *events;
 };
 
 /* false, and errno, which is not always set */
@@ -21,30 +23,36 @@ static int result(bool ok)
 int xen_store_open(struct xen_store **s_out)
 {
     struct xen_store *s = calloc(1, sizeof(*s));
+    int rc;
 
     *s_out = s;
     if (!s)
         return -ENOMEM;
     errno = 0;
     s->xsh = xs_open(0); /* NULL and errno */
-    if (s->xsh)
+    s->events = s->xsh ? xs_open(0) : NULL;
+    if (s->events)
         return 0;
-    free(s);
+    rc = errno ? -errno : -EIO;
+    xen_store_close(s);
     *s_out = NULL;
-    return errno ? -errno : -EIO;
+    return rc;
 }
 
 void xen_store_close(struct xen_store *s)
 {
     if (!s)
         return;
-    xs_close(s->xsh);
+    if (s->events)
+        xs_close(s->events);
+    if (s->xsh)
+        xs_close(s->xsh);
     free(s);
 }
 
 int xen_store_fd(const struct xen_store *s)
 {
-    return xs_fileno(s->xsh);
+    return xs_fileno(s->events);
 }
 
 int xen_store_event(struct xen_store *s, char path[XEN_STORE_PATH],
@@ -53,7 +61,7 @@ int xen_store_event(struct xen_store *s, char path[XEN_STORE_PATH],
     char **event;
 
     errno = 0;
-    event = xs_check_watch(s->xsh);
+    event = xs_check_watch(s->events);
     if (!event)
         return errno == EAGAIN ? -EAGAIN : -EPIPE;
     snprintf(path, XEN_STORE_PATH, "%s", event[XS_WATCH_PATH]);
@@ -64,12 +72,12 @@ int xen_store_event(struct xen_store *s, char path[XEN_STORE_PATH],
 
 int xen_store_watch(struct xen_store *s, const char *path, const char *token)
 {
-    return result(xs_watch(s->xsh, path, token));
+    return result(xs_watch(s->events, path, token));
 }
 
 int xen_store_unwatch(struct xen_store *s, const char *path, const char *token)
 {
-    return result(xs_unwatch(s->xsh, path, token));
+    return result(xs_unwatch(s->events, path, token));
 }
 
 int xen_store_read(struct xen_store *s, const char *path,

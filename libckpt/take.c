@@ -253,7 +253,7 @@ static int take_stand_by(void *arg)
     if (store_lock_again(t->op.lock))
         return fail(t->c, -ESTALE, "domain \"%s\": an operation is under way.",
                     t->op.dom.name);
-    return xen_stamp_check(t->op.x, &t->op.dom, t->stamp);
+    return xen_dom_again(t->op.x, &t->op.dom);
 }
 
 static int take_cut(void *arg)

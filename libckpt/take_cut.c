@@ -125,6 +125,13 @@ static int ask_to_stand_still(struct take *t)
     return t->has_memory ? ask_to_suspend(t) : ask_to_pause(t);
 }
 
+/* Who was made ready long ago, and is not the same any more, is not cut.  Seen
+ * while it is on its way, for it waits: nothing of it is lost but a moment. */
+static int check_same(const struct take *t)
+{
+    return t->stamp ? xen_stamp_check(t->op.x, &t->op.dom, t->stamp) : 0;
+}
+
 /* Suspended, and the guard knows. */
 static int await_suspended(struct take *t, unsigned limit_ms)
 {
@@ -209,6 +216,8 @@ int take_cut_all(struct take *const *t, size_t nr)
     rc = check_cancel(t[0]->c); /* a freeze that was cut short ends the take */
     for (i = 0; !rc && i < nr; i++)
         rc = ask_to_stand_still(t[i]);
+    for (i = 0; !rc && i < nr; i++)
+        rc = check_same(t[i]);
     for (i = 0; !rc && i < nr; i++)
         if (t[i]->has_memory)
             rc = await_suspended(t[i], timeout_ms(t[i]));

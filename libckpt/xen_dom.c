@@ -125,6 +125,20 @@ out:
     return rc;
 }
 
+int xen_dom_again(struct xen *x, struct xen_dom *dom)
+{
+    xc_domaininfo_t info;
+
+    /* the number of domains found, or -1 and errno */
+    if (xc_domain_getinfolist(x->xch, dom->domid, 1, &info) != 1 ||
+        info.domain != dom->domid ||
+        info.flags & (XEN_DOMINF_dying | XEN_DOMINF_shutdown))
+        return fail(x->c, -ESTALE, "domain \"%s\" does not run any more.",
+                    dom->name);
+    dom->paused = info.flags & XEN_DOMINF_paused;
+    return 0;
+}
+
 void xen_dom_fini(struct xen_dom *dom)
 {
     free(dom->name);

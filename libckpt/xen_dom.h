@@ -33,18 +33,20 @@ void xen_close(struct xen *x); /* NULL is fine */
  * shut down domains are refused with -EINVAL. */
 int xen_dom_find(struct xen *x, const char *word, struct xen_dom *dom_out);
 void xen_dom_fini(struct xen_dom *dom);
+/* Some time later: -ESTALE when it runs no more; @dom->paused is as it is now. */
+int xen_dom_again(struct xen *x, struct xen_dom *dom);
 /* -EEXIST when a domain is called @name; 0 when the name is free. */
 int xen_name_free(struct xen *x, const char *name);
 /* "pv", "pvh", "hvm". */
 const char *xen_type_name(enum xen_type type);
 
 /* A domain that is made ready for long before it is cut: -ESTALE when by then it
- * runs no more, or is not the same in devices, name and size.  @dom->paused is
- * as it is now.  The stamp is owned, also after a failure. */
+ * is not the same in devices, name and size.  The stamp is owned, also after a
+ * failure. */
 struct xen_stamp;
-int xen_stamp_take(struct xen *x, struct xen_dom *dom,
+int xen_stamp_take(struct xen *x, const struct xen_dom *dom,
                    struct xen_stamp **stamp_out);
-int xen_stamp_check(struct xen *x, struct xen_dom *dom,
+int xen_stamp_check(struct xen *x, const struct xen_dom *dom,
                     const struct xen_stamp *stamp);
 void xen_stamp_free(struct xen_stamp *stamp); /* NULL is fine */
 

@@ -16,17 +16,14 @@ struct xen_stamp {
     int len;
 };
 
-static int look(struct xen *x, struct xen_dom *dom, struct xen_stamp *s)
+static int look(struct xen *x, const struct xen_dom *dom, struct xen_stamp *s)
 {
     xc_domaininfo_t info;
 
     /* the number of domains found, or -1 and errno */
     if (xc_domain_getinfolist(x->xch, dom->domid, 1, &info) != 1 ||
-        info.domain != dom->domid ||
-        info.flags & (XEN_DOMINF_dying | XEN_DOMINF_shutdown))
-        return fail(x->c, -ESTALE, "domain \"%s\" does not run any more.",
-                    dom->name);
-    dom->paused = info.flags & XEN_DOMINF_paused;
+        info.domain != dom->domid || info.flags & XEN_DOMINF_dying)
+        return fail(x->c, -ESTALE, "domain \"%s\" is gone.", dom->name);
     s->max_kib = (unsigned long)info.max_pages * 4;
     /* 0, or ERROR_* */
     if (libxl_userdata_retrieve(x->ctx, dom->domid, "libxl-json", &s->record,
@@ -36,14 +33,15 @@ static int look(struct xen *x, struct xen_dom *dom, struct xen_stamp *s)
     return 0;
 }
 
-int xen_stamp_take(struct xen *x, struct xen_dom *dom, struct xen_stamp **out)
+int xen_stamp_take(struct xen *x, const struct xen_dom *dom,
+                   struct xen_stamp **out)
 {
     *out = calloc(1, sizeof(**out));
     return *out ? look(x, dom, *out)
                 : fail(x->c, -ENOMEM, "domain \"%s\"", dom->name);
 }
 
-int xen_stamp_check(struct xen *x, struct xen_dom *dom,
+int xen_stamp_check(struct xen *x, const struct xen_dom *dom,
                     const struct xen_stamp *s)
 {
     struct xen_stamp now = {.record = NULL};

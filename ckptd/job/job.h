@@ -4,7 +4,8 @@
 /*
  * One operation in a process of its own.  The main thread is in libckpt; a
  * second one listens to the parent, whose only words are "stop" and answers,
- * and whose death means "stop" as well.
+ * and whose death means "stop" as well.  While a take stands by the main thread
+ * listens itself, for a guest waits, and to wake another thread takes long.
  */
 #include <pthread.h>
 #include <stdbool.h>
@@ -15,6 +16,7 @@
 
 struct job {
     int fd; /* to the parent */
+    int hush_fd; /* an eventfd: the listener is to be quiet */
     struct wire_task task;
     ckpt *c;
     struct json *json; /* the result, one line */
@@ -24,7 +26,8 @@ struct job {
     pthread_cond_t changed;
     bool is_cancelled;
     bool is_answered; /* to what we asked */
-    bool has_go;      /* who stands by goes on, with this task */
+    bool is_awaiting_go; /* the main thread listens */
+    bool has_go;         /* who stands by goes on, with this task */
     struct wire_task go;
     int frozen_rc;
     struct policy policy;
@@ -32,6 +35,8 @@ struct job {
 
 /* From here on a death is a failure; before it another is given the task. */
 void job_say_begun(struct job *job);
+/* Who stands by waits; 0: job->task is what to do.  -ECANCELED, -ENOMEM. */
+int job_await_go(struct job *job);
 /* Whether the parent wants us to stop. */
 bool job_is_cancelled(struct job *job);
 /* Keeps libckpt's words, or ours, for END.  Returns @rc. */

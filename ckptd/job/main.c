@@ -8,10 +8,12 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -51,35 +53,77 @@ int job_failed(struct job *job, int rc)
     return job_fail(job, rc, words[0] ? words : strerror(-rc));
 }
 
-/* The parent's words, until it is gone; then the operation is to stop. */
+/* A word of the parent; with @rc it is gone, and the operation is to stop.
+ * Under the lock. */
+static void hear(struct job *job, int rc, const struct wire *m)
+{
+    if (!rc && m->type == WIRE_FROZEN) {
+        job->is_answered = true;
+        job->frozen_rc = m->u.frozen.rc;
+    } else if (!rc && m->type == WIRE_POLICY) {
+        job->is_answered = true;
+        job->policy = m->u.policy.policy;
+    } else if (!rc && m->type == WIRE_RUN) {
+        job->has_go = true;
+        job->go = m->u.run;
+    } else {
+        job->is_cancelled = true;
+        if (job->c)
+            ckpt_cancel(job->c);
+    }
+    pthread_cond_broadcast(&job->changed);
+}
+
 static void *listen_to_parent(void *arg)
 {
     struct job *job = arg;
+    struct pollfd pfds[] = {{.fd = job->fd, .events = POLLIN},
+                            {.fd = job->hush_fd, .events = POLLIN}};
     struct wire *m = malloc(sizeof(*m));
     int rc = m ? 0 : -ENOMEM;
+    eventfd_t hush;
 
     while (!rc) {
-        rc = wire_recv(job->fd, m);
+        (void)poll(pfds, 2, -1);
         pthread_mutex_lock(&job->lock);
-        if (!rc && m->type == WIRE_FROZEN) {
-            job->is_answered = true;
-            job->frozen_rc = m->u.frozen.rc;
-        } else if (!rc && m->type == WIRE_POLICY) {
-            job->is_answered = true;
-            job->policy = m->u.policy.policy;
-        } else if (!rc && m->type == WIRE_RUN) {
-            job->has_go = true;
-            job->go = m->u.run;
-        } else {
-            job->is_cancelled = true;
-            if (job->c)
-                ckpt_cancel(job->c);
+        while (job->is_awaiting_go)
+            pthread_cond_wait(&job->changed, &job->lock);
+        (void)eventfd_read(job->hush_fd, &hush);
+        if (poll(pfds, 1, 0) > 0) { /* not what was heard in the meantime */
+            rc = wire_recv(job->fd, m);
+            hear(job, rc, m);
         }
-        pthread_cond_broadcast(&job->changed);
         pthread_mutex_unlock(&job->lock);
     }
     free(m);
     return NULL;
+}
+
+int job_await_go(struct job *job)
+{
+    struct wire *m = malloc(sizeof(*m));
+    int rc = 0;
+
+    if (!m)
+        return -ENOMEM;
+    pthread_mutex_lock(&job->lock);
+    job->is_awaiting_go = true;
+    eventfd_write(job->hush_fd, 1); /* or it would wake with each word */
+    while (!job->has_go && !job->is_cancelled) {
+        pthread_mutex_unlock(&job->lock);
+        rc = wire_recv(job->fd, m);
+        pthread_mutex_lock(&job->lock);
+        hear(job, rc, m);
+    }
+    if (job->is_cancelled)
+        rc = -ECANCELED;
+    if (!rc)
+        job->task = job->go;
+    job->is_awaiting_go = false;
+    pthread_cond_broadcast(&job->changed);
+    pthread_mutex_unlock(&job->lock);
+    free(m);
+    return rc;
 }
 
 static void on_progress(void *arg, const struct ckpt_progress *p)
@@ -124,8 +168,9 @@ static void report(struct job *job, int rc)
     char *text = NULL;
     size_t len = 0;
     FILE *f = open_memstream(&text, &len);
-    struct wire m = {.type = WIRE_END};
+    struct wire m;
 
+    wire_begin(&m, WIRE_END);
     if (!f || json_write(job->json, f) < 0)
         rc = rc ? rc : job_fail(job, -ENOMEM, "not enough memory");
     if (f)
@@ -184,8 +229,9 @@ static void hang_up(struct job *job, pthread_t thread)
 /* Whose process dies before this has had nothing done, and gets another. */
 void job_say_begun(struct job *job)
 {
-    struct wire m = {.type = WIRE_READY};
+    struct wire m;
 
+    wire_begin(&m, WIRE_READY);
     wire_send(job->fd, &m);
 }
 
@@ -225,7 +271,8 @@ int main(int argc, char **argv)
     free(m);
     job.json = json_new_line();
     log = make_log();
-    if (!job.json || !log ||
+    job.hush_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (!job.json || !log || job.hush_fd < 0 ||
         pthread_create(&thread, NULL, listen_to_parent, &job))
         return 2;
     if (!(job.task.flags & TASK_STAND_BY))

@@ -141,12 +141,13 @@ int run_prune(struct job *job)
  * domain; a domain seen twice is added up by the parent. */
 int run_stats(struct job *job)
 {
-    struct wire m = {.type = WIRE_STAT};
+    struct wire m;
     struct wire_stat *s = &m.u.stat;
     struct ckpt_info *list;
     size_t nr;
     int rc;
 
+    wire_begin(&m, WIRE_STAT);
     rc = ckpt_list(job->c, NULL, &list, &nr);
     if (rc)
         return job_failed(job, rc);

@@ -42,9 +42,10 @@ struct member {
  * within the deadline. */
 static int ask_guest(struct member *m, uint32_t type)
 {
-    struct wire q = {.type = type};
+    struct wire q;
     int rc;
 
+    wire_begin(&q, type);
     q.u.freeze.domid = m->job->task.domid;
     q.u.freeze.deadline_ms = m->quiesce_ms;
     q.u.freeze.index = m->n;
@@ -66,17 +67,12 @@ static int thaw(void *arg)
 static int stand_by(void *arg)
 {
     struct job *job = arg;
-    struct wire m = {.type = WIRE_ARMED};
+    struct wire m;
     int rc;
 
+    wire_begin(&m, WIRE_ARMED);
     wire_send(job->fd, &m);
-    pthread_mutex_lock(&job->lock);
-    while (!job->has_go && !job->is_cancelled)
-        pthread_cond_wait(&job->changed, &job->lock);
-    rc = job->is_cancelled ? -ECANCELED : 0;
-    if (!rc)
-        job->task = job->go;
-    pthread_mutex_unlock(&job->lock);
+    rc = job_await_go(job);
     if (!rc)
         job_say_begun(job);
     return rc;
@@ -87,10 +83,11 @@ static int stand_by(void *arg)
 static int find_policy(struct member *m)
 {
     struct job *job = m->job;
-    struct wire q = {.type = WIRE_POLICY_ASK};
+    struct wire q;
     struct ckpt_domain d = {.uuid = ""};
     int rc = 0;
 
+    wire_begin(&q, WIRE_POLICY_ASK);
     if (!m->domain[strspn(m->domain, "0123456789")]) {
         rc = ckpt_domain_find(job->c, m->domain, &d);
         if (rc)
@@ -377,8 +374,9 @@ int run_take(struct job *job)
 static void tell_child(struct job *job, const struct ckpt_domain *d,
                        uint32_t index)
 {
-    struct wire m = {.type = WIRE_CHILD};
+    struct wire m;
 
+    wire_begin(&m, WIRE_CHILD);
     m.u.child.domid = d->domid;
     m.u.child.index = index;
     snprintf(m.u.child.uuid, sizeof(m.u.child.uuid), "%s", d->uuid);

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
-# lab: --xen patched --timeout 3000
+# lab: --xen patched --timeout 3000 --xen-args dom0_max_vcpus=1
 #
 # How long a guest waits for the cut that it asked for: from its write to the
 # request to suspend, seen by the side in dom0, in round trips from the guest to

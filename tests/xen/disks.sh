@@ -100,7 +100,7 @@ fork_disk_end() { # FORK
 # All that could be left behind.
 disks_state() {
     (cd $DISKS 2>/dev/null && ls)
-    losetup -a | wc -l
+    losetup -nO BACK-FILE | sort
     ls /sys/block/nbd*/pid 2>/dev/null
     ls /var/lib/xen/ckpt-dmsnap 2>/dev/null
     lvs --noheadings -o lv_name vg0 | sort
