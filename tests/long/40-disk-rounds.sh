@@ -6,7 +6,7 @@
 # checkpoint, a fork of it.  Each is one instant, nobody complains, the
 # filesystem and the storage are whole in the end, and nothing is left over.
 # DRIVERS and ROUNDS say which and how many; every CHECK_EVERYth checkpoint is
-# looked into.  Not executable: has yet to be run.
+# looked into.
 # shellcheck source=tests/xen/lib.sh
 . "$(dirname "$0")/../xen/lib.sh"
 # shellcheck source=tests/xen/disks.sh
@@ -33,12 +33,15 @@ round() { # DRIVER N
     [ "$2" -eq 1 ] || must "$name: delete" xl checkpoint-delete "$1-$(($2 - 1))"
 }
 
+as_before() { [ "$(disks_state)" = "$before" ]; }
+
 disks_setup "${drivers[@]}"
 for driver in "${drivers[@]}"; do
     step "$driver"
     disk_new "$driver"
     before=$(disks_state)
-    witness_create "$driver" "$(disk_words "$driver")" mem=128 -- mb=8,rate=2000
+    # Without a network: Linux's front end loses 2 MiB with each restore, xl's as well.
+    witness_create "$driver" "$(disk_words "$driver")" mem=128 net=0 -- mb=8,rate=2000
     if is_control; then
         ticks "$driver" control
     else
@@ -52,11 +55,13 @@ for driver in "${drivers[@]}"; do
         done
         must "delete" xl checkpoint-delete "$driver-$n"
         must "prune" xl checkpoint-prune
-        is "$driver: what is left" "$before" "$(disks_state)"
         ticks "$driver" "in the end"
     fi
     clean "$driver" "in the end"
     xl destroy "$driver"
+    # A loop device goes when its last user has closed it.
+    wait_until 30 as_before
+    is "$driver: what is left" "$before" "$(disks_state)"
     disk_old "$driver"
 done
 disks_end
