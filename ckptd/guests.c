@@ -164,7 +164,7 @@ static struct guest *meet(struct daemon *d, const struct wire_domain *dom)
 void guests_domain(struct daemon *d, const struct wire_domain *dom)
 {
     struct guest *g = find(d, dom->domid);
-    bool is_new;
+    const char *what;
 
     if (dom->domid >= GUESTS_MAX || !dom->domid)
         return;
@@ -174,16 +174,17 @@ void guests_domain(struct daemon *d, const struct wire_domain *dom)
     }
     if (!dom->is_present)
         return;
-    is_new = !g;
-    if (g && strcmp(g->dom.name, dom->name))
+    what = !g ? "here" : "here still"; /* the door was started again */
+    if (g && strcmp(g->dom.name, dom->name)) {
+        what = "renamed";
         standbys_end(d, dom->domid);
+    }
     if (!g)
         g = meet(d, dom);
     if (!g)
         return;
     g->dom = *dom; /* it may have a new name */
-    log_msg(LOG_INFO, "domain %u \"%s\" is %s", dom->domid, dom->name,
-            is_new ? "here" : "renamed");
+    log_msg(LOG_INFO, "domain %u \"%s\" is %s", dom->domid, dom->name, what);
     schedule_arm(g);
     if (jobs_may_bear(d))
         g->is_held = true;
