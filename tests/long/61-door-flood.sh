@@ -24,14 +24,16 @@ keep_count = 2"
 door_guest flood tool mem=128 vcpus=1 disk=none --
 door_guest served tool mem=128 vcpus=1 disk_mb=64 --
 
+touch "$T/audit"
 ended() { grep -c '"event":"ended".*"origin":"schedule"' "$T/audit"; }
+is_at() { [ "$(ended)" -ge "$1" ]; }
 # Takes are told of in the log as they end: the whole ones of a phase count.
 phase() { # NAME [PATH]: until $takes have ended, flooding
     local from to sent=0
     from=$(($(ended) + 1))
     step "phase $1"
-    wait_until 600 test "$(ended)" -ge "$from" || fail "$1: nothing is taken"
-    until [ "$(ended)" -ge $((from + takes)) ]; do
+    wait_until 600 is_at "$from" || fail "$1: nothing is taken"
+    until is_at $((from + takes)); do
         if [ -n "${2:-}" ]; then
             tell flood "flood $2 $writes"
             told flood 900 flooded || { fail "$1: no flood"; break; }
