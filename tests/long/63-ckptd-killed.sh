@@ -60,12 +60,16 @@ settled() {
 
 # What a take has left, if it came that far, is whole; and goes.
 drop() { # NAME WHY NEEDED
-    if xl checkpoint-show "$1" >/dev/null 2>&1; then
+    local rc=0
+    xl checkpoint-show "$1" >/dev/null 2>&1 || rc=$?
+    case $rc in
+    0)
         must "$2: verify" xl checkpoint-verify "$1"
         must "$2: delete" xl checkpoint-delete "$1"
-    elif [ -n "$3" ]; then
-        fail "$2: the take is lost"
-    fi
+        ;;
+    3) [ -z "$3" ] || fail "$2: the take is lost" ;;
+    *) fail "$2: xl checkpoint-show exited $rc" ;;
+    esac
 }
 
 # at POINT METHOD PARAMS NAME
