@@ -85,6 +85,8 @@ void freeze_forget(struct doorway *w);
 /* The answer to a FREEZE or THAW. */
 void freeze_tell(struct door *d, uint32_t domid, uint64_t job, int rc);
 
+/* Writes a node of ours below control/, which the guest may read. */
+int doorway_put(struct doorway *w, const char *name, const char *value);
 /* Counts a write of the guest; false: it is one too many. */
 bool doorway_may_look(struct doorway *w);
 void doorway_path(const struct doorway *w, const char *name,

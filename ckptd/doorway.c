@@ -41,16 +41,6 @@ static void request_token(const struct doorway *w, char token[XEN_STORE_TOKEN])
 
 /* --- making it --------------------------------------------------------------- */
 
-static int put(struct doorway *w, const char *name, const char *value)
-{
-    char path[XEN_STORE_PATH];
-    int rc;
-
-    doorway_path(w, name, path);
-    rc = xen_store_write(w->d->store, path, value);
-    return rc ? rc : xen_store_make_readable(w->d->store, path, w->domid);
-}
-
 /* What it may read already. */
 static int change(struct doorway *w, const char *name, const char *value)
 {
@@ -58,6 +48,16 @@ static int change(struct doorway *w, const char *name, const char *value)
 
     doorway_path(w, name, path);
     return xen_store_write(w->d->store, path, value);
+}
+
+int doorway_put(struct doorway *w, const char *name, const char *value)
+{
+    char path[XEN_STORE_PATH];
+    int rc;
+
+    doorway_path(w, name, path);
+    rc = change(w, name, value);
+    return rc ? rc : xen_store_make_readable(w->d->store, path, w->domid);
 }
 
 /* Empty, unless the guest has written there before. */
@@ -82,7 +82,7 @@ static int put_allow(struct doorway *w)
         if (w->requests & 1u << n)
             snprintf(words + strlen(words), sizeof(words) - strlen(words),
                      "%s%s", words[0] ? " " : "", policy_request_name(n));
-    return put(w, "ckpt/allow", words);
+    return doorway_put(w, "ckpt/allow", words);
 }
 
 /* Once in the life of a domain, whoever of us is started anew. */
@@ -101,8 +101,8 @@ static int put_birth(struct doorway *w, const char *origin)
         return -errno;
     snprintf(birth, sizeof(birth), "%016llx%016llx",
              (unsigned long long)number[0], (unsigned long long)number[1]);
-    rc = put(w, "ckpt/origin", origin);
-    return rc ? rc : put(w, "ckpt/birth", birth);
+    rc = doorway_put(w, "ckpt/origin", origin);
+    return rc ? rc : doorway_put(w, "ckpt/birth", birth);
 }
 
 /* What was dealt with before we were started: not to be done twice, and not
@@ -117,7 +117,7 @@ static int resume_state(struct doorway *w, const char *busy_id)
     doorway_path(w, "ckpt/state", path);
     rc = xen_store_read(w->d->store, path, value, &len);
     if (rc == -ENOENT)
-        return put(w, "ckpt/state", "idle") ?: put(w, "ckpt/result", "");
+        return doorway_put(w, "ckpt/state", "idle") ?: doorway_put(w, "ckpt/result", "");
     if (rc || len < 5 || len > DOOR_TEXT_MAX || value[4] != ' ')
         return rc;
     was_busy = !strncmp(value, "busy ", 5);
@@ -129,9 +129,9 @@ static int resume_state(struct doorway *w, const char *busy_id)
         return 0;
     }
     snprintf(text, sizeof(text), "%s failed interrupted", w->last_id);
-    rc = put(w, "ckpt/result", text);
+    rc = doorway_put(w, "ckpt/result", text);
     snprintf(text, sizeof(text), "idle %s", w->last_id);
-    return rc ? rc : put(w, "ckpt/state", text);
+    return rc ? rc : doorway_put(w, "ckpt/state", text);
 }
 
 int doorway_open(struct doorway *w, const struct wire_door *m)
@@ -146,9 +146,9 @@ int doorway_open(struct doorway *w, const struct wire_door *m)
             doorway_close(w);
         return 0;
     }
-    rc = put(w, "ckpt", "");
+    rc = doorway_put(w, "ckpt", "");
     if (!rc)
-        rc = put(w, "ckpt/version", "1");
+        rc = doorway_put(w, "ckpt/version", "1");
     if (!rc)
         rc = put_allow(w);
     if (!rc)
@@ -164,7 +164,7 @@ int doorway_open(struct doorway *w, const struct wire_door *m)
     if (!rc && !was_open)
         freeze_forget(w);
     if (!rc)
-        rc = put(w, "feature-ckpt", "1");
+        rc = doorway_put(w, "feature-ckpt", "1");
     if (!rc && !was_open) {
         doorway_path(w, "ckpt/request", path);
         request_token(w, token);

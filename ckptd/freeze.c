@@ -58,11 +58,7 @@ static void drop_next(struct doorway *w, int rc)
 
 static void write_order(struct doorway *w, const char *order)
 {
-    char path[XEN_STORE_PATH];
-
-    doorway_path(w, "ckpt/quiesce", path);
-    xen_store_write(w->d->store, path, order);
-    xen_store_make_readable(w->d->store, path, w->domid);
+    doorway_put(w, "ckpt/quiesce", order);
 }
 
 static void write_thaw(struct doorway *w)

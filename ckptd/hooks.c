@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "audit.h"
 #include "log.h"
 
 #define NR_HOOKS_MAX 64
@@ -288,34 +289,21 @@ bool hooks_reaped(struct hooks *h, pid_t pid, int status)
     return true;
 }
 
-bool hooks_any(const struct daemon *d)
-{
-    DIR *dir = d->conf.hooks_dir[0] ? opendir(d->conf.hooks_dir) : NULL;
-    const struct dirent *e = NULL;
-
-    while (dir && (e = readdir(dir)) && !is_name(e))
-        ;
-    if (dir)
-        closedir(dir);
-    return e != NULL;
-}
-
 struct hooks *hooks_run(struct daemon *d, const char *phase,
-                        const char *operation, char **jsons,
-                        hooks_done_fn *done, void *arg)
+                        const struct wire_job *job,
+                        const struct wire_task *task, hooks_done_fn *done,
+                        void *arg)
 {
+    static const char *const no_memory = "Not enough memory for the hooks.";
     struct hooks *h = calloc(1, sizeof(*h));
 
-    if (!h || !jsons) {
-        free(h);
-        free_jsons(jsons);
-        done(arg, 0, "Not enough memory for the hooks.");
+    if (!h) {
+        done(arg, 0, no_memory);
         return NULL;
     }
     h->d = d;
-    h->jsons = jsons;
     h->phase = phase;
-    h->operation = operation;
+    h->operation = verb_name(job->verb);
     h->is_pre = !strcmp(phase, "pre");
     h->done = done;
     h->arg = arg;
@@ -329,8 +317,12 @@ struct hooks *hooks_run(struct daemon *d, const char *phase,
                 : 0;
     if (h->nr < 0) /* mostly: there is no such folder */
         h->nr = 0;
+    if (h->nr) /* mostly there is nobody to read them */
+        h->jsons = audit_texts(phase, job, task);
     h->is_inside = true;
-    if (h->nr > NR_HOOKS_MAX)
+    if (h->nr && !h->jsons)
+        over(h, no_memory);
+    else if (h->nr > NR_HOOKS_MAX)
         over(h, "There are more than 64 hooks.");
     else
         next(h);

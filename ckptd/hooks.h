@@ -14,14 +14,13 @@ struct hooks;
  * objects; borrowed. */
 typedef void hooks_done_fn(void *arg, size_t n, const char *why);
 
-/* Whether there is something to run at all. */
-bool hooks_any(const struct daemon *d);
-/* Runs them all; @done is called once, perhaps from within.  The result is
- * NULL when it was.  @jsons are objects, ended by NULL, owned from now on, all
- * of them; NULL: there was no memory for them. */
+/* Runs them all, for each object that @job is about; @done is called once,
+ * perhaps from within.  The result is NULL when it was.  @phase: static storage;
+ * @job and @task are borrowed for the call. */
 struct hooks *hooks_run(struct daemon *d, const char *phase,
-                        const char *operation, char **jsons,
-                        hooks_done_fn *done, void *arg);
+                        const struct wire_job *job,
+                        const struct wire_task *task, hooks_done_fn *done,
+                        void *arg);
 /* Ends what runs; @done is not called. */
 void hooks_stop(struct hooks *h);
 /* Of the loop's child watcher: whether @pid was one of ours. */

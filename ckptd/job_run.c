@@ -13,7 +13,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "audit.h"
 #include "ctx.h"
 #include "guests.h"
 #include "hooks.h"
@@ -107,9 +106,8 @@ static void process_ended(struct job *job)
     }
     job->w.state = JOB_POST;
     parent_tell_job(job->d, &job->w);
-    job->hooks = hooks_run(job->d, "post", verb_name(job->w.verb),
-                           audit_texts("post", &job->w, &job->task),
-                           after_post, job);
+    job->hooks =
+        hooks_run(job->d, "post", &job->w, &job->task, after_post, job);
 }
 
 static void take_part(struct job *job, const struct wire_part *p)

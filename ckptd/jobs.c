@@ -152,13 +152,8 @@ static void begin(struct job *job)
         return;
     }
     job_set_state(job, JOB_PRE);
-    if (!hooks_any(job->d)) {
-        after_pre(job, 0, NULL);
-        return;
-    }
-    job->hooks = hooks_run(job->d, "pre", verb_name(job->w.verb),
-                           audit_texts("pre", &job->w, &job->task), after_pre,
-                           job);
+    job->hooks =
+        hooks_run(job->d, "pre", &job->w, &job->task, after_pre, job);
 }
 
 static bool is_active(const struct job *job)

@@ -142,8 +142,7 @@ static int grow_pool(struct xen *x, uint32_t domid)
     uint64_t size;
 
     x->nr_cow_calls += 3;
-    if (xc_domain_getinfolist(x->xch, domid, 1, &info) != 1 ||
-        info.domain != domid ||
+    if (!xen_domain_info(x->xch, domid, &info) ||
         xc_get_paging_mempool_size(x->xch, domid, &size))
         return errno ? -errno : -EIO;
     size += info.tot_pages / 512 * XC_PAGE_SIZE + POOL_SLACK;

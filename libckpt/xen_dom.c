@@ -125,13 +125,19 @@ out:
     return rc;
 }
 
+bool xen_domain_info(xc_interface *xch, uint32_t domid,
+                     xc_domaininfo_t *info_out)
+{
+    /* the number of domains found, or -1 and errno */
+    return xc_domain_getinfolist(xch, domid, 1, info_out) == 1 &&
+           info_out->domain == domid;
+}
+
 int xen_dom_again(struct xen *x, struct xen_dom *dom)
 {
     xc_domaininfo_t info;
 
-    /* the number of domains found, or -1 and errno */
-    if (xc_domain_getinfolist(x->xch, dom->domid, 1, &info) != 1 ||
-        info.domain != dom->domid ||
+    if (!xen_domain_info(x->xch, dom->domid, &info) ||
         info.flags & (XEN_DOMINF_dying | XEN_DOMINF_shutdown))
         return fail(x->c, -ESTALE, "domain \"%s\" does not run any more.",
                     dom->name);

@@ -42,6 +42,11 @@ struct xen {
 /* The Xen libraries' last complaint as ": words", or "". */
 const char *xen_words(const struct xen *x);
 
+/* What Xen says of a domain; false, and perhaps errno: there is no such one.
+ * xc_domain_getinfolist() alone may answer with a higher domid. */
+bool xen_domain_info(xc_interface *xch, uint32_t domid,
+                     xc_domaininfo_t *info_out);
+
 /* Ends the capture of a domain's memory, whoever began it: -1 with errno. */
 int xen_cow_end(xc_interface *xch, uint32_t domid);
 

@@ -20,9 +20,8 @@ static int look(struct xen *x, const struct xen_dom *dom, struct xen_stamp *s)
 {
     xc_domaininfo_t info;
 
-    /* the number of domains found, or -1 and errno */
-    if (xc_domain_getinfolist(x->xch, dom->domid, 1, &info) != 1 ||
-        info.domain != dom->domid || info.flags & XEN_DOMINF_dying)
+    if (!xen_domain_info(x->xch, dom->domid, &info) ||
+        info.flags & XEN_DOMINF_dying)
         return fail(x->c, -ESTALE, "domain \"%s\" is gone.", dom->name);
     s->max_kib = (unsigned long)info.max_pages * 4;
     /* 0, or ERROR_* */

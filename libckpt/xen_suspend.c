@@ -38,9 +38,7 @@ static enum still read_still(xc_interface *xch, uint32_t domid)
 {
     xc_domaininfo_t info;
 
-    /* Number of domains filled, or -1; it may answer with a higher domid. */
-    if (xc_domain_getinfolist(xch, domid, 1, &info) != 1 ||
-        info.domain != domid || info.flags & XEN_DOMINF_dying)
+    if (!xen_domain_info(xch, domid, &info) || info.flags & XEN_DOMINF_dying)
         return STILL_GONE;
     if (!(info.flags & XEN_DOMINF_shutdown))
         return STILL_NO;
