@@ -137,6 +137,8 @@ static void catch_signals(struct agent *a)
 
 int agent_run(struct guest *g)
 {
+    static const char *const nodes[] = {"birth", "feature-quiesce", "quiesce",
+                                        NULL};
     struct agent a = {.g = g};
     char origin[64];
     uint64_t now;
@@ -147,7 +149,7 @@ int agent_run(struct guest *g)
         return rc;
     mlockall(MCL_CURRENT | MCL_FUTURE); /* so that a freeze cannot stop us */
     catch_signals(&a);
-    rc = bus_watch(&g->bus, "control/ckpt");
+    rc = guest_watch(g, nodes);
     while (!rc && !is_ended) {
         if (guest_is_reborn(g, origin))
             reborn(&a, origin);

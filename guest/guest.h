@@ -42,6 +42,10 @@ int guest_open(struct guest *g);
 /* True, and *origin_out filled, when we are another domain than before.  Who
  * came before the door was open learns here who he is. */
 bool guest_is_reborn(struct guest *g, char origin_out[64]);
+/* Wakes us when one of those nodes below DOOR changes; @names ends with NULL.
+ * Only what dom0 writes and we wait for: with all of the door each of our own
+ * writes would wake us and have us read, just when dom0 is to answer it. */
+int guest_watch(struct guest *g, const char *const names[]);
 
 /* request.c: ask, wait, print; exit statuses */
 int guest_ask(struct guest *g, const char *verb);

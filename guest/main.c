@@ -157,6 +157,18 @@ bool guest_is_reborn(struct guest *g, char origin[64])
     return is_known;
 }
 
+int guest_watch(struct guest *g, const char *const names[])
+{
+    char path[64];
+    int rc = 0;
+
+    for (; !rc && *names; names++) {
+        snprintf(path, sizeof(path), DOOR "%s", *names);
+        rc = bus_watch(&g->bus, path);
+    }
+    return rc;
+}
+
 static int parse_timeout(const char *word, int *out)
 {
     char *end;

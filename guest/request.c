@@ -71,9 +71,9 @@ static int wait_for(struct guest *g, const char *id)
     return EXIT_LATE;
 }
 
-static int watch_door(struct guest *g)
+static int watch_door(struct guest *g, const char *const nodes[])
 {
-    int rc = bus_watch(&g->bus, "control/ckpt");
+    int rc = guest_watch(g, nodes);
 
     if (rc)
         fprintf(stderr, "ckpt-guest: cannot watch the door: %s\n",
@@ -83,13 +83,14 @@ static int watch_door(struct guest *g)
 
 int guest_ask(struct guest *g, const char *verb)
 {
+    static const char *const nodes[] = {"birth", "result", NULL};
     char id[17], request[64];
     uint64_t number;
     int rc;
 
     rc = guest_open(g);
     if (!rc)
-        rc = watch_door(g);
+        rc = watch_door(g, nodes);
     if (rc)
         return rc;
     if (getrandom(&number, sizeof(number), 0) != sizeof(number)) {
@@ -110,11 +111,12 @@ int guest_ask(struct guest *g, const char *verb)
 
 int guest_wait(struct guest *g)
 {
+    static const char *const nodes[] = {"birth", NULL};
     int rc;
 
     rc = guest_open(g);
     if (!rc)
-        rc = watch_door(g);
+        rc = watch_door(g, nodes);
     return rc ? rc : wait_for(g, NULL);
 }
 

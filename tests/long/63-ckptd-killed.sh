@@ -24,7 +24,8 @@ ROLES=(ckptd-job ckptd-front ckptd-door ckptd)
 NR=0
 
 ckptd_stop() {
-    kill "$(cat "$T/ckptd.pid")" && timeout 180 tail --pid="$(cat "$T/ckptd.pid")" -f /dev/null
+    local pid
+    pid=$(cat "$T/ckptd.pid") && kill "$pid" && timeout 180 tail --pid="$pid" -f /dev/null
 }
 stopped_job() { ps -o pid=,stat= -C ckptd-job | awk '$2 ~ /^T/ { print $1; n++ } END { exit !n }'; }
 serves() { rpc daemon.info; }
@@ -109,7 +110,7 @@ at() {
     done
 }
 
-door_guest $g tool mem=128 vcpus=1 disk_mb=64 --
+door_guest $g tool mem=128 vcpus=1 disk_mb=64 -- "disk=/mnt/disk/witness.log,logms=$LOG_MS,tickms=250"
 ckptd_start 'guest_requests = checkpoint
 guest_rate = 3600/hour
 guest_burst = 1000

@@ -178,6 +178,9 @@ static int ask(struct check *c, const struct question *q)
         fprintf(stderr, "witness-check: %s: no witness in this image\n", what);
     else if (rc == -EAGAIN)
         fprintf(stderr, "witness-check: %s: witness not ready\n", what);
+    else if (rc == -ENODEV)
+        fprintf(stderr, "witness-check: this witness keeps no log on %s\n",
+                what);
     else if (rc == -ENODATA)
         rc = 0; /* nothing could be checked because of a violation */
     else if (rc)

@@ -123,7 +123,7 @@ int main(void)
 
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (bus_open(&bus, NULL) || bus_watch(&bus, ORDER) ||
-        bus_watch(&bus, "control/ckpt"))
+        bus_watch(&bus, DOOR "result"))
         return 1;
     printf("DOOR 0 ready\n");
     for (;;) {
