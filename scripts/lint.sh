@@ -92,15 +92,25 @@ FILENAME !~ /\.[ch]$/ && /(^|[;&|({]|then|do|else)[[:space:]]*sleep[[:space:]]/ 
     print FILENAME ":" FNR ": " $0
 }' "${tests[@]}" /dev/null | say "wait for the event, or say: lint: sleep ok: REASON"
 
-# It takes longer than all the rest: not again for scripts that it has passed.
-passed=${B:-build}/shellcheck.passed
-mapfile -t sourced < <(pick '\.sh$')
-scripts=$({ shellcheck --version; tail -n +1 "${shell[@]}" "${sourced[@]}"; } 2>&1 | sha256sum)
+# It takes longer than all the rest: a script that has passed is looked at again
+# when it has changed, or one that is there for others to source.
+passed=${B:-build}/shellcheck
+export passed
+shellcheck_one() { # KEY FILE
+    shellcheck -x -P SCRIPTDIR:. -e SC2187,SC2317 -f gcc "$2" && touch "$passed/$1"
+}
+export -f shellcheck_one
 if ! command -v shellcheck >/dev/null; then
     echo "lint: shellcheck is not installed, scripts are not checked" >&2
-elif [ "$(cat "$passed" 2>/dev/null)" != "$scripts" ]; then
-    shellcheck -x -P SCRIPTDIR:. -e SC2187,SC2317 -f gcc "${shell[@]}" | say "shellcheck"
-    [ "${PIPESTATUS[0]}" -ne 0 ] || { echo "$scripts" >"$passed"; } 2>/dev/null
+elif mkdir -p "$passed"; then
+    shared=$({ shellcheck --version; pick '\.sh$' | while read -r f; do
+        [ -x "$f" ] || cat "$f"
+    done; } | sha256sum)
+    for f in "${shell[@]}"; do
+        key=$({ echo "$shared $f" && cat "$f"; } | sha256sum)
+        [ -e "$passed/${key%% *}" ] || echo "${key%% *} $f"
+    done | xargs -r -P "$(nproc)" -L 1 bash -c 'shellcheck_one "$@"' _ | say "shellcheck"
+    find "$passed" -type f -mtime +30 -delete
 fi
 
 header_names=$(sed -n '/^CKPT_API/,/[;(]/p' libckpt/ckpt.h |
