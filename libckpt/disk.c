@@ -326,6 +326,29 @@ static void let_io_flow(struct disk *disks, size_t nr)
                 break;
 }
 
+int disks_lock(struct disk *disks, size_t nr)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < nr && !rc; i++) {
+        if (disks[i].why_none || !disks[i].drv->lock)
+            continue;
+        rc = disks[i].drv->lock(&disks[i]);
+        if (rc)
+            fail_prefix(disks[i].c, rc, "disk %s", disks[i].vdev);
+    }
+    if (rc)
+        disks_unlock(disks, nr);
+    return rc;
+}
+
+void disks_unlock(struct disk *disks, size_t nr)
+{
+    for (size_t i = nr; i-- > 0;)
+        if (disks[i].drv && disks[i].drv->unlock)
+            disks[i].drv->unlock(&disks[i]);
+}
+
 int disks_cut(struct disk *disks, size_t nr)
 {
     int rc = 0;

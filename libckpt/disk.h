@@ -32,6 +32,13 @@ struct disk_driver {
     /* A snapshot for checkpoint @id can be made: room, names.  May be slow.
      * Fills d->size_bytes and d->snapshot. */
     int (*arm)(struct disk *d, const char *id);
+    /* What the cut needs and others may have for the moment (a lock of the
+     * storage's own) is waited for here, while the guest still runs, and had
+     * until drain, undo or unlock().  NULL: there is no such thing. */
+    int (*lock)(struct disk *d);
+    /* The guest lets us wait, or there is no cut: gives it back.  A cut that
+     * comes all the same has to wait for it with the guest suspended. */
+    void (*unlock)(struct disk *d);
     /* The instant: from here on no write of the guest reaches the snapshot. */
     int (*cut)(struct disk *d);
     /* The snapshot exists, I/O flows again. */

@@ -9,13 +9,16 @@
  *
  *   arm    lvcreate -s            LVM knows vg/ckpt-ID-VDEV, device id N
  *          "delete N"             the pool forgets N, the record stays
+ *   lock   LVM's, on the group    other takes and admins make their volumes
+ *                                 before us or after us
  *   cut    suspend the origin     what is under way is finished, the rest is
  *                                 held back by device-mapper
  *   drain  "create_snap N O"      the pool has N again: the instant of the cut
  *          resume the origin
  *
  * No program runs, and no LVM lock is waited for, while the guest's I/O is
- * held back.  LVM does not see the exchange: neither its metadata nor the
+ * held back (but by a guest that takes long to suspend, for whom LVM does not
+ * wait).  LVM does not see the exchange: neither its metadata nor the
  * pool's transaction id change.  And it removes a record whose N is missing
  * as it removes any other, so undo is lvremove at every point.
  *
@@ -39,6 +42,9 @@
 #include "disk_name.h"
 #include "dm.h"
 
+/* Commands of LVM take less than a second; a dozen of guests may be at it. */
+#define LOCK_WAIT_US 60000000u
+
 /* --- the driver's own ------------------------------------------------------ */
 
 static int lvmthin_probe(struct disk *d)
@@ -57,12 +63,23 @@ static int lvmthin_probe(struct disk *d)
     return rc;
 }
 
+static void lvmthin_unlock(struct disk *d)
+{
+    struct lvmthin *p = d->priv;
+
+    if (p && p->lock_fd >= 0) {
+        close(p->lock_fd);
+        p->lock_fd = -1;
+    }
+}
+
 void lvmthin_priv_free(struct disk *d)
 {
     struct lvmthin *p = d->priv;
 
     if (!p)
         return;
+    lvmthin_unlock(d);
     thin_hold_close(&p->hold);
     free(p);
     d->priv = NULL;
@@ -78,6 +95,7 @@ int lvmthin_priv_new(struct disk *d)
     if (!p)
         return fail(d->c, -ENOMEM, "%s", d->target);
     thin_hold_init(&p->hold);
+    p->lock_fd = -1;
     d->priv = p;
     rc = dm_open(&p->hold.dm.fd);
     if (rc)
@@ -178,12 +196,27 @@ static int lvmthin_arm(struct disk *d, const char *id)
     return rc ? rc : arm(d, d->priv, name);
 }
 
+static int lock(struct disk *d, uint64_t wait_us)
+{
+    struct lvmthin *p = d->priv;
+
+    return p->lock_fd < 0 ? lvm_lock(d->c, p->lock_path, wait_us, &p->lock_fd)
+                          : 0;
+}
+
+static int lvmthin_lock(struct disk *d)
+{
+    return lock(d, LOCK_WAIT_US);
+}
+
 static int lvmthin_cut(struct disk *d)
 {
     struct lvmthin *p = d->priv;
-    int lock_fd = -1, rc;
+    int lock_fd, rc;
 
-    rc = lvm_lock(d->c, p->lock_path, DM_HOLD_FOREIGN_WAIT_US, &lock_fd);
+    rc = lock(d, DM_HOLD_FOREIGN_WAIT_US);
+    lock_fd = p->lock_fd;
+    p->lock_fd = -1; /* the suspension's from here on */
     return rc ? rc : thin_hold_begin(d, &p->hold, lock_fd);
 }
 
@@ -219,6 +252,8 @@ const struct disk_driver disk_lvmthin = {
     .caps = DISK_CAP_QUICK_CUT | DISK_CAP_FORK,
     .probe = lvmthin_probe,
     .arm = lvmthin_arm,
+    .lock = lvmthin_lock,
+    .unlock = lvmthin_unlock,
     .cut = lvmthin_cut,
     .drain = lvmthin_drain,
     .undo = lvmthin_undo,

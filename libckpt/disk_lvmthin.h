@@ -20,6 +20,7 @@ struct lvmthin {
     struct thin_hold hold;
     uint32_t snapshot_id;
     char lock_path[LVM_LOCK_MAX];
+    int lock_fd; /* LVM's lock on the group, or -1 */
     bool keeps_tag; /* the volume had our tag before the rollback */
 };
 

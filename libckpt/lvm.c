@@ -417,6 +417,9 @@ int lvm_lock(struct ckpt *c, const char *path, uint64_t wait_us, int *fd_out)
                         "LVM is at work on the volume group (%s is "
                         "locked). Try again.",
                         path);
+        rc = check_cancel(c);
+        if (rc)
+            return rc;
         nanosleep(&pause, NULL);
     }
     return rc ? fail(c, rc, "%s", path) : 0;

@@ -74,7 +74,8 @@ int lvm_remove_tag(struct ckpt *c, const char *vg, const char *lv,
  * LVM's own lock on @vg, shared: its reports go on, its changes wait.  Who
  * suspends a volume behind LVM's back must hold it: an LVM command that finds
  * the volume suspended leaves the pool and its record of it at odds.
- * lvm_lock() waits at most @wait_us; -EBUSY with words.  close(2) releases.
+ * lvm_lock() waits at most @wait_us, or until it is cancelled; -EBUSY with
+ * words.  close(2) releases.
  */
 int lvm_lock_path(struct ckpt *c, const char *vg, char path[LVM_LOCK_MAX]);
 int lvm_lock(struct ckpt *c, const char *path, uint64_t wait_us, int *fd_out);

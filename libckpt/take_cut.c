@@ -22,6 +22,7 @@
 
 #define SUSPEND_TIMEOUT_MS 30000u
 #define DRAIN_US 500000u
+#define LOCKED_MS 2000u /* the disks' locks are held for one that suspends */
 
 static unsigned timeout_ms(const struct take *t)
 {
@@ -132,14 +133,23 @@ static int check_same(const struct take *t)
     return t->stamp ? xen_stamp_check(t->op.x, &t->op.dom, t->stamp) : 0;
 }
 
+/* Others on its host need not wait for a guest that takes its time. */
+static void unlock_disks(void *arg)
+{
+    struct take *t = arg;
+
+    disks_unlock(t->disks.disk, t->disks.nr);
+}
+
 /* Suspended, and the guard knows. */
 static int await_suspended(struct take *t, unsigned limit_ms)
 {
+    const struct xen_suspend_wait wait = {limit_ms, LOCKED_MS, unlock_disks, t};
     unsigned token = t->token;
     int rc;
 
     t->token = 0;
-    rc = xen_suspend_await(t->op.x, &t->op.dom, limit_ms, &t->times,
+    rc = xen_suspend_await(t->op.x, &t->op.dom, &wait, &t->times,
                            &t->pending);
     if (t->pending)
         return rc;
@@ -215,6 +225,8 @@ int take_cut_all(struct take *const *t, size_t nr)
             thaw(t[i]);
     rc = check_cancel(t[0]->c); /* a freeze that was cut short ends the take */
     for (i = 0; !rc && i < nr; i++)
+        rc = disks_lock(t[i]->disks.disk, t[i]->disks.nr);
+    for (i = 0; !rc && i < nr; i++)
         rc = ask_to_stand_still(t[i]);
     for (i = 0; !rc && i < nr; i++)
         rc = check_same(t[i]);
@@ -227,8 +239,10 @@ int take_cut_all(struct take *const *t, size_t nr)
     for (i = 0; i < nr; i++) {
         int e;
 
-        if (rc)
+        if (rc) {
+            unlock_disks(t[i]);
             call_off(t[i]);
+        }
         e = go_on(t[i], !rc);
         thaw(t[i]);
         r = r ? r : e;

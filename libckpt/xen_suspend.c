@@ -198,21 +198,29 @@ int xen_suspend_ask(struct xen *x, const struct xen_dom *dom,
 }
 
 int xen_suspend_await(struct xen *x, const struct xen_dom *dom,
-                      unsigned timeout_ms, struct xen_suspend_times *times,
-                      bool *pending_out)
+                      const struct xen_suspend_wait *wait,
+                      struct xen_suspend_times *times, bool *pending_out)
 {
-    const uint64_t deadline_us = times->request_us + timeout_ms * 1000ull;
+    const uint64_t patience_us = times->request_us + wait->patience_ms * 1000ull;
+    const uint64_t deadline_us = times->request_us + wait->timeout_ms * 1000ull;
     char path[64];
     int rc;
 
     *pending_out = false;
     control_path(dom->domid, path, sizeof(path));
     rc = watch(x, path);
+    if (!rc && patience_us < deadline_us) {
+        rc = wait_still(x, dom, patience_us);
+        if (rc == -ETIMEDOUT) {
+            wait->impatient(wait->arg);
+            rc = 0;
+        }
+    }
     if (!rc)
         rc = wait_still(x, dom, deadline_us);
     times->still_us = now_us();
     if (rc)
-        rc = gave_up(x, dom, path, rc, timeout_ms, pending_out);
+        rc = gave_up(x, dom, path, rc, wait->timeout_ms, pending_out);
     unwatch(x, path);
     return rc;
 }

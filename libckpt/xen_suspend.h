@@ -14,6 +14,15 @@
 struct xen;
 struct xen_dom;
 
+/* How long a guest is waited for.  After patience_ms, once, impatient() gives
+ * back what others need meanwhile. */
+struct xen_suspend_wait {
+    unsigned timeout_ms; /* from the request on */
+    unsigned patience_ms;
+    void (*impatient)(void *arg);
+    void *arg;
+};
+
 struct xen_suspend_times {
     uint64_t request_us; /* the request was written */
     uint64_t still_us;   /* no vCPU runs any more */
@@ -25,15 +34,15 @@ int xen_suspend_ask(struct xen *x, const struct xen_dom *dom,
                     struct xen_suspend_times *times_out);
 
 /*
- * Waits until it has, at most @timeout_ms from the request on.
+ * Waits until it has.
  * A guest that does not acknowledge has its request withdrawn: -ETIMEDOUT
  * and nothing has changed.  One that acknowledges but does not finish cannot
  * be stopped from suspending later: *pending_out is true and somebody must go
  * on waiting for it (the guard does).  -ESRCH: the guest died or shut down.
  */
 int xen_suspend_await(struct xen *x, const struct xen_dom *dom,
-                      unsigned timeout_ms, struct xen_suspend_times *times,
-                      bool *pending_out);
+                      const struct xen_suspend_wait *wait,
+                      struct xen_suspend_times *times, bool *pending_out);
 
 /* Lets a suspended guest go on in place ("cancelled"). */
 int xen_resume(struct xen *x, const struct xen_dom *dom);

@@ -58,6 +58,16 @@ static int fake_arm(struct disk *d, const char *id)
     return rc ? rc : note("arm", d->vdev);
 }
 
+static int fake_lock(struct disk *d)
+{
+    return note("lock", d->vdev);
+}
+
+static void fake_unlock(struct disk *d)
+{
+    note("unlock", d->vdev);
+}
+
 static int fake_cut(struct disk *d)
 {
     int rc;
@@ -82,6 +92,8 @@ static void fake_undo(struct disk *d)
 static const struct disk_driver fake = {
     .name = "fake",
     .arm = fake_arm,
+    .lock = fake_lock,
+    .unlock = fake_unlock,
     .cut = fake_cut,
     .drain = fake_drain,
     .undo = fake_undo,
@@ -123,13 +135,31 @@ static void beats_pass_over_what_has_no_snapshot(void **state)
     (void)state;
     make_disks(disks);
     assert_int_equal(disks_arm(disks, 3, "1234"), 0);
+    assert_int_equal(disks_lock(disks, 3), 0);
     assert_int_equal(disks_cut(disks, 3), 0);
     assert_int_equal(disks_drain(disks, 3), 0);
     disks_keep(disks, 3);
-    assert_string_equal(calls, "arm a, arm b, cut a, cut b, drain a, drain b");
+    assert_string_equal(calls, "arm a, arm b, lock a, lock b, cut a, cut b, "
+                               "drain a, drain b");
+    calls[0] = '\0';
     disks_undo(disks, 3);
-    assert_string_equal(calls, "arm a, arm b, cut a, cut b, drain a, drain b, "
-                               "undo b, undo a");
+    assert_string_equal(calls, "undo b, undo a");
+    free_disks(disks);
+}
+
+static void a_failed_lock_leaves_none_locked(void **state)
+{
+    struct disk disks[3];
+
+    (void)state;
+    make_disks(disks);
+    failing = "lock b";
+    assert_int_equal(disks_arm(disks, 3, "1234"), 0);
+    calls[0] = '\0';
+    assert_int_equal(disks_lock(disks, 3), -EIO);
+    assert_string_equal(c.error, "disk b: the fake fails.");
+    assert_string_equal(calls, "lock a, lock b, unlock b, unlock a");
+    disks_undo(disks, 3);
     free_disks(disks);
 }
 
@@ -342,6 +372,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup(f, reset)
     const struct CMUnitTest tests[] = {
         T(beats_pass_over_what_has_no_snapshot),
+        T(a_failed_lock_leaves_none_locked),
         T(a_failed_cut_lets_io_flow_and_removes_nothing_yet),
         T(a_failed_drain_lets_io_flow),
         T(undo_resumes_all_before_it_removes_any),

@@ -204,6 +204,25 @@ await "LVM is at work"
 exec 7>&-
 wait $job && fail "cut although LVM had its lock"
 same_state "$before" "LVM at work"
+# Waited for before the guest is asked, it is had in the cut; others wait then.
+: >"$out"
+run_one guard arm:7878 lock wait cut drain keep stop <&8 8>&- &
+job=$!
+await 'arm:7878: ok'
+exec 7<>/run/lock/lvm/V_vg0
+flock -x 7
+grep -q waiting "$out" && fail "LVM's lock was had beside another"
+exec 7>&-
+await waiting
+exec 7<>/run/lock/lvm/V_vg0
+flock -xn 7 && fail "LVM's lock is not held until the cut"
+exec 7>&-
+echo >&8
+wait $job || fail "a cut that had waited for LVM"
+must run_one remove:vg0/ckpt-7878-xvda
+same_state "$before" "LVM at work before the cut"
+must run_one guard arm:7878 lock unlock lock undo stop
+same_state "$before" "undone after lock"
 # An LVM command that comes while the origin is suspended waits.
 : >"$out"
 run_one guard arm:8888 cut wait drain keep stop <&8 8>&- &

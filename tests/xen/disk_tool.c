@@ -71,6 +71,19 @@ static int do_arm(const char *arg)
     return disks_arm(disks, nr_disks, arg);
 }
 
+static int do_lock(const char *arg)
+{
+    (void)arg;
+    return disks_lock(disks, nr_disks);
+}
+
+static int do_unlock(const char *arg)
+{
+    (void)arg;
+    disks_unlock(disks, nr_disks);
+    return 0;
+}
+
 static int do_cut(const char *arg)
 {
     (void)arg;
@@ -422,6 +435,8 @@ static const struct verb {
     {"guard", do_guard},
     {"stop", do_stop},
     {"arm", do_arm},
+    {"lock", do_lock},
+    {"unlock", do_unlock},
     {"cut", do_cut},
     {"drain", do_drain},
     {"undo", do_undo},
