@@ -269,6 +269,9 @@ static int cow_drain(struct mem *m)
     }
     if (!rc)
         rc = put_records(m);
+    /* All of that was this cut's, and not another program's. */
+    if (!rc)
+        rc = xen_cow_check(w->xen);
     if (rc)
         return rc;
     report(m);

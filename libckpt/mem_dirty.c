@@ -111,21 +111,29 @@ static int pass_range(struct mem *m, uint64_t gfn, uint64_t end,
  * Every frame once.  Frame numbers reach to where Xen put its special pages,
  * just below 4 GiB, however small the guest is, and asking about a hole costs
  * as much as asking about memory.  So those at the top come first, and the
- * way up ends when as many frames were met as the domain has pages.  Of what
- * the guest balloons meanwhile the bitmap tells.
+ * way up ends when as many frames were met as the domain has pages.
+ *
+ * Of a frame that gets memory meanwhile the bitmap tells, but here it counts
+ * for one that is still ahead of us: so no frame is left out that the toolstack
+ * may have given memory to, nor any when there is memory beyond those.
  */
 static int pass_all(struct mem *m)
 {
     struct dirty *d = m->priv;
-    uint64_t nr_pages = m->dom->memory_bytes / PAGE_SIZE_BYTES;
     uint64_t top = d->nr_gfns > TOP_FRAMES ? d->nr_gfns - TOP_FRAMES : 0;
-    uint64_t gfn, found = 0;
-    int rc = 0;
+    uint64_t nr_pages, ram_end, gfn, found = 0;
+    int rc;
 
+    rc = xen_ram(m->x, m->dom->domid, &nr_pages, &ram_end);
     for (gfn = top; !rc && gfn < d->nr_gfns; gfn += PAGE_BATCH)
         rc = pass_range(m, gfn, d->nr_gfns, &found);
-    for (gfn = 0; !rc && gfn < top && found < nr_pages; gfn += PAGE_BATCH)
+    for (gfn = 0; !rc && gfn < top && gfn < ram_end; gfn += PAGE_BATCH)
         rc = pass_range(m, gfn, top, &found);
+    if (!rc)
+        rc = xen_ram(m->x, m->dom->domid, &nr_pages, &ram_end);
+    if (!rc && found < nr_pages)
+        for (; !rc && gfn < top; gfn += PAGE_BATCH)
+            rc = pass_range(m, gfn, top, &found);
     say(m->c, "pass 1: %llu of %llu pages, frames to %#llx of %#llx",
         (unsigned long long)found, (unsigned long long)nr_pages,
         (unsigned long long)gfn, (unsigned long long)d->nr_gfns);

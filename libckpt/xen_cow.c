@@ -25,7 +25,8 @@
 struct xen_cow {
     struct xen *x; /* borrowed */
     uint32_t domid;
-    struct xen_ckpt_op info; /* as attach answered */
+    struct xen_ckpt_op info; /* as attach, find or begin answered */
+    bool is_taken; /* the domain has another ring now, or none */
     xenforeignmemory_resource_handle *resource;
     struct xen_ckpt_ring *ring;
     const uint64_t *desc;    /* by slot */
@@ -157,7 +158,8 @@ static int attach(struct xen *x, uint32_t domid, struct xen_ckpt_op *op)
 
     rc = call(x, domid, op);
     if (rc == -EEXIST) {
-        /* Of a process that died: we hold the domain's lock. */
+        /* Of a process that died, or has another store and no lock of ours: it
+         * will see that it has lost it. */
         *op = (struct xen_ckpt_op){ .op = XEN_CKPT_OP_DETACH };
         rc = call(x, domid, op);
         *op = ask;
@@ -300,10 +302,35 @@ int xen_cow_find(struct xen *x, uint32_t domid, const char *id,
         return -ENOMEM;
     cow->policy.ring_mib = (uint32_t)(op.cookie[1] >> 32);
     cow->info = op;
-    rc = open_cow(cow);
-    if (!rc)
+    /* Somebody may have it still, who stands by, say: then a new one it is. */
+    if (!open_cow(cow))
         *cow_out = cow;
-    return rc;
+    return 0;
+}
+
+static int taken(struct xen_cow *cow)
+{
+    cow->is_taken = true;
+    return fail(cow->x->c, -ESTALE,
+                "domain %u: another program has begun to capture its memory, "
+                "so this capture is given up. Try again.",
+                cow->domid);
+}
+
+/* A domain has one ring, and the domain is all that an operation names: what we
+ * map may be one that another program has replaced since. */
+int xen_cow_check(struct xen_cow *cow)
+{
+    struct xen_ckpt_op op = { .op = XEN_CKPT_OP_QUERY };
+    int rc;
+
+    rc = call(cow->x, cow->domid, &op);
+    if (rc)
+        return fail(cow->x->c, rc, "domain %u: its capture", cow->domid);
+    if (op.nr_frames && op.epoch == cow->info.epoch &&
+        op.cookie[0] == cow->info.cookie[0] && op.port == cow->info.port)
+        return 0;
+    return taken(cow);
 }
 
 int xen_cow_prepare(struct xen_cow *cow, uint32_t *listed_out)
@@ -328,13 +355,20 @@ int xen_cow_begin(struct xen_cow *cow, const char *id, bool since_last)
     };
     int rc;
 
+    rc = xen_cow_check(cow);
+    if (rc)
+        return rc;
     cow->room_us = now_us();
+    cow->ring->paused_ns = 0;
     rc = call(cow->x, cow->domid, &op);
-    if (rc == -EILSEQ)
-        rc = -EAGAIN;
-    return !rc || rc == -EAGAIN
-               ? rc
-               : fail(cow->x->c, rc, "domain %u: the cut", cow->domid);
+    if (rc == -EILSEQ || rc == -EAGAIN)
+        return -EAGAIN;
+    if (rc)
+        return fail(cow->x->c, rc, "domain %u: the cut", cow->domid);
+    cow->info.epoch = op.epoch;
+    memcpy(cow->info.cookie, op.cookie, sizeof(op.cookie));
+    /* No cut takes no time: Xen has written this into another ring. */
+    return cow->ring->paused_ns ? 0 : taken(cow);
 }
 
 static void unmap(struct xen_cow *cow)
@@ -358,7 +392,7 @@ int xen_cow_detach(struct xen_cow *cow)
     if (!cow)
         return 0;
     cow->x->nr_cow_calls++;
-    rc = xen_cow_end(cow->x->xch, cow->domid) ? -errno : 0;
+    rc = !cow->is_taken && xen_cow_end(cow->x->xch, cow->domid) ? -errno : 0;
     unmap(cow);
     if (rc && rc != -ESRCH) /* the domain is gone, and its ring with it */
         rc = fail(cow->x->c, rc, "domain %u: ending its capture", cow->domid);

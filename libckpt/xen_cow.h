@@ -37,17 +37,20 @@ struct xen_cow_policy {
 int xen_cow_attach(struct xen *x, uint32_t domid, uint32_t nr_slots,
                    const struct xen_cow_policy *policy,
                    struct xen_cow **cow_out);
-/* The ring that was released with checkpoint @id as the last cut, and is as
- * @policy wants it.  *cow_out is NULL when there is none: then what was there
- * has been ended, and @why (256 bytes) says why. */
+/* The ring that was released with checkpoint @id as the last cut, is as
+ * @policy wants it, and nobody else's.  *cow_out is NULL when there is none: then
+ * what was there has been ended, and @why (256 bytes) says why. */
 int xen_cow_find(struct xen *x, uint32_t domid, const char *id,
                  const struct xen_cow_policy *policy, char *why,
                  struct xen_cow **cow_out);
 /* While the guest runs, shortly before begin; *listed_out is how many pages
  * begin will have to copy at most. */
 int xen_cow_prepare(struct xen_cow *cow, uint32_t *listed_out);
+/* The ring is the domain's still, and was cut by us last; -ESTALE: another
+ * program has attached one of its own. */
+int xen_cow_check(struct xen_cow *cow);
 /* The cut, of checkpoint @id.  @since_last: only of what was written since the
- * last one.  -EAGAIN: prepare again. */
+ * last one.  -EAGAIN: prepare again; -ESTALE as for xen_cow_check(). */
 int xen_cow_begin(struct xen_cow *cow, const char *id, bool since_last);
 /* Ends it, at any time, and frees @cow (NULL is fine). */
 int xen_cow_detach(struct xen_cow *cow);

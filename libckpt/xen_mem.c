@@ -25,6 +25,23 @@ int xen_nr_gfns(struct xen *x, uint32_t domid, uint64_t *nr_out)
     return 0;
 }
 
+/* It gives memory from frame 0 on.  A hole for devices begins at 2 GiB at the
+ * earliest (hvmloader/pci.c), unless mmio_hole= says otherwise. */
+#define LOW_FRAMES (0x80000000u / PAGE_SIZE_BYTES)
+
+int xen_ram(struct xen *x, uint32_t domid, uint64_t *nr_pages_out,
+            uint64_t *end_out)
+{
+    xc_domaininfo_t info;
+
+    if (!xen_domain_info(x->xch, domid, &info))
+        return fail(x->c, errno ? -errno : -EIO,
+                    "domain %u: asking for its memory", domid);
+    *nr_pages_out = info.tot_pages;
+    *end_out = info.max_pages < LOW_FRAMES ? info.max_pages : UINT64_MAX;
+    return 0;
+}
+
 /* Fills b->type; *nr_out: how many have content. */
 static int read_types(struct xen *x, uint32_t domid, struct page_batch *b,
                       unsigned *nr_out)

@@ -15,6 +15,10 @@ struct xen;
 
 /* One more than the highest frame the domain may use. */
 int xen_nr_gfns(struct xen *x, uint32_t domid, uint64_t *nr_out);
+/* How many frames the domain has memory in just now, and below which one those
+ * are that a toolstack gives it, up to its maxmem. */
+int xen_ram(struct xen *x, uint32_t domid, uint64_t *nr_pages_out,
+            uint64_t *end_out);
 
 /* A mapping of a batch: read-only, to be dropped with xen_unmap(). */
 struct xen_map {

@@ -27,5 +27,28 @@ for at in "after:take:memory armed" "at:take:still" "after:take:cut" \
 done
 must "take" xl checkpoint $g -n two
 check_stored two
+
+# A domain has one capture, and another store knows nothing of our lock.
+is_stopped() { grep -q '^State:.T' "/proc/$take/status"; }
+other=$T/other
+mkdir "$other"
+for at in "after:take:memory armed" "after:take:disks stored"; do
+    step "taken over at $at"
+    CKPT_FAULT=stop:$at xl-ckpt checkpoint $g -n mine >"$T/out" 2>&1 &
+    take=$!
+    wait_until 120 is_stopped || fail "$at: it does not come there"
+    CKPT_STORE=$other must "$at: the other store's take" xl checkpoint $g -n theirs
+    kill -CONT $take
+    CHECKS=$((CHECKS + 1))
+    wait $take && fail "$at: a capture was taken over, and nobody noticed"
+    grep -q 'another program has begun to capture' "$T/out" || fail "$at: $(cat "$T/out")"
+    guards_end 120 || fail "$at: the guard stays"
+    running $g "$at"
+    CKPT_STORE=$other check_stored theirs
+    CKPT_STORE=$other must "delete" xl checkpoint-delete theirs
+    must "$at: and again" xl checkpoint $g -n mine
+    check_stored mine
+    must "delete" xl checkpoint-delete mine
+done
 clean $g "in the end"
 finish
