@@ -69,7 +69,8 @@ static int find_gone(struct rollback *r)
                     r->domain);
     rc = op_open_uuid(&r->op, r->c, uuid);
     memcpy(r->op.dom.uuid, uuid, sizeof(uuid));
-    return rc;
+    /* One that was renamed runs on those disks. */
+    return rc ? rc : xen_uuid_free(r->op.x, uuid);
 }
 
 static int rollback_find(void *arg)

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -159,6 +160,38 @@ int xen_name_free(struct xen *x, const char *name)
         return 0;
     return fail(x->c, -EEXIST, "a domain called \"%s\" is running (id %u).",
                 name, domid);
+}
+
+static int uuid_taken(struct xen *x, uint32_t domid)
+{
+    char *name = libxl_domid_to_name(x->ctx, domid); /* NULL: it is half gone */
+    int rc;
+
+    rc = fail(x->c, -EEXIST,
+              "the domain is there under another name: \"%s\" (id %u). Say that "
+              "one.",
+              name ? name : "(none)", domid);
+    free(name);
+    return rc;
+}
+
+int xen_uuid_free(struct xen *x, const char *uuid)
+{
+    libxl_dominfo *list;
+    char text[37];
+    int i, nr, rc = 0;
+
+    list = libxl_list_domain(x->ctx, &nr); /* NULL on failure */
+    if (!list)
+        return fail(x->c, -EIO, "asking Xen which domains there are");
+    for (i = 0; i < nr && !rc; i++) {
+        snprintf(text, sizeof(text), LIBXL_UUID_FMT,
+                 LIBXL_UUID_BYTES(list[i].uuid));
+        if (!strcasecmp(text, uuid))
+            rc = uuid_taken(x, list[i].domid);
+    }
+    libxl_dominfo_list_free(list, nr);
+    return rc;
 }
 
 int xen_pause(struct xen *x, uint32_t domid)

@@ -37,6 +37,8 @@ void xen_dom_fini(struct xen_dom *dom);
 int xen_dom_again(struct xen *x, struct xen_dom *dom);
 /* -EEXIST when a domain is called @name; 0 when the name is free. */
 int xen_name_free(struct xen *x, const char *name);
+/* -EEXIST when a domain has @uuid, under whatever name and in whatever state. */
+int xen_uuid_free(struct xen *x, const char *uuid);
 /* "pv", "pvh", "hvm". */
 const char *xen_type_name(enum xen_type type);
 

@@ -23,6 +23,9 @@ must_fail 4 'one' xl checkpoint $g -n one
 must_fail 2 '' xl checkpoint $g -n ../one
 must_fail 2 'no disk "xvdz"' xl checkpoint $g --exclude-disk xvdz
 must_fail 4 "\"$g\" is running" xl fork $g/one -n $g
+must "rename" xl rename $g renamed
+must_fail 4 'under another name: "renamed"' xl rollback $g one
+must "rename back" xl rename renamed $g
 before=$(host_state)
 
 step "a disk that cannot be snapshotted"
