@@ -130,7 +130,7 @@ int take_find(void *arg)
     rc = check_opts(t);
     if (!rc)
         rc = op_open(&t->op, t->c, t->domain);
-    if (!rc && t->opts->stand_by)
+    if (!rc)
         rc = stamp_it(t);
     if (!rc)
         rc = name_it(t);

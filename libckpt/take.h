@@ -23,7 +23,7 @@ struct take {
     struct image *img;
     struct ckpt_info info; /* becomes the manifest */
     int monitor;           /* xl's process for the domain, or -1 */
-    struct xen_stamp *stamp; /* of one that stood by, or NULL */
+    struct xen_stamp *stamp; /* of when it was found */
     bool has_memory;
     bool pending; /* the guest may yet suspend: the guard waits for it */
     /* Of the cut. */

@@ -126,11 +126,14 @@ static int ask_to_stand_still(struct take *t)
     return t->has_memory ? ask_to_suspend(t) : ask_to_pause(t);
 }
 
-/* Who was made ready long ago, and is not the same any more, is not cut.  Seen
- * while it is on its way, for it waits: nothing of it is lost but a moment. */
-static int check_same(const struct take *t)
+/* Who has got a disk since, or another size, is not cut.  With one that stood by
+ * it is seen while the guest is on its way, for it waits: nothing of it is lost
+ * but a moment. */
+static int check_same(const struct take *t, bool is_asked)
 {
-    return t->stamp ? xen_stamp_check(t->op.x, &t->op.dom, t->stamp) : 0;
+    return is_asked == !!t->opts->stand_by
+               ? xen_stamp_check(t->op.x, &t->op.dom, t->stamp)
+               : 0;
 }
 
 /* Others on its host need not wait for a guest that takes its time. */
@@ -225,11 +228,13 @@ int take_cut_all(struct take *const *t, size_t nr)
             thaw(t[i]);
     rc = check_cancel(t[0]->c); /* a freeze that was cut short ends the take */
     for (i = 0; !rc && i < nr; i++)
+        rc = check_same(t[i], false);
+    for (i = 0; !rc && i < nr; i++)
         rc = disks_lock(t[i]->disks.disk, t[i]->disks.nr);
     for (i = 0; !rc && i < nr; i++)
         rc = ask_to_stand_still(t[i]);
     for (i = 0; !rc && i < nr; i++)
-        rc = check_same(t[i]);
+        rc = check_same(t[i], true);
     for (i = 0; !rc && i < nr; i++)
         if (t[i]->has_memory)
             rc = await_suspended(t[i], timeout_ms(t[i]));

@@ -50,8 +50,8 @@ int xen_stamp_check(struct xen *x, const struct xen_dom *dom,
     if (!rc && (now.max_kib != s->max_kib || now.len != s->len ||
                 memcmp(now.record, s->record, (size_t)s->len)))
         rc = fail(x->c, -ESTALE,
-                  "domain \"%s\" was changed since its checkpoint was made "
-                  "ready.",
+                  "domain \"%s\" was changed (its devices, its size or its "
+                  "name) while its checkpoint was made ready. Try again.",
                   dom->name);
     free(now.record);
     return rc;

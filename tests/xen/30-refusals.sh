@@ -39,8 +39,23 @@ is "why it has none" excluded "$(xl checkpoint-show --json two |
 must_fail 5 "xvdb" xl fork two -n other
 must "delete" xl checkpoint-delete two
 must "detach" xl block-detach $g xvdb
-wait_until 30 losetup -d "$loop"
 running $g "after the refusals"
+
+step "a disk that comes while a take is made ready"
+is_stopped() { grep -q '^State:.T' "/proc/$take/status"; }
+CKPT_FAULT="stop:after:take:memory armed" xl-ckpt checkpoint $g -n two >"$T/out" 2>&1 &
+take=$!
+wait_until 120 is_stopped || fail "the take is not made ready"
+must "attach" xl block-attach $g "phy:$loop,xvdb,w"
+kill -CONT $take
+CHECKS=$((CHECKS + 1))
+wait $take && fail "it was cut without the disk"
+grep -q 'was changed' "$T/out" || fail "$(cat "$T/out")"
+must "detach" xl block-detach $g xvdb
+wait_until 30 losetup -d "$loop"
+guards_end 60 || fail "the guard stays"
+running $g "after a disk that came"
+is "the host" "$before" "$(host_state)"
 
 step "no room, no right"
 mkdir -p "$T/small"
