@@ -5,7 +5,8 @@
 # Each process of the daemon is killed (SIGKILL) at each step of a take, a
 # rollback and a fork, and then KILLS times at any moment: the guest runs on,
 # the daemon serves again, a job that lost a role is finished, one that lost its
-# parent is finished or undone, and nothing is left over.
+# parent is finished or undone, and nothing is left over.  POINTS, a regular
+# expression, says at which steps, ONLY_RANDOM=1 at none of them.
 # shellcheck source=tests/xen/lib.sh
 . "$(dirname "$0")/../xen/lib.sh"
 # shellcheck source=tests/xen/door.sh
@@ -73,9 +74,15 @@ drop() { # NAME WHY NEEDED
     esac
 }
 
-# at POINT METHOD PARAMS NAME
+fork_end() {
+    guest_destroy $g-2
+    [ ! -b /dev/vg0/fork-$g-2-xvda ] || lvremove -qq -fy vg0/fork-$g-2-xvda
+}
+
+# at POINT METHOD PARAMS
 at() {
     local role
+    [[ $1 =~ ${POINTS:-.} ]] || return 0
     step "$1"
     ckptd_stop
     CKPT_FAULT=stop:$1 ckptd_run
@@ -95,11 +102,11 @@ at() {
             ;;
         checkpoint.fork,ckptd-front | checkpoint.fork,ckptd-door)
             settled "$1, $role" 3
-            guest_destroy $g-2
+            fork_end
             ;;
         checkpoint.fork,*)
             settled "$1, $role"
-            guest_destroy $g-2
+            fork_end
             ;;
         *)
             settled "$1, $role" 2
