@@ -7,8 +7,10 @@
  *   EMULATOR_XENSTORE_DATA, EMULATOR_CONTEXT     with a device model
  *   END
  *
- * Zero pages go as "allocate only": a new domain's memory is scrubbed, so
- * they arrive as zeros without being sent.
+ * Zero pages are sent, not only asked for ("allocate only"): what a running
+ * domain gives back is not scrubbed unless Xen was booted with scrub-domheap
+ * (xen/common/page_alloc.c, free_domheap_pages()), and the next domain would
+ * find it there.
  */
 #include "stream_write.h"
 
@@ -103,21 +105,13 @@ static int put_batch(struct writer *w)
     unsigned i;
 
     for (i = 0; i < b->nr; i++) {
-        uint64_t type = b->type[i];
+        static const uint8_t zeros[PAGE_SIZE_BYTES];
 
-        if (page_type_has_data(b->type[i]) && !b->data[i] &&
-            b->type[i] == PAGE_TYPE_NORMAL)
-            type = PAGE_TYPE_ALLOC;
-        w->pfn[i] = b->gfn[i] | type << XC_PFN_TYPE_SHIFT;
-        if (b->data[i]) {
-            nr = add_piece(w->iov, nr, b->data[i]);
-            nr_data++;
-        } else if (page_type_has_data((uint8_t)type)) {
-            static const uint8_t zeros[PAGE_SIZE_BYTES];
-
-            nr = add_piece(w->iov, nr, zeros); /* a PV page table of zeros */
-            nr_data++;
-        }
+        w->pfn[i] = b->gfn[i] | (uint64_t)b->type[i] << XC_PFN_TYPE_SHIFT;
+        if (!page_type_has_data(b->type[i]))
+            continue;
+        nr = add_piece(w->iov, nr, b->data[i] ? b->data[i] : zeros);
+        nr_data++;
     }
     rec.length = (uint32_t)(sizeof(head) + b->nr * sizeof(uint64_t) +
                             nr_data * PAGE_SIZE_BYTES);

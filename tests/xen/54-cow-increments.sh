@@ -42,11 +42,30 @@ running $g "larger"
 take four
 is "what four builds on" "$(field three id)" "$(field four base)"
 
+step "pages come back while an increment is read"
+is_stopped() { grep -q '^State:.T' "/proc/$take/status"; }
+has_mib() { [ "$(xl list $g | awk 'NR == 2 { print $3 }')" -eq "$1" ]; }
+must "balloon down" xl mem-set $g 112
+wait_until 60 has_mib 112 || fail "it does not become smaller"
+running $g "smaller again"
+CHECKS=$((CHECKS + 1))
+CKPT_FAULT='stop:after:take:disks stored' xl-ckpt checkpoint $g -n without >"$T/out" 2>&1 &
+take=$!
+wait_until 120 is_stopped || fail "there is no cut"
+must "balloon up" xl mem-set $g 128
+wait_until 60 has_mib 128 || fail "it does not become larger"
+kill -CONT $take
+wait $take || fail "the take: $(cat "$T/out")"
+running $g "larger again"
+check_stored without
+take after
+is "what the one after builds on" "$(field without id)" "$(field after base)"
+
 step "a migration's log-dirty in between changes nothing"
 must "save -c" xl save -c $g /var/tmp/save
 rm -f /var/tmp/save
 take five
-is "what five builds on" "$(field four id)" "$(field five base)"
+is "what five builds on" "$(field after id)" "$(field five base)"
 
 step "a take that failed, one that was told to forget, a deleted one"
 CHECKS=$((CHECKS + 1))
