@@ -212,19 +212,22 @@ static int child_build(struct fork *f, struct ckpt_domain *out)
     return rc;
 }
 
-/* The child stands: it and its disks stay, and it is let go. */
+/* The child stands: it and its disks stay, and it is let go.  Not when there is
+ * no guard any more: its disks are kept only once it can be let go. */
 static int child_keep(struct fork *f, struct ckpt_domain *out)
 {
     unsigned token = 0;
-    int rc = 0;
+    int rc;
 
-    guard_hold(f->op.g);
-    if (!(f->opts->flags & CKPT_FORK_LEAVE_PAUSED))
+    rc = guard_hold(f->op.g);
+    if (!rc && !(f->opts->flags & CKPT_FORK_LEAVE_PAUSED))
         rc = guard_add(f->op.g, GUARD_PAUSE, f->domid, NULL, &token);
+    if (rc)
+        return rc;
     disks_keep(f->disks.disk, f->disks.nr);
-    rc = guard_flush(f->op.g) ?: rc;
-    if (!rc)
-        rc = build_keep(f->c, f->build);
+    if (guard_flush(f->op.g))
+        warn(f->c, "%s: the fork is finished without it", f->c->error);
+    rc = build_keep(f->c, f->build);
     f->build = NULL;
     if (!rc && token)
         rc = xen_unpause(f->op.x, f->domid);
