@@ -74,7 +74,7 @@ static void fork_source_undo(void *arg)
         return;
     f->own_checkpoint = false;
     /* The disks' clones do not need it, and the memory has been copied. */
-    if (remove_inner(f->c, &f->info))
+    if (remove_inner(f->c, &f->info, checkpoint_may_go))
         warn(f->c, "the checkpoint made for the fork stays: %s", f->c->error);
 }
 

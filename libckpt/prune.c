@@ -31,16 +31,20 @@ static unsigned nr_younger(const struct ckpt_info *list, size_t nr, size_t at)
     return found;
 }
 
-static bool may_go(const struct ckpt_info *list, size_t nr, size_t at,
-                   const struct ckpt_prune_opts *opts)
+static bool is_protected(const struct ckpt_info *info)
+{
+    return info->is_head || info->keep || info->tags[0];
+}
+
+static bool is_to_go(const struct ckpt_info *list, size_t nr, size_t at,
+                     const struct ckpt_prune_opts *opts)
 {
     const struct ckpt_info *info = &list[at];
     const int64_t age_us = now_unix_us() - info->created_unix_us;
 
     if (!opts->keep_last && !opts->keep_within_s)
         return false;
-    if (!is_wanted_domain(info, opts->domain) || info->is_head || info->keep ||
-        info->tags[0])
+    if (!is_wanted_domain(info, opts->domain) || is_protected(info))
         return false;
     if (opts->keep_last && nr_younger(list, nr, at) < opts->keep_last)
         return false;
@@ -61,11 +65,19 @@ static void add_id(char **ids, size_t room, size_t n, const char *id)
     memcpy(ids[n], id, CKPT_ID_LEN + 1);
 }
 
-/* One that is busy, or gone since, does not stop the others. */
+/* The list is as old as what was removed before took. */
+static int may_still_go(struct ckpt *c, const struct ckpt_info *info)
+{
+    return is_protected(info)
+               ? fail(c, -EBUSY, "it was marked, or rolled back to, meanwhile.")
+               : 0;
+}
+
+/* One that is busy, or is gone or marked since, does not stop the others. */
 static int remove_one(struct ckpt *c, const struct ckpt_info *info,
                       bool *is_gone)
 {
-    int rc = remove_inner(c, info);
+    int rc = remove_inner(c, info, may_still_go);
 
     *is_gone = !rc;
     if (rc == -EBUSY || rc == -ENOENT) {
@@ -122,7 +134,7 @@ int ckpt_prune(ckpt *c, const struct ckpt_prune_opts *opts,
     for (size_t i = 0; !rc && i < nr; i++) {
         bool is_gone = is_dry;
 
-        if (!may_go(list, nr, i, opts))
+        if (!is_to_go(list, nr, i, opts))
             continue;
         rc = is_dry ? 0 : remove_one(c, &list[i], &is_gone);
         if (!rc && is_gone)

@@ -78,31 +78,48 @@ static int note_snapshot(struct guard *g, struct ckpt *c,
     return rc ? rc : guard_add(g, GUARD_DISK_REMOVE, 0, arg, token_out);
 }
 
-int remove_inner(struct ckpt *c, const struct ckpt_info *info)
+/* The domain is locked. */
+static int remove_locked(struct ckpt *c, const struct ckpt_info *info,
+                         struct guard *g)
 {
     unsigned tokens[64] = { 0 };
-    struct op op;
     size_t i;
     int rc;
 
     if (info->nr_disks > sizeof(tokens) / sizeof(tokens[0]))
         return fail(c, -E2BIG, "a checkpoint of %zu disks", info->nr_disks);
-    rc = op_open_store(&op, c, info->domain_uuid);
-    if (!rc)
-        rc = mount_check_none(c, info);
-    guard_hold(op.g);
+    rc = mount_check_none(c, info);
+    guard_hold(g);
     for (i = 0; !rc && i < info->nr_disks; i++)
-        rc = note_snapshot(op.g, c, info, i, &tokens[i]);
+        rc = note_snapshot(g, c, info, i, &tokens[i]);
     if (!rc)
         rc = steps_fault(c, "delete", "begun");
     if (!rc)
         rc = checkpoint_remove(c, info);
     if (!rc)
-        rc = guard_flush(op.g);
+        rc = guard_flush(g);
     if (!rc)
         rc = steps_fault(c, "delete", "removed");
+    return rc ? rc : remove_snapshots(c, info, tokens, g);
+}
+
+int remove_inner(struct ckpt *c, const struct ckpt_info *info,
+                 may_go_fn *may_go)
+{
+    struct ckpt_info now = {.name = NULL};
+    struct op op;
+    int rc;
+
+    rc = op_open_store(&op, c, info->domain_uuid);
+    if (!rc && may_go) {
+        rc = checkpoint_find(c, info->domain_uuid, info->id, &now);
+        if (!rc)
+            rc = may_go(c, &now);
+        info = &now;
+    }
     if (!rc)
-        rc = remove_snapshots(c, info, tokens, op.g);
+        rc = remove_locked(c, info, op.g);
+    ckpt_info_fini(&now);
     op_close(&op, false);
     /* What waited for this one may go now. */
     return rc ? rc : owed_collect(c, NULL);
@@ -129,9 +146,7 @@ int ckpt_delete(ckpt *c, const char *checkpoint)
     if (rc == -EUCLEAN && store_is_id(checkpoint))
         return delete_damaged(c, checkpoint);
     if (!rc)
-        rc = checkpoint_may_go(c, &info);
-    if (!rc)
-        rc = remove_inner(c, &info);
+        rc = remove_inner(c, &info, checkpoint_may_go);
     ckpt_info_fini(&info);
     return rc;
 }

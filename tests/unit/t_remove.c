@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/* Deletion and prune, with disks whose snapshots are files; nobody guards. */
+#include "ckpt.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "unit.h"
+
+#include "checkpoint.h"
+#include "ctx.h"
+#include "fake/scratch.h"
+#include "op.h"
+#include "store.h"
+
+#define UUID "11111111-1111-1111-1111-111111111111"
+#define A "00000000000000aa"
+#define B "00000000000000bb"
+#define C "00000000000000cc"
+#define D "00000000000000dd"
+
+/* What another does while the lock is waited for: once. */
+static void (*meanwhile)(struct ckpt *c);
+
+int op_open_store(struct op *op, struct ckpt *c, const char *domain_uuid)
+{
+    void (*now)(struct ckpt *) = meanwhile;
+
+    meanwhile = NULL;
+    if (now)
+        now(c);
+    memset(op, 0, sizeof(*op));
+    op->c = c;
+    return store_lock(c->store, domain_uuid, &op->lock, NULL);
+}
+
+void op_close(struct op *op, bool dont_wait)
+{
+    (void)dont_wait;
+    store_unlock(op->lock);
+    memset(op, 0, sizeof(*op));
+}
+
+static void add(struct scratch_world *w, const char *id, const char *parent)
+{
+    struct ckpt_info info;
+
+    scratch_info(&info, id, id, "web", UUID);
+    info.created_unix_us = 1 + id[15];
+    strcpy(info.parent, parent);
+    scratch_commit(w->c, &info);
+    ckpt_info_fini(&info);
+}
+
+/* A, then B on it, then C. */
+static int setup(void **state)
+{
+    struct scratch_world *w;
+
+    scratch_setup(state);
+    w = *state;
+    meanwhile = NULL;
+    add(w, A, "");
+    add(w, B, A);
+    add(w, C, B);
+    return 0;
+}
+
+static bool is_there(struct scratch_world *w, const char *id)
+{
+    struct ckpt_info info;
+    int rc = checkpoint_find(w->c, NULL, id, &info);
+
+    ckpt_info_fini(&info);
+    return !rc;
+}
+
+static int prune(struct scratch_world *w, unsigned keep_last,
+                 struct ckpt_prune_result *result)
+{
+    const struct ckpt_prune_opts opts = {.keep_last = keep_last};
+
+    return ckpt_prune(w->c, &opts, result);
+}
+
+/* --- what is marked meanwhile ---------------------------------------------- */
+
+static void keep_a(struct ckpt *c)
+{
+    assert_int_equal(ckpt_keep(c, A, true), 0);
+}
+
+static void tag_b(struct ckpt *c)
+{
+    assert_int_equal(ckpt_tag(c, B, "gold", true), 0);
+}
+
+static void head_to_b(struct ckpt *c)
+{
+    assert_int_equal(checkpoint_set_head(c, UUID, B), 0);
+}
+
+static void what_is_kept_in_the_last_moment_is_not_deleted(void **state)
+{
+    struct scratch_world *w = *state;
+
+    meanwhile = keep_a;
+    assert_int_equal(ckpt_delete(w->c, A), -EPERM);
+    assert_true(is_there(w, A));
+    assert_int_equal(ckpt_keep(w->c, A, false), 0);
+    assert_int_equal(ckpt_delete(w->c, A), 0);
+    assert_false(is_there(w, A));
+}
+
+static void a_prune_passes_over_what_was_marked_since_it_looked(void **state)
+{
+    static void (*const marks[])(struct ckpt *) = {keep_a, tag_b, head_to_b};
+    struct scratch_world *w = *state;
+    struct ckpt_prune_result result;
+
+    meanwhile = keep_a;
+    assert_int_equal(prune(w, 1, &result), 0);
+    assert_string_equal(result.ids[0], B);
+    assert_null(result.ids[1]);
+    free(result.ids);
+    assert_true(is_there(w, A));
+    for (unsigned i = 1; i < 3; i++) {
+        add(w, B, A);
+        meanwhile = marks[i];
+        assert_int_equal(prune(w, 1, &result), 0);
+        assert_null(result.ids[0]);
+        free(result.ids);
+        assert_true(is_there(w, B));
+        assert_int_equal(checkpoint_set_head(w->c, UUID, C), 0);
+        ckpt_tag(w->c, B, "gold", false);
+        assert_int_equal(ckpt_delete(w->c, B), 0);
+    }
+}
+
+/* Not the one that it had when the list was made. */
+static void a_child_gets_the_parent_that_is_left(void **state)
+{
+    struct scratch_world *w = *state;
+    struct ckpt_prune_result result;
+    struct ckpt_info info;
+
+    add(w, D, C);
+    assert_int_equal(checkpoint_set_head(w->c, UUID, D), 0);
+    assert_int_equal(ckpt_keep(w->c, A, true), 0);
+    assert_int_equal(prune(w, 1, &result), 0);
+    free(result.ids);
+    assert_false(is_there(w, B) || is_there(w, C));
+    assert_int_equal(checkpoint_find(w->c, NULL, D, &info), 0);
+    assert_string_equal(info.parent, A);
+    ckpt_info_fini(&info);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, scratch_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(what_is_kept_in_the_last_moment_is_not_deleted),
+        T(a_prune_passes_over_what_was_marked_since_it_looked),
+        T(a_child_gets_the_parent_that_is_left),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
