@@ -305,7 +305,8 @@ struct ckpt_prune_result {
     char **ids; /* deleted, NULL-terminated; one free() frees all */
     struct ckpt_space space;
     uint64_t owed, owed_bytes; /* disk snapshots of deleted checkpoints that
-                                * running guests still read through */
+                                * stay for now: running guests still read
+                                * through them, or they cannot be removed */
 };
 /* Deletes what no rule of @opts protects (without rules: nothing); never a
  * head, nor what is kept or tagged.  Then gives back whatever no checkpoint

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
  * Deletes a checkpoint.  It leaves the store first, in one rename; its disk
- * snapshots follow, written down with the guard beforehand, so that a death
- * in between leaves neither a checkpoint without disks nor disks without one.
- * One that is needed beneath the disks of running guests is owed (owed.h).
+ * snapshots follow, owed (owed.h) from before that on until they are gone, so
+ * that a death in between leaves neither a checkpoint without disks nor disks
+ * without one: the guard, or a later deletion or prune, removes them.
+ * One that is needed beneath the disks of running guests stays owed.
  */
 #include <stdio.h>
 #include <string.h>
@@ -24,11 +25,9 @@ static int remove_snapshot(struct ckpt *c, const struct ckpt_info *info,
     const struct ckpt_disk *d = &info->disks[n];
     int rc = drv->remove(c, d->snapshot);
 
-    if (!(drv->caps & DISK_CAP_OWED))
-        return rc;
     if (!rc)
         return owed_strike(c, info, n);
-    if (rc == -EBUSY) {
+    if (rc == -EBUSY && drv->caps & DISK_CAP_OWED) {
         warn(c, "disk %s: %s stays for now (xl checkpoint-prune): %s", d->vdev,
              d->snapshot, c->error);
         c->error[0] = '\0';
@@ -64,17 +63,15 @@ static int note_snapshot(struct guard *g, struct ckpt *c,
                          unsigned *token_out)
 {
     const struct ckpt_disk *d = &info->disks[n];
-    const struct disk_driver *drv;
     char arg[GUARD_ARG_MAX];
-    int rc = 0;
+    int rc;
 
     if (!d->snapshot || !d->snapshot[0])
         return 0;
     if ((size_t)snprintf(arg, sizeof(arg), "%s %s", d->driver, d->snapshot) >=
         sizeof(arg))
         return fail(c, -ENAMETOOLONG, "disk %s: %s", d->vdev, d->snapshot);
-    if (!disk_driver_by_name(c, d->driver, &drv) && drv->caps & DISK_CAP_OWED)
-        rc = owed_add(c, info, n);
+    rc = owed_add(c, info, n);
     return rc ? rc : guard_add(g, GUARD_DISK_REMOVE, 0, arg, token_out);
 }
 

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
-/* Deletion and prune, with disks whose snapshots are files; nobody guards. */
+/* Deletion and prune, with disks whose snapshots are files.  Nobody guards, but
+ * the moment is known in which the guard would be told. */
 #include "ckpt.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "unit.h"
@@ -13,7 +16,9 @@
 #include "checkpoint.h"
 #include "ctx.h"
 #include "fake/scratch.h"
+#include "guard.h"
 #include "op.h"
+#include "owed.h"
 #include "store.h"
 
 #define UUID "11111111-1111-1111-1111-111111111111"
@@ -42,6 +47,78 @@ void op_close(struct op *op, bool dont_wait)
     (void)dont_wait;
     store_unlock(op->lock);
     memset(op, 0, sizeof(*op));
+}
+
+int guard_hold(struct guard *g)
+{
+    (void)g;
+    return 0;
+}
+
+int guard_add(struct guard *g, enum guard_harm harm, uint32_t domid,
+              const char *arg, unsigned *token_out)
+{
+    (void)g, (void)harm, (void)domid, (void)arg;
+    *token_out = 0;
+    return 0;
+}
+
+int guard_del(struct guard *g, unsigned token)
+{
+    (void)g, (void)token;
+    return 0;
+}
+
+/* The checkpoint has left the store, and the guard knows of nothing yet. */
+static bool dies;
+int guard_flush(struct guard *g)
+{
+    (void)g;
+    if (dies)
+        raise(SIGKILL);
+    return 0;
+}
+
+/* A snapshot of the reflink driver: a file by that name. */
+static const char *snapshot_path(struct scratch_world *w, const char *id,
+                                 unsigned n)
+{
+    char rest[64];
+
+    snprintf(rest, sizeof(rest), "web.img.ckpt-%s-d%u", id, n);
+    return scratch_path(w->dir, rest);
+}
+
+static void add_disk(struct scratch_world *w, struct ckpt_info *info,
+                     const char *driver)
+{
+    struct ckpt_disk *d = &info->disks[info->nr_disks];
+    const char *path = snapshot_path(w, info->id, (unsigned)info->nr_disks);
+    char vdev[16];
+    int fd = open(path, O_CREAT | O_WRONLY, 0600);
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, path, 4), 4);
+    close(fd);
+    snprintf(vdev, sizeof(vdev), "d%zu", info->nr_disks++);
+    d->vdev = strdup(vdev);
+    d->target = strdup("web.img");
+    d->driver = strdup(driver);
+    d->snapshot = strdup(path);
+    d->size_bytes = 4096;
+}
+
+static void add_with_disks(struct scratch_world *w, const char *id,
+                           unsigned nr_disks, const char *driver)
+{
+    struct ckpt_info info;
+
+    scratch_info(&info, id, id, "web", UUID);
+    info.disks = calloc(nr_disks, sizeof(*info.disks));
+    while (info.nr_disks < nr_disks)
+        add_disk(w, &info, driver);
+    scratch_commit(w->c, &info);
+    ckpt_info_fini(&info);
 }
 
 static void add(struct scratch_world *w, const char *id, const char *parent)
@@ -158,6 +235,33 @@ static void a_child_gets_the_parent_that_is_left(void **state)
     ckpt_info_fini(&info);
 }
 
+/* --- its disks ------------------------------------------------------------- */
+
+static void snapshots_go_also_when_the_deletion_was_killed(void **state)
+{
+    struct scratch_world *w = *state;
+    struct owed left;
+    int status;
+    pid_t pid;
+
+    add_with_disks(w, D, 2, "reflink");
+    pid = fork();
+    if (!pid) {
+        dies = true;
+        ckpt_delete(w->c, D);
+        _exit(1);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status));
+    assert_false(is_there(w, D));
+    assert_int_equal(access(snapshot_path(w, D, 0), F_OK), 0);
+    assert_int_equal(ckpt_delete(w->c, A), 0);
+    assert_int_equal(access(snapshot_path(w, D, 0), F_OK), -1);
+    assert_int_equal(access(snapshot_path(w, D, 1), F_OK), -1);
+    assert_int_equal(owed_count(w->c, &left), 0);
+    assert_int_equal(left.nr, 0);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, scratch_teardown)
 
 int main(void)
@@ -166,6 +270,7 @@ int main(void)
         T(what_is_kept_in_the_last_moment_is_not_deleted),
         T(a_prune_passes_over_what_was_marked_since_it_looked),
         T(a_child_gets_the_parent_that_is_left),
+        T(snapshots_go_also_when_the_deletion_was_killed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
