@@ -66,16 +66,19 @@ static int fork_source(void *arg)
     return rc;
 }
 
-static void fork_source_undo(void *arg)
+/* Once the fork is over, well or not, and has let go of the domain's lock.  The
+ * disks' clones do not need it, and the memory has been copied. */
+static void own_checkpoint_end(struct fork *f)
 {
-    struct fork *f = arg;
+    char error[sizeof(f->c->error)];
 
     if (!f->own_checkpoint)
         return;
-    f->own_checkpoint = false;
-    /* The disks' clones do not need it, and the memory has been copied. */
+    memcpy(error, f->c->error, sizeof(error));
+    atomic_store(&f->c->cancelled, 0); /* the fork was, this is not */
     if (remove_inner(f->c, &f->info, checkpoint_may_go))
         warn(f->c, "the checkpoint made for the fork stays: %s", f->c->error);
+    memcpy(f->c->error, error, sizeof(error));
 }
 
 /* A disk without a snapshot that can be written would be written by two. */
@@ -287,11 +290,11 @@ static int fork_children(void *arg)
 
 /* clang-format off */
 static const struct step fork_steps[] = {
-    { "source found",   fork_source,   fork_source_undo },
-    { "source opened",  fork_open,     NULL             },
-    { "room found",     fork_check,    NULL             },
-    { "children built", fork_children, NULL             },
-    { NULL,             NULL,          NULL             },
+    { "source found",   fork_source,   NULL }, /* see own_checkpoint_end() */
+    { "source opened",  fork_open,     NULL },
+    { "room found",     fork_check,    NULL },
+    { "children built", fork_children, NULL },
+    { NULL,             NULL,          NULL },
 };
 /* clang-format on */
 
@@ -315,7 +318,7 @@ int ckpt_fork(ckpt *c, const char *source, const struct ckpt_fork_opts *opts,
     op_close(&f.op, false);
     free(f.config);
     free(f.targets);
-    fork_source_undo(&f);
+    own_checkpoint_end(&f);
     ckpt_info_fini(&f.info);
     return rc;
 }
