@@ -7,6 +7,7 @@
  * One that is needed beneath the disks of running guests stays owed.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "checkpoint.h"
@@ -79,12 +80,12 @@ static int note_snapshot(struct guard *g, struct ckpt *c,
 static int remove_locked(struct ckpt *c, const struct ckpt_info *info,
                          struct guard *g)
 {
-    unsigned tokens[64] = { 0 };
+    unsigned *tokens = calloc(info->nr_disks + 1, sizeof(*tokens));
     size_t i;
     int rc;
 
-    if (info->nr_disks > sizeof(tokens) / sizeof(tokens[0]))
-        return fail(c, -E2BIG, "a checkpoint of %zu disks", info->nr_disks);
+    if (!tokens)
+        return fail(c, -ENOMEM, "the list of disks");
     rc = mount_check_none(c, info);
     guard_hold(g);
     for (i = 0; !rc && i < info->nr_disks; i++)
@@ -97,7 +98,10 @@ static int remove_locked(struct ckpt *c, const struct ckpt_info *info,
         rc = guard_flush(g);
     if (!rc)
         rc = steps_fault(c, "delete", "removed");
-    return rc ? rc : remove_snapshots(c, info, tokens, g);
+    if (!rc)
+        rc = remove_snapshots(c, info, tokens, g);
+    free(tokens);
+    return rc;
 }
 
 int remove_inner(struct ckpt *c, const struct ckpt_info *info,

@@ -262,6 +262,35 @@ static void snapshots_go_also_when_the_deletion_was_killed(void **state)
     assert_int_equal(left.nr, 0);
 }
 
+static void a_checkpoint_may_have_as_many_disks_as_a_manifest(void **state)
+{
+    struct scratch_world *w = *state;
+
+    add_with_disks(w, D, 256, "reflink");
+    assert_int_equal(ckpt_delete(w->c, D), 0);
+    assert_false(is_there(w, D));
+    assert_int_equal(access(snapshot_path(w, D, 0), F_OK), -1);
+    assert_int_equal(access(snapshot_path(w, D, 255), F_OK), -1);
+}
+
+/* B has a disk of a driver that nobody knows. */
+static void one_that_cannot_be_deleted_does_not_stop_a_prune(void **state)
+{
+    struct scratch_world *w = *state;
+    struct ckpt_prune_result result;
+
+    scratch_drop(w->c, B);
+    add_with_disks(w, B, 1, "from-the-future");
+    add(w, D, C);
+    assert_int_equal(prune(w, 1, &result), -ENOTSUP);
+    assert_non_null(strstr(ckpt_error(w->c), "1 checkpoint could not"));
+    assert_string_equal(result.ids[0], A);
+    assert_string_equal(result.ids[1], C);
+    assert_null(result.ids[2]);
+    assert_int_equal(result.owed, 1);
+    free(result.ids);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, scratch_teardown)
 
 int main(void)
@@ -271,6 +300,8 @@ int main(void)
         T(a_prune_passes_over_what_was_marked_since_it_looked),
         T(a_child_gets_the_parent_that_is_left),
         T(snapshots_go_also_when_the_deletion_was_killed),
+        T(a_checkpoint_may_have_as_many_disks_as_a_manifest),
+        T(one_that_cannot_be_deleted_does_not_stop_a_prune),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
