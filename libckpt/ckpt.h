@@ -305,11 +305,14 @@ struct ckpt_prune_result {
     char **ids; /* deleted, NULL-terminated; one free() frees all */
     struct ckpt_space space;
     uint64_t owed, owed_bytes; /* disk snapshots of deleted checkpoints that
-                                * running guests still read through */
+                                * stay for now: running guests still read
+                                * through them, or they cannot be removed */
 };
 /* Deletes what no rule of @opts protects (without rules: nothing); never a
  * head, nor what is kept or tagged.  Then gives back whatever no checkpoint
- * needs, also what a crash left. */
+ * needs, also what a crash left.  One that cannot be deleted does not stop the
+ * rest: its error is returned at the end, and *result_out is filled then, too
+ * (ids not NULL). */
 CKPT_API int ckpt_prune(ckpt *c, const struct ckpt_prune_opts *opts,
                         struct ckpt_prune_result *result_out);
 CKPT_API int ckpt_keep(ckpt *c, const char *checkpoint, bool keep);

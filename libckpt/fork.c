@@ -66,16 +66,19 @@ static int fork_source(void *arg)
     return rc;
 }
 
-static void fork_source_undo(void *arg)
+/* Once the fork is over, well or not, and has let go of the domain's lock.  The
+ * disks' clones do not need it, and the memory has been copied. */
+static void own_checkpoint_end(struct fork *f)
 {
-    struct fork *f = arg;
+    char error[sizeof(f->c->error)];
 
     if (!f->own_checkpoint)
         return;
-    f->own_checkpoint = false;
-    /* The disks' clones do not need it, and the memory has been copied. */
-    if (remove_inner(f->c, &f->info))
+    memcpy(error, f->c->error, sizeof(error));
+    atomic_store(&f->c->cancelled, 0); /* the fork was, this is not */
+    if (remove_inner(f->c, &f->info, checkpoint_may_go))
         warn(f->c, "the checkpoint made for the fork stays: %s", f->c->error);
+    memcpy(f->c->error, error, sizeof(error));
 }
 
 /* A disk without a snapshot that can be written would be written by two. */
@@ -212,19 +215,22 @@ static int child_build(struct fork *f, struct ckpt_domain *out)
     return rc;
 }
 
-/* The child stands: it and its disks stay, and it is let go. */
+/* The child stands: it and its disks stay, and it is let go.  Not when there is
+ * no guard any more: its disks are kept only once it can be let go. */
 static int child_keep(struct fork *f, struct ckpt_domain *out)
 {
     unsigned token = 0;
-    int rc = 0;
+    int rc;
 
-    guard_hold(f->op.g);
-    if (!(f->opts->flags & CKPT_FORK_LEAVE_PAUSED))
+    rc = guard_hold(f->op.g);
+    if (!rc && !(f->opts->flags & CKPT_FORK_LEAVE_PAUSED))
         rc = guard_add(f->op.g, GUARD_PAUSE, f->domid, NULL, &token);
+    if (rc)
+        return rc;
     disks_keep(f->disks.disk, f->disks.nr);
-    rc = guard_flush(f->op.g) ?: rc;
-    if (!rc)
-        rc = build_keep(f->c, f->build);
+    if (guard_flush(f->op.g))
+        warn(f->c, "%s: the fork is finished without it", f->c->error);
+    rc = build_keep(f->c, f->build);
     f->build = NULL;
     if (!rc && token)
         rc = xen_unpause(f->op.x, f->domid);
@@ -284,11 +290,11 @@ static int fork_children(void *arg)
 
 /* clang-format off */
 static const struct step fork_steps[] = {
-    { "source found",   fork_source,   fork_source_undo },
-    { "source opened",  fork_open,     NULL             },
-    { "room found",     fork_check,    NULL             },
-    { "children built", fork_children, NULL             },
-    { NULL,             NULL,          NULL             },
+    { "source found",   fork_source,   NULL }, /* see own_checkpoint_end() */
+    { "source opened",  fork_open,     NULL },
+    { "room found",     fork_check,    NULL },
+    { "children built", fork_children, NULL },
+    { NULL,             NULL,          NULL },
 };
 /* clang-format on */
 
@@ -312,7 +318,7 @@ int ckpt_fork(ckpt *c, const char *source, const struct ckpt_fork_opts *opts,
     op_close(&f.op, false);
     free(f.config);
     free(f.targets);
-    fork_source_undo(&f);
+    own_checkpoint_end(&f);
     ckpt_info_fini(&f.info);
     return rc;
 }

@@ -52,7 +52,7 @@ static int sweep_members(struct ckpt *c, const char *group_id)
         memset(&info, 0, sizeof(info));
         if (!checkpoint_from_json(c, "manifest", text, &info) &&
             info.group_id && !strcmp(info.group_id, group_id))
-            rc = remove_inner(c, &info);
+            rc = remove_inner(c, &info, NULL);
         ckpt_info_fini(&info);
         free(text);
     }

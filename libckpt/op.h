@@ -45,7 +45,11 @@ int op_verify(struct ckpt *c, const struct ckpt_info *info);
  * the handle's error text, clock and cancel flag. */
 int take_inner(struct ckpt *c, const char *domain,
                const struct ckpt_take_opts *opts, struct ckpt_info *info_out);
-int remove_inner(struct ckpt *c, const struct ckpt_info *info);
+/* Until the lock is had @info may have become old: @may_go (NULL: it may, as it
+ * is) is asked then, with what the manifest says, and its error returned. */
+typedef int may_go_fn(struct ckpt *c, const struct ckpt_info *info);
+int remove_inner(struct ckpt *c, const struct ckpt_info *info,
+                 may_go_fn *may_go);
 
 /* All disks of one domain; their beats are in disk.h. */
 struct disks {

@@ -2,10 +2,10 @@
 #ifndef CKPT_OWED_H
 #define CKPT_OWED_H
 /*
- * Disk snapshots of deleted checkpoints that could not go yet, since more than
- * one guest still reads through them (DISK_CAP_OWED).  They are written down
- * in the store before the checkpoint leaves it, and collected by later
- * deletions and prunes.
+ * Disk snapshots of deleted checkpoints that are to go: of a deletion under way
+ * or one that died, or since more than one guest still reads through them
+ * (DISK_CAP_OWED).  They are written down in the store before the checkpoint
+ * leaves it, and collected by later deletions and prunes.
  */
 #include <stddef.h>
 #include <stdint.h>

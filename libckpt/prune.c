@@ -31,16 +31,20 @@ static unsigned nr_younger(const struct ckpt_info *list, size_t nr, size_t at)
     return found;
 }
 
-static bool may_go(const struct ckpt_info *list, size_t nr, size_t at,
-                   const struct ckpt_prune_opts *opts)
+static bool is_protected(const struct ckpt_info *info)
+{
+    return info->is_head || info->keep || info->tags[0];
+}
+
+static bool is_to_go(const struct ckpt_info *list, size_t nr, size_t at,
+                     const struct ckpt_prune_opts *opts)
 {
     const struct ckpt_info *info = &list[at];
     const int64_t age_us = now_unix_us() - info->created_unix_us;
 
     if (!opts->keep_last && !opts->keep_within_s)
         return false;
-    if (!is_wanted_domain(info, opts->domain) || info->is_head || info->keep ||
-        info->tags[0])
+    if (!is_wanted_domain(info, opts->domain) || is_protected(info))
         return false;
     if (opts->keep_last && nr_younger(list, nr, at) < opts->keep_last)
         return false;
@@ -61,17 +65,57 @@ static void add_id(char **ids, size_t room, size_t n, const char *id)
     memcpy(ids[n], id, CKPT_ID_LEN + 1);
 }
 
-/* One that is busy, or gone since, does not stop the others. */
-static int remove_one(struct ckpt *c, const struct ckpt_info *info,
-                      bool *is_gone)
+/* The list is as old as what was removed before took. */
+static int may_still_go(struct ckpt *c, const struct ckpt_info *info)
 {
-    int rc = remove_inner(c, info);
+    return is_protected(info)
+               ? fail(c, -EBUSY, "it was marked, or rolled back to, meanwhile.")
+               : 0;
+}
+
+/* What went, of those that are to go, and what did not. */
+struct pruned {
+    char **ids; /* owned */
+    size_t nr, nr_failed;
+    int rc; /* of the first that failed */
+};
+
+/* One that is busy, or is gone or marked since, is no failure; and one that
+ * cannot be removed does not stop the others. */
+static int remove_one(struct ckpt *c, const struct ckpt_info *info,
+                      struct pruned *p, bool *is_gone)
+{
+    int rc = remove_inner(c, info, may_still_go);
 
     *is_gone = !rc;
+    if (!rc || rc == -ECANCELED || rc == -ENOMEM || rc == -EROFS)
+        return rc;
     if (rc == -EBUSY || rc == -ENOENT) {
         warn(c, "checkpoint %s stays: %s", info->id, c->error);
-        c->error[0] = '\0';
-        return 0;
+    } else {
+        warn(c, "checkpoint %s: %s", info->id, c->error);
+        p->rc = p->nr_failed++ ? p->rc : rc;
+    }
+    c->error[0] = '\0';
+    return 0;
+}
+
+static int remove_all(struct ckpt *c, const struct ckpt_info *list, size_t nr,
+                      const struct ckpt_prune_opts *opts, struct pruned *p)
+{
+    const bool is_dry = opts->flags & CKPT_PRUNE_DRY_RUN;
+    int rc = 0;
+
+    for (size_t i = 0; !rc && i < nr; i++) {
+        bool is_gone = is_dry;
+
+        if (!is_to_go(list, nr, i, opts))
+            continue;
+        rc = is_dry ? 0 : remove_one(c, &list[i], p, &is_gone);
+        if (!rc && is_gone)
+            add_id(p->ids, nr, p->nr++, list[i].id);
+        if (!rc)
+            rc = check_cancel(c);
     }
     return rc;
 }
@@ -103,11 +147,12 @@ int ckpt_prune(ckpt *c, const struct ckpt_prune_opts *opts,
                struct ckpt_prune_result *result_out)
 {
     const bool is_dry = opts->flags & CKPT_PRUNE_DRY_RUN;
-    struct ckpt_prune_result result = {.ids = NULL};
     struct store_space space = {.freed_bytes = 0};
+    struct pruned pruned = {.ids = NULL};
+    struct ckpt_prune_result result;
     struct owed owed = {.nr = 0};
     struct ckpt_info *list;
-    size_t nr, nr_gone = 0;
+    size_t nr;
     uint64_t before, after;
     int rc;
 
@@ -116,20 +161,11 @@ int ckpt_prune(ckpt *c, const struct ckpt_prune_opts *opts,
     rc = checkpoint_list(c, &list, &nr);
     if (rc)
         return rc;
-    rc = make_ids(c, nr, &result.ids);
+    rc = make_ids(c, nr, &pruned.ids);
     if (!rc)
         rc = store_free_bytes(c->store, &before);
-    for (size_t i = 0; !rc && i < nr; i++) {
-        bool is_gone = is_dry;
-
-        if (!may_go(list, nr, i, opts))
-            continue;
-        rc = is_dry ? 0 : remove_one(c, &list[i], &is_gone);
-        if (!rc && is_gone)
-            add_id(result.ids, nr, nr_gone++, list[i].id);
-        if (!rc)
-            rc = check_cancel(c);
-    }
+    if (!rc)
+        rc = remove_all(c, list, nr, opts, &pruned);
     ckpt_list_free(list, nr);
     if (!rc)
         rc = is_dry ? owed_count(c, &owed) : owed_collect(c, &owed);
@@ -142,9 +178,10 @@ int ckpt_prune(ckpt *c, const struct ckpt_prune_opts *opts,
     if (!rc)
         rc = store_free_bytes(c->store, &after);
     if (rc) {
-        free(result.ids);
+        free(pruned.ids);
         return rc;
     }
+    result.ids = pruned.ids;
     /* What others wrote meanwhile hides some of it, never adds to it. */
     result.space.freed_bytes = after > before ? after - before : 0;
     if (result.space.freed_bytes < space.freed_bytes)
@@ -153,7 +190,11 @@ int ckpt_prune(ckpt *c, const struct ckpt_prune_opts *opts,
     result.owed = owed.nr;
     result.owed_bytes = owed.bytes;
     *result_out = result;
-    return 0;
+    return pruned.rc ? fail(c, pruned.rc,
+                            "%zu checkpoint%s could not be deleted (said as "
+                            "warnings); the first",
+                            pruned.nr_failed, pruned.nr_failed == 1 ? "" : "s")
+                     : 0;
 }
 
 int ckpt_space(ckpt *c, const char *checkpoint, struct ckpt_space *space_out)

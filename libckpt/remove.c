@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
  * Deletes a checkpoint.  It leaves the store first, in one rename; its disk
- * snapshots follow, written down with the guard beforehand, so that a death
- * in between leaves neither a checkpoint without disks nor disks without one.
- * One that is needed beneath the disks of running guests is owed (owed.h).
+ * snapshots follow, owed (owed.h) from before that on until they are gone, so
+ * that a death in between leaves neither a checkpoint without disks nor disks
+ * without one: the guard, or a later deletion or prune, removes them.
+ * One that is needed beneath the disks of running guests stays owed.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "checkpoint.h"
@@ -24,11 +26,9 @@ static int remove_snapshot(struct ckpt *c, const struct ckpt_info *info,
     const struct ckpt_disk *d = &info->disks[n];
     int rc = drv->remove(c, d->snapshot);
 
-    if (!(drv->caps & DISK_CAP_OWED))
-        return rc;
     if (!rc)
         return owed_strike(c, info, n);
-    if (rc == -EBUSY) {
+    if (rc == -EBUSY && drv->caps & DISK_CAP_OWED) {
         warn(c, "disk %s: %s stays for now (xl checkpoint-prune): %s", d->vdev,
              d->snapshot, c->error);
         c->error[0] = '\0';
@@ -64,45 +64,63 @@ static int note_snapshot(struct guard *g, struct ckpt *c,
                          unsigned *token_out)
 {
     const struct ckpt_disk *d = &info->disks[n];
-    const struct disk_driver *drv;
     char arg[GUARD_ARG_MAX];
-    int rc = 0;
+    int rc;
 
     if (!d->snapshot || !d->snapshot[0])
         return 0;
     if ((size_t)snprintf(arg, sizeof(arg), "%s %s", d->driver, d->snapshot) >=
         sizeof(arg))
         return fail(c, -ENAMETOOLONG, "disk %s: %s", d->vdev, d->snapshot);
-    if (!disk_driver_by_name(c, d->driver, &drv) && drv->caps & DISK_CAP_OWED)
-        rc = owed_add(c, info, n);
+    rc = owed_add(c, info, n);
     return rc ? rc : guard_add(g, GUARD_DISK_REMOVE, 0, arg, token_out);
 }
 
-int remove_inner(struct ckpt *c, const struct ckpt_info *info)
+/* The domain is locked. */
+static int remove_locked(struct ckpt *c, const struct ckpt_info *info,
+                         struct guard *g)
 {
-    unsigned tokens[64] = { 0 };
-    struct op op;
+    unsigned *tokens = calloc(info->nr_disks + 1, sizeof(*tokens));
     size_t i;
     int rc;
 
-    if (info->nr_disks > sizeof(tokens) / sizeof(tokens[0]))
-        return fail(c, -E2BIG, "a checkpoint of %zu disks", info->nr_disks);
-    rc = op_open_store(&op, c, info->domain_uuid);
-    if (!rc)
-        rc = mount_check_none(c, info);
-    guard_hold(op.g);
+    if (!tokens)
+        return fail(c, -ENOMEM, "the list of disks");
+    rc = mount_check_none(c, info);
+    guard_hold(g);
     for (i = 0; !rc && i < info->nr_disks; i++)
-        rc = note_snapshot(op.g, c, info, i, &tokens[i]);
+        rc = note_snapshot(g, c, info, i, &tokens[i]);
     if (!rc)
         rc = steps_fault(c, "delete", "begun");
     if (!rc)
         rc = checkpoint_remove(c, info);
     if (!rc)
-        rc = guard_flush(op.g);
+        rc = guard_flush(g);
     if (!rc)
         rc = steps_fault(c, "delete", "removed");
     if (!rc)
-        rc = remove_snapshots(c, info, tokens, op.g);
+        rc = remove_snapshots(c, info, tokens, g);
+    free(tokens);
+    return rc;
+}
+
+int remove_inner(struct ckpt *c, const struct ckpt_info *info,
+                 may_go_fn *may_go)
+{
+    struct ckpt_info now = {.name = NULL};
+    struct op op;
+    int rc;
+
+    rc = op_open_store(&op, c, info->domain_uuid);
+    if (!rc && may_go) {
+        rc = checkpoint_find(c, info->domain_uuid, info->id, &now);
+        if (!rc)
+            rc = may_go(c, &now);
+        info = &now;
+    }
+    if (!rc)
+        rc = remove_locked(c, info, op.g);
+    ckpt_info_fini(&now);
     op_close(&op, false);
     /* What waited for this one may go now. */
     return rc ? rc : owed_collect(c, NULL);
@@ -129,9 +147,7 @@ int ckpt_delete(ckpt *c, const char *checkpoint)
     if (rc == -EUCLEAN && store_is_id(checkpoint))
         return delete_damaged(c, checkpoint);
     if (!rc)
-        rc = checkpoint_may_go(c, &info);
-    if (!rc)
-        rc = remove_inner(c, &info);
+        rc = remove_inner(c, &info, checkpoint_may_go);
     ckpt_info_fini(&info);
     return rc;
 }

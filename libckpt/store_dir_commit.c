@@ -138,21 +138,24 @@ static void punch_unused(struct dir_writer *w)
     }
 }
 
-/* A checkpoint whose rename may not last was not taken: it is withdrawn. */
+/* A checkpoint whose rename may not last was not taken: it is withdrawn.  One
+ * that cannot be withdrawn is there for all to see, and needs its disks: who was
+ * told that it failed would remove them. */
 static int publish(struct dir_writer *w)
 {
     struct dir_store *st = w->st;
     const int to = st->place_fds[DIR_LIVE];
-    int rc = 0;
+    int rc;
 
     if (renameat2(st->tmp_fd, w->temp, to, w->temp, RENAME_NOREPLACE) < 0)
         return safe_fail(w->base.c, -errno, "rename to", to, w->temp);
     if (fsync(to) < 0) {
         rc = safe_fail(w->base.c, -errno, "fsync of the folder", to, w->temp);
-        if (renameat2(to, w->temp, st->tmp_fd, w->temp, RENAME_NOREPLACE) < 0)
-            warn(w->base.c, "checkpoint %s is there, but may not last",
-                 w->base.id);
-        return rc;
+        if (!renameat2(to, w->temp, st->tmp_fd, w->temp, RENAME_NOREPLACE))
+            return rc;
+        warn(w->base.c, "checkpoint %s is there, but may not outlast a reboot: "
+                        "%s", w->base.id, w->base.c->error);
+        w->base.c->error[0] = '\0';
     }
     w->temp[0] = '\0';
     return 0;

@@ -239,21 +239,18 @@ static int resume_quietly(xc_interface *xch, struct xs_handle *xsh,
     return rc;
 }
 
+/* A device model that does not answer keeps no vCPU: what is undone after this
+ * may take an hour.  Its devices are for the guard then, see xen_undo_still(). */
 int xen_resume(struct xen *x, const struct xen_dom *dom)
 {
-    int rc;
+    int model = dom->type == XEN_TYPE_HVM ? qmp_cont(x->c, dom->domid) : 0;
+    int rc = resume_quietly(x->xch, x->xsh, dom->domid);
 
-    if (dom->type == XEN_TYPE_HVM) {
-        rc = qmp_cont(x->c, dom->domid);
-        if (rc)
-            return rc;
-    }
-    rc = resume_quietly(x->xch, x->xsh, dom->domid);
     if (rc)
         return fail(x->c, rc,
                     "domain \"%s\": cannot resume it (%s); try: xl resume %u",
                     dom->name, xen_words(x), dom->domid);
-    return 0;
+    return model;
 }
 
 /* --- the guard's side ---------------------------------------------------- */
@@ -284,20 +281,36 @@ static int undo_wait(struct xs_handle *xsh, xc_interface *xch, uint32_t domid)
     }
 }
 
+/* Lets the devices go on; 0 also when there is no device model. */
+static int cont_quietly(uint32_t domid)
+{
+    int rc = qmp_cont(NULL, domid);
+
+    return rc == -ENOENT || rc == -ECONNREFUSED ? 0 : rc;
+}
+
+/* Also when the vCPUs run: its devices may stand still alone. */
 int xen_undo_still(uint32_t domid)
 {
     struct xs_handle *xsh;
     xc_interface *xch;
-    int rc = 0;
+    enum still still;
+    int rc = 0, model;
 
     xch = xc_interface_open(NULL, NULL, 0);
     xsh = xs_open(0);
-    if (!xch || !xsh)
+    if (!xch || !xsh) {
         rc = errno ? -errno : -EIO;
-    else if (read_still(xch, domid) == STILL_SUSPENDED) {
-        qmp_cont(NULL, domid); /* no device model: no socket, no harm */
-        rc = resume_quietly(xch, xsh, domid);
+        goto out;
     }
+    still = read_still(xch, domid);
+    if (still == STILL_GONE)
+        goto out;
+    model = cont_quietly(domid);
+    if (still == STILL_SUSPENDED)
+        rc = resume_quietly(xch, xsh, domid);
+    rc = rc ? rc : model;
+out:
     if (xsh)
         xs_close(xsh);
     if (xch)

@@ -44,7 +44,8 @@ int xen_suspend_await(struct xen *x, const struct xen_dom *dom,
                       const struct xen_suspend_wait *wait,
                       struct xen_suspend_times *times, bool *pending_out);
 
-/* Lets a suspended guest go on in place ("cancelled"). */
+/* Lets a suspended guest go on in place ("cancelled").  Its vCPUs do also when
+ * its device model does not answer, which is the error then. */
 int xen_resume(struct xen *x, const struct xen_dom *dom);
 
 #endif

@@ -15,7 +15,7 @@ int xen_undo_qemu_dirty(uint32_t domid);
 /* Withdraws a suspend request, or waits for the guest to follow it and
  * resumes it. */
 int xen_undo_suspend(uint32_t domid);
-/* Resumes a guest known to stand suspended; nothing when it runs. */
+/* Resumes a guest known to stand suspended, or what of it still stands. */
 int xen_undo_still(uint32_t domid);
 int xen_undo_pause(uint32_t domid);
 /* Pauses again what the administrator had paused. */

@@ -130,7 +130,7 @@ int cmd_prune(struct job *job)
     if (rc < 0)
         return rc;
     rc = ckpt_prune(job->c, &opts, &result);
-    if (rc < 0)
+    if (!result.ids)
         return job_failed(job, rc);
     f = job_output(job);
     if (f) {
@@ -147,5 +147,5 @@ int cmd_prune(struct job *job)
         json_number(job->json, "owed_bytes", result.owed_bytes);
     }
     free(result.ids);
-    return 0;
+    return rc < 0 ? job_failed(job, rc) : 0; /* not of all */
 }

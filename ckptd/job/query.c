@@ -85,8 +85,10 @@ static int compress(struct job *job)
     syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0,
             IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0));
     rc = ckpt_prune(job->c, &opts, &result);
-    if (rc && rc != -EBUSY)
+    if (rc && rc != -EBUSY) {
+        free(result.ids);
         return job_failed(job, rc);
+    }
 out:
     json_number(job->json, "freed_bytes", result.space.freed_bytes);
     json_bool(job->json, "busy", rc == -EBUSY);

@@ -13,8 +13,10 @@
 #include "op.h"
 
 /* Without a domain, its lock, its guard and its disks. */
-int remove_inner(struct ckpt *c, const struct ckpt_info *info)
+int remove_inner(struct ckpt *c, const struct ckpt_info *info,
+                 may_go_fn *may_go)
 {
+    (void)may_go;
     return checkpoint_remove(c, info);
 }
 
