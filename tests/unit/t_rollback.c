@@ -158,6 +158,13 @@ int xen_config_memory(struct xen *x, const char *json, uint64_t *bytes_out)
     return 0;
 }
 
+int xen_uuid_free(struct xen *x, const char *uuid)
+{
+    (void)x;
+    (void)uuid;
+    return 0;
+}
+
 int xen_free_bytes(struct xen *x, uint64_t *bytes_out)
 {
     (void)x;
