@@ -163,6 +163,17 @@ with World(ALLOW + RATE + '[domain quiet]\nguest_requests = none\n', BORN + SCRI
     p = w.ckpt_guest(8, 'checkpoint')
     other.wait(D + 'state', lambda v: v.startswith('busy'))
     w.until(lambda: w.read('calls').count('take domain=other') > n)
+    # and what was refused meanwhile is refused for good, whoever is started anew
+    busy = other.read(D + 'state')
+    rollbacks = w.read('calls').count('rollback domain=other')
+    other.write(D + 'request', 'late rollback')
+    other.wait(D + 'result', lambda v: v.startswith('late refused busy'))
+    door = w.role('ckptd-door')
+    os.kill(door, signal.SIGKILL)
+    w.until(lambda: w.role('ckptd-door') != door, what='another door')
+    other.write(D + 'request', 'later rollback')
+    other.wait(D + 'result', lambda v: v.startswith('later refused busy'))
+    assert other.read(D + 'state') == busy
     w.daemon.kill()
     w.daemon.wait()
     w.set_script(BORN + SCRIPT)
@@ -171,6 +182,10 @@ with World(ALLOW + RATE + '[domain quiet]\nguest_requests = none\n', BORN + SCRI
     # the spare process of before may have had the slow script: one or the other
     assert 'failed interrupted' in p.stderr.read(), 'not said'
     w.until(lambda: 'take is cancelled' in w.read('calls'))
+    other.wait(D + 'state', lambda v: v == 'idle later')
+    other.write(D + 'request', 'next checkpoint')
+    other.wait(D + 'result', lambda v: v.startswith('next '))
+    assert w.read('calls').count('rollback domain=other') == rollbacks
 
     # xenstored drops us: we come back by ourselves
     w.xs('drop')
