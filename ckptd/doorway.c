@@ -119,8 +119,9 @@ static int read_id(struct doorway *w, const char *name, char id[24])
 }
 
 /* A request that was refused while another was under way is in no state, but
- * its answer is still there.  It is dealt with like any other. */
-static int resume_last(struct doorway *w)
+ * its answer is still there.  One that was accepted while nobody could write
+ * that is known to the parent alone. */
+static int resume_last(struct doorway *w, const char *busy_id)
 {
     char asked[24], answered[24];
     int rc;
@@ -128,9 +129,15 @@ static int resume_last(struct doorway *w)
     rc = read_id(w, "ckpt/request", asked);
     if (!rc)
         rc = read_id(w, "ckpt/result", answered);
-    if (!rc && asked[0] && !strcmp(asked, answered))
+    if (rc || !asked[0])
+        return rc;
+    if (!strcmp(asked, answered)) {
         memcpy(w->last_id, asked, sizeof(w->last_id));
-    return rc;
+    } else if (!strcmp(asked, busy_id) && strcmp(asked, w->last_id)) {
+        memcpy(w->last_id, asked, sizeof(w->last_id));
+        memcpy(w->busy_id, asked, sizeof(w->busy_id));
+    }
+    return 0;
 }
 
 /* What was dealt with before we were started: not to be done twice, and not
@@ -145,13 +152,19 @@ static int resume_state(struct doorway *w, const char *busy_id)
     rc = xen_store_read(w->d->store, path, value, &len);
     if (rc == -ENOENT)
         return doorway_put(w, "ckpt/state", "idle") ?: doorway_put(w, "ckpt/result", "");
-    if (rc || len < 5 || len > DOOR_TEXT_MAX || value[4] != ' ')
+    if (rc || len < 4 || len > DOOR_TEXT_MAX)
         return rc;
-    snprintf(id, sizeof(id), "%.23s", value + 5);
+    snprintf(id, sizeof(id), "%.23s", value + 4 + (value[4] == ' '));
     memcpy(w->last_id, id, sizeof(id));
-    rc = resume_last(w);
-    if (rc || strncmp(value, "busy ", 5))
+    rc = resume_last(w, busy_id);
+    if (rc)
         return rc;
+    if (w->busy_id[0]) {
+        snprintf(text, sizeof(text), "busy %s", w->busy_id);
+        return doorway_put(w, "ckpt/state", text);
+    }
+    if (strncmp(value, "busy ", 5))
+        return 0;
     if (!strcmp(busy_id, id)) {
         memcpy(w->busy_id, id, sizeof(id));
         return 0;
@@ -374,7 +387,7 @@ void doorway_answer(struct doorway *w, const struct wire_answer *a)
 {
     char text[TEXT_WORDS + 32];
 
-    if (!w->is_open)
+    if (!w->is_open || (a->is_again && strcmp(a->id, w->busy_id)))
         return;
     if (a->result[0]) {
         snprintf(text, sizeof(text), "%s %s", a->id, a->result);

@@ -90,6 +90,20 @@ const struct policy *guest_policy(const struct guest *g)
     return conf_policy(&g->d->conf, g->dom.name);
 }
 
+/* The door may have died before it was told, and a new one must not take the
+ * request for one that was cut off. */
+static void answer_again(struct guest *g)
+{
+    struct wire m;
+
+    wire_begin(&m, WIRE_ANSWER);
+    m.u.answer.domid = g->dom.domid;
+    m.u.answer.is_again = true;
+    memcpy(m.u.answer.id, g->id, sizeof(m.u.answer.id));
+    memcpy(m.u.answer.result, g->result, sizeof(m.u.answer.result));
+    child_send(&g->d->door, &m);
+}
+
 static void open_door(struct guest *g)
 {
     struct wire m;
@@ -100,9 +114,10 @@ static void open_door(struct guest *g)
     m.u.door.domid = g->dom.domid;
     m.u.door.requests = g->requests;
     memcpy(m.u.door.origin, g->origin, sizeof(m.u.door.origin));
-    if (g->job)
-        memcpy(m.u.door.busy_id, g->id, sizeof(m.u.door.busy_id));
+    memcpy(m.u.door.busy_id, g->id, sizeof(m.u.door.busy_id));
     child_send(&g->d->door, &m);
+    if (!g->job && g->id[0])
+        answer_again(g);
     standbys_settle(g->d);
 }
 
@@ -432,6 +447,25 @@ void guests_born(struct daemon *d, const struct job *job,
         snprintf(g->origin, sizeof(g->origin), "rollback");
 }
 
+static void describe_end(const struct job *job, char result[TEXT_WORDS])
+{
+    if (job->w.state == JOB_DONE && job->w.verb == VERB_FORK)
+        snprintf(result, TEXT_WORDS, "ok fork %u", job->task.count);
+    else if (job->w.state == JOB_DONE)
+        snprintf(result, TEXT_WORDS, "ok %s %.480s",
+                 job->w.verb == VERB_TAKE ? "checkpoint" : "rollback",
+                 job->w.checkpoint);
+    else
+        snprintf(result, TEXT_WORDS, "failed %s",
+                 job->w.rc == -EDQUOT      ? "quota"
+                 : job->w.rc == -ENOENT    ? "none"
+                 : job->w.rc == -EPERM     ? "vetoed"
+                 : job->w.rc == -ENOSPC    ? "space"
+                 : job->w.rc == -ENOTSUP   ? "not-supported"
+                 : job->w.rc == -ECANCELED ? "cancelled"
+                                           : "error");
+}
+
 void guests_job_ended(struct daemon *d, const struct job *job)
 {
     for (uint32_t i = 0; i < d->guests->last; i++) {
@@ -440,21 +474,8 @@ void guests_job_ended(struct daemon *d, const struct job *job)
         if (!g || !g->job || g->job != job->w.id)
             continue;
         g->job = 0;
-        if (job->w.state == JOB_DONE && job->w.verb == VERB_FORK)
-            answer(g, g->id, false, "ok fork %u", job->task.count);
-        else if (job->w.state == JOB_DONE)
-            answer(g, g->id, false, "ok %s %s",
-                   job->w.verb == VERB_TAKE ? "checkpoint" : "rollback",
-                   job->w.checkpoint);
-        else
-            answer(g, g->id, false, "failed %s",
-                   job->w.rc == -EDQUOT      ? "quota"
-                   : job->w.rc == -ENOENT    ? "none"
-                   : job->w.rc == -EPERM     ? "vetoed"
-                   : job->w.rc == -ENOSPC    ? "space"
-                   : job->w.rc == -ENOTSUP   ? "not-supported"
-                   : job->w.rc == -ECANCELED ? "cancelled"
-                                             : "error");
+        describe_end(job, g->result);
+        answer(g, g->id, false, "%s", g->result);
     }
     if (!jobs_may_bear(d))
         release_held(d);

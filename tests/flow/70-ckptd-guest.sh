@@ -187,6 +187,42 @@ with World(ALLOW + RATE + '[domain quiet]\nguest_requests = none\n', BORN + SCRI
     other.wait(D + 'result', lambda v: v.startswith('next '))
     assert w.read('calls').count('rollback domain=other') == rollbacks
 
+    # what ends, or is asked, while there is no door is answered by the next one
+    def asked_of():
+        return w.read('calls').count('take domain=other')
+    held = w.path('held')
+    w.write('held', '')
+    w.set_script('held_by=%s\n' % held + SCRIPT)
+    w.call('checkpoint.take', domain='web', wait=False)    # and the spare process is a slow one
+    w.until(lambda: w.read('calls').count('take domain=web'))
+    n = asked_of()
+    other.write(D + 'request', 'e1 checkpoint')
+    other.wait(D + 'state', lambda v: v == 'busy e1')
+    w.until(lambda: asked_of() == n + 1)
+    ends = w.read('calls').count('take is done')
+    door = w.role('ckptd-door')
+    w.daemon.send_signal(signal.SIGSTOP)
+    os.kill(door, signal.SIGKILL)
+    os.unlink(held)
+    w.until(lambda: w.read('calls').count('take is done') == ends + 2, what='the end of the take')
+    w.daemon.send_signal(signal.SIGCONT)
+    seen = other.wait(D + 'result', lambda v: v.startswith('e1 '))
+    assert seen == 'e1 ok checkpoint 0123456789abcdef', seen
+    other.wait(D + 'state', lambda v: v == 'idle e1')
+    # the door dies with the news that it was accepted: it is not run again
+    n = asked_of()
+    door = w.role('ckptd-door')
+    w.daemon.send_signal(signal.SIGSTOP)
+    looked = int(w.xs('count'))
+    other.write(D + 'request', 'e2 checkpoint')
+    w.until(lambda: int(w.xs('count')) > looked, what='the look of the door')
+    os.kill(door, signal.SIGKILL)
+    w.daemon.send_signal(signal.SIGCONT)
+    other.wait(D + 'result', lambda v: v.startswith('e2 ok'))
+    other.write(D + 'request', 'e3 checkpoint')
+    other.wait(D + 'result', lambda v: v.startswith('e3 ok'))
+    assert asked_of() == n + 2, asked_of()
+
     # xenstored drops us: we come back by ourselves
     w.xs('drop')
     w.until(lambda: 'xenstored is gone' in w.read('log'))
