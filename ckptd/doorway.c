@@ -175,6 +175,16 @@ static int resume_state(struct doorway *w, const char *busy_id)
     return rc ? rc : doorway_put(w, "ckpt/state", text);
 }
 
+/* Also one that an earlier daemon has left, by another policy. */
+static bool has_subtree(struct doorway *w)
+{
+    char path[XEN_STORE_PATH], value[XEN_STORE_VALUE + 1];
+    size_t len;
+
+    doorway_path(w, "feature-ckpt", path);
+    return w->is_open || !xen_store_read(w->d->store, path, value, &len);
+}
+
 int doorway_open(struct doorway *w, const struct wire_door *m)
 {
     char path[XEN_STORE_PATH], token[XEN_STORE_TOKEN];
@@ -183,7 +193,7 @@ int doorway_open(struct doorway *w, const struct wire_door *m)
 
     w->requests = m->requests;
     if (!m->requests) {
-        if (w->is_open)
+        if (has_subtree(w))
             doorway_close(w);
         return 0;
     }

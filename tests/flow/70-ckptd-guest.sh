@@ -241,6 +241,15 @@ with World(ALLOW + RATE + '[domain quiet]\nguest_requests = none\n', BORN + SCRI
     assert other.read(D + 'birth') == birth
     waits.terminate()
     assert waits.wait(LIMIT) == 0
+    # taken away while there is no daemon, or no door: the next one closes it
+    assert w.stop() == 0
+    w.set_conf('')
+    w.start()
+    w.until(lambda: sorted(other.list(D[:-1])) == ['birth', 'origin'], what='an empty door')
+    assert other.read('control/feature-ckpt') is None
+    w.set_conf(ALLOW + RATE)
+    w.daemon.send_signal(signal.SIGHUP)
+    other.wait('control/feature-ckpt', lambda v: v == '1')
     # a configuration that is wrong changes nothing
     w.set_conf('nonsense\n')
     w.daemon.send_signal(signal.SIGHUP)
