@@ -89,7 +89,7 @@ static int read_identity(struct doorway *w, char uuid[TEXT_UUID],
     return 0;
 }
 
-/* Called for every event of its name: there, renamed, gone. */
+/* Called for every event of its name (there, renamed, gone), and at the start. */
 static void look_at(struct doorway *w)
 {
     char uuid[TEXT_UUID], name[TEXT_NAME];
@@ -258,6 +258,15 @@ static void on_parent(struct ev_loop *loop, ev_io *io, int events)
         ev_break(loop, EVBREAK_ALL);
 }
 
+/* All that are here already, before we say that we are ready: whom we have not
+ * told of then is gone. */
+static void look_at_all(struct door *d)
+{
+    for (uint32_t i = 0; i < d->last; i++)
+        if (d->by_domid[i])
+            look_at(d->by_domid[i]);
+}
+
 static int start(struct door *d)
 {
     int rc;
@@ -276,6 +285,7 @@ static int start(struct door *d)
     ev_io_start(d->loop, &d->parent_io);
     ev_io_start(d->loop, &d->store_io);
     scan(d);
+    look_at_all(d);
     return 0;
 }
 

@@ -11,6 +11,7 @@ struct guest {
     struct record *record; /* NULL: there are too many */
     uint32_t requests;     /* its door's, as told to the door */
     bool is_held;          /* its door is not told yet */
+    bool is_unseen;        /* since the door died */
     char origin[32];
     uint64_t job; /* of its request under way; 0: none */
     char id[24];  /* the guest's name for it, or for the last one */

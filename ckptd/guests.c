@@ -199,6 +199,7 @@ void guests_domain(struct daemon *d, const struct wire_domain *dom)
     if (!g)
         return;
     g->dom = *dom; /* it may have a new name */
+    g->is_unseen = false;
     log_msg(LOG_INFO, "domain %u \"%s\" is %s", dom->domid, dom->name, what);
     schedule_arm(g);
     if (jobs_may_bear(d))
@@ -212,9 +213,27 @@ void guests_door_died(struct daemon *d)
     jobs_door_died(d);
     /* Who is still here is reported again by the next one; a schedule must
      * not fire twice meanwhile. */
-    for (uint32_t i = 0; i < d->guests->last; i++)
-        if (d->guests->by_domid[i])
-            ev_timer_stop(d->loop, &d->guests->by_domid[i]->schedule);
+    for (uint32_t i = 0; i < d->guests->last; i++) {
+        struct guest *g = d->guests->by_domid[i];
+
+        if (!g)
+            continue;
+        ev_timer_stop(d->loop, &g->schedule);
+        g->is_unseen = true;
+    }
+}
+
+void guests_all_told(struct daemon *d)
+{
+    for (uint32_t i = 0; i < d->guests->last; i++) {
+        struct guest *g = d->guests->by_domid[i];
+
+        if (!g || !g->is_unseen)
+            continue;
+        log_msg(LOG_INFO, "domain %u \"%s\" went while there was no door",
+                g->dom.domid, g->dom.name);
+        forget(g);
+    }
 }
 
 void guests_reconfigure(struct daemon *d)

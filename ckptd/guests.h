@@ -39,8 +39,10 @@ bool rate_take(struct record *r, const struct policy *p, int64_t now_us,
 /* From the door. */
 void guests_domain(struct daemon *d, const struct wire_domain *dom);
 void guests_request(struct daemon *d, const struct wire_guest *g);
-/* The door is new, or the policies are: every guest's door is told anew. */
 void guests_door_died(struct daemon *d);
+/* A new door has told of all that are here. */
+void guests_all_told(struct daemon *d);
+/* The policies are new: every guest's door is told anew. */
 void guests_reconfigure(struct daemon *d);
 
 /* @domain is a name or, all digits, a number.  0: no such domain here. */

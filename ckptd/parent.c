@@ -187,6 +187,7 @@ static void on_door(struct daemon *d, const struct wire *m)
 {
     if (m->type == WIRE_READY) {
         d->door.is_ready = true;
+        guests_all_told(d);
         check_ready(d);
     } else if (m->type == WIRE_DOMAIN) {
         guests_domain(d, &m->u.domain);
