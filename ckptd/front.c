@@ -29,14 +29,28 @@ struct front_job *front_job(struct front *f, uint64_t id)
     return NULL;
 }
 
-/* Room for one more: the oldest that has ended is forgotten. */
+/* The oldest query that has ended, or the oldest of all that have. */
+static size_t first_to_go(const struct front *f)
+{
+    size_t oldest = 0;
+
+    for (size_t i = f->nr_jobs; i-- > 0;)
+        if (f->jobs[i].w.state >= JOB_DONE)
+            oldest = i;
+    for (size_t i = oldest; i < f->nr_jobs; i++)
+        if (f->jobs[i].w.state >= JOB_DONE &&
+            verb_is_short(f->jobs[i].w.verb))
+            return i;
+    return oldest;
+}
+
+/* Room for one more. */
 static struct front_job *add_job(struct front *f)
 {
-    size_t i = 0;
+    size_t i;
 
-    if (f->nr_jobs == FRONT_JOBS) {
-        while (i < f->nr_jobs - 1 && f->jobs[i].w.state < JOB_DONE)
-            i++;
+    if (f->nr_jobs == JOBS_MAX) {
+        i = first_to_go(f);
         free(f->jobs[i].result);
         f->nr_jobs--;
         memmove(&f->jobs[i], &f->jobs[i + 1],

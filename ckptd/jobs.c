@@ -250,21 +250,29 @@ void jobs_kick(struct daemon *d)
     }
 }
 
-/* Room in the table: the oldest that ended goes. */
-static bool make_room(struct jobs *j)
+/* Room in the table: of its kind, the oldest that ended goes.  So no query has
+ * a key forgotten. */
+static bool make_room(struct jobs *j, bool is_query)
 {
-    if (j->nr < JOBS_MAX)
-        return true;
-    for (size_t i = 0; i < j->nr; i++) {
-        if (!has_ended(j->table[i]))
+    const size_t max = is_query ? JOBS_QUERIES_MAX : JOBS_WORKS_MAX;
+    size_t nr = 0, oldest = j->nr;
+
+    for (size_t i = j->nr; i-- > 0;) {
+        if (verb_is_short(j->table[i]->w.verb) != is_query)
             continue;
-        job_free(j->table[i]);
-        j->nr--;
-        memmove(&j->table[i], &j->table[i + 1],
-                (j->nr - i) * sizeof(j->table[0]));
-        return true;
+        nr++;
+        if (has_ended(j->table[i]))
+            oldest = i;
     }
-    return false;
+    if (nr < max)
+        return true;
+    if (oldest == j->nr)
+        return false;
+    job_free(j->table[oldest]);
+    j->nr--;
+    memmove(&j->table[oldest], &j->table[oldest + 1],
+            (j->nr - oldest) * sizeof(j->table[0]));
+    return true;
 }
 
 static struct job *find_key(struct jobs *j, uint32_t uid, const char *key)
@@ -281,7 +289,7 @@ static struct job *add(struct daemon *d, const struct wire_job *w,
     struct jobs *j = d->jobs;
     struct job *job;
 
-    if (!make_room(j))
+    if (!make_room(j, verb_is_short(task->verb)))
         return NULL;
     job = calloc(1, sizeof(*job));
     if (!job)

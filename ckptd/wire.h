@@ -69,6 +69,12 @@ struct wire {
     } u;
 };
 
+/* How many jobs the parent knows, and the front from it, ended ones included.
+ * Queries have rows of their own: they are many, and not asked about again. */
+#define JOBS_QUERIES_MAX 64u
+#define JOBS_WORKS_MAX 256u
+#define JOBS_MAX (JOBS_QUERIES_MAX + JOBS_WORKS_MAX)
+
 /* A pair of sockets, close-on-exec. */
 int wire_pair(int fds[2]);
 /* A message of that type, of zeroes as far as it is sent: most of a struct wire

@@ -179,6 +179,12 @@ with World(xenstore=False) as w:
     assert got['existed'] is True and got['checkpoint']['name'] == 'key-k2', got
     w.set_script(SCRIPT)
 
+    # however many have looked at the store since
+    for i in range(330):
+        w.call('checkpoint.list')
+    assert w.call('checkpoint.take', domain='web', key='k1')['job']['id'] == again['id']
+    assert w.read('calls').count('name=key-k1 ') == 1
+
     # the metrics say it too; other paths and methods are refused
     def get(path, *more):
         return subprocess.run(['curl', '-s', '-i', '--max-time', '5', '--unix-socket',
