@@ -313,6 +313,30 @@ static struct job *add(struct daemon *d, const struct wire_job *w,
     return job;
 }
 
+/* Whether @task asks for just that; the checkpoint may be named by what it was
+ * found to be. */
+static bool is_same(const struct job *job, const struct wire_task *task)
+{
+    const char *asked = task->checkpoint;
+
+    return job->w.verb == task->verb && !strcmp(job->w.group, task->group) &&
+           !strcmp(job->w.domains,
+                   task->group[0] ? task->domains : task->domain) &&
+           (!asked[0] || !strcmp(asked, job->task.checkpoint) ||
+            !strcmp(asked, job->w.checkpoint));
+}
+
+static void say_other(const struct job *job, char words[TEXT_WORDS])
+{
+    snprintf(words, TEXT_WORDS,
+             "The key \"%s\" was used for another request (%s %.250s): each "
+             "needs a key of its own.",
+             job->w.key, verb_name(job->w.verb),
+             job->w.group[0]    ? job->w.group
+             : job->w.domain[0] ? job->w.domain
+                                : job->task.checkpoint);
+}
+
 /* A job of the same key that never came to its end, nor to ours: again. */
 static bool is_worth_repeating(const struct job *job)
 {
@@ -332,12 +356,9 @@ struct job *jobs_submit(struct daemon *d, enum origin origin, uint32_t uid,
     *is_old_out = false;
     *rc_out = -EBUSY;
     job = find_key(j, uid, key);
-    if (job && (job->w.verb != task->verb ||
-                !job->w.group[0] != !task->group[0])) {
+    if (job && !is_same(job, task)) {
         *rc_out = -EINVAL;
-        snprintf(words, TEXT_WORDS,
-                 "The key \"%s\" was used for another operation (%s).", key,
-                 verb_name(job->w.verb));
+        say_other(job, words);
         return NULL;
     }
     if (job && !is_worth_repeating(job)) {

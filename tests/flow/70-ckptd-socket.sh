@@ -157,6 +157,10 @@ with World(xenstore=False) as w:
     one = w.call('checkpoint.take', domain='web', key='k1')['job']['id']
     assert w.call('checkpoint.take', domain='web', key='k1')['job']['id'] == one
     fails('usage', w.call, 'checkpoint.rollback', domain='web', key='k1')
+    f = fails('usage', w.call, 'checkpoint.take', domain='db', key='k1', wait=True)
+    assert 'The key "k1" was used for another request (take web)' in str(f), f
+    fails('usage', w.call, 'checkpoint.group', group='web', domains=['web'], key='k1')
+    w.call('checkpoint.verify', checkpoint='one', key='v1', wait=True)
     w.call('job.wait', job=one)
     n = w.read('calls').count('name=key-k1 ')
     assert n == 1, n
@@ -166,6 +170,12 @@ with World(xenstore=False) as w:
     again = w.call('checkpoint.take', domain='web', key='k1')['job']
     assert again['state'] == 'done' and again['checkpoint'] == '0123456789abcdef', again
     assert w.read('calls').count('name=key-k1 ') == 1
+    # and stays that of what it was used for
+    n = w.read('calls').count('verify')
+    fails('usage', w.call, 'checkpoint.take', domain='db', key='k1')
+    fails('usage', w.call, 'checkpoint.verify', checkpoint='two', key='v1')
+    assert w.call('checkpoint.verify', checkpoint='one', key='v1')['job']['state'] == 'done'
+    assert w.read('calls').count('verify') == n
     # of one that was cut off, the repeat finds what the first had made
     w.set_script(SLOW.replace('delay_ms=400', 'delay_ms=20000'))
     w.call('checkpoint.take', domain='web', key='k2')
