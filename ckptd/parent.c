@@ -202,24 +202,26 @@ static void on_door(struct daemon *d, const struct wire *m)
 
 /* --- signals ---------------------------------------------------------------------- */
 
+/* A right whose group is not there is nobody's: not of who had it before. */
 static int find_groups(struct daemon *d)
 {
+    static const char *const rights[3] = {"read", "operate", "admin"};
     const char *names[3] = {d->conf.read_group, d->conf.operate_group,
                             d->conf.admin_group};
     struct group *gr;
+    int rc = 0;
 
     for (int i = 0; i < 3; i++) {
-        d->gid[i] = (gid_t)-1;
-        if (!names[i][0])
+        gr = names[i][0] ? getgrnam(names[i]) : NULL;
+        d->gid[i] = gr ? gr->gr_gid : (gid_t)-1;
+        if (gr || !names[i][0])
             continue;
-        gr = getgrnam(names[i]);
-        if (!gr) {
-            log_msg(LOG_ERR, "there is no group \"%s\"", names[i]);
-            return -ENOENT;
-        }
-        d->gid[i] = gr->gr_gid;
+        log_msg(LOG_ERR,
+                "there is no group \"%s\": it gives nobody the right \"%s\"",
+                names[i], rights[i]);
+        rc = -ENOENT;
     }
-    return 0;
+    return rc;
 }
 
 /* As configured; also when that was read again. */
@@ -253,7 +255,7 @@ static void on_hup(struct ev_loop *loop, ev_signal *w, int events)
         conf.xenstore = d->conf.xenstore;
         conf_fini(&d->conf);
         d->conf = conf;
-        find_groups(d);
+        (void)find_groups(d); /* what it lacks is in the log */
         say_hello(d);
         guests_reconfigure(d);
         if (d->conf.compress_s != compress_s)
