@@ -38,8 +38,7 @@ static size_t first_to_go(const struct front *f)
         if (f->jobs[i].w.state >= JOB_DONE)
             oldest = i;
     for (size_t i = oldest; i < f->nr_jobs; i++)
-        if (f->jobs[i].w.state >= JOB_DONE &&
-            verb_is_short(f->jobs[i].w.verb))
+        if (f->jobs[i].w.state >= JOB_DONE && verb_is_short(f->jobs[i].w.verb))
             return i;
     return oldest;
 }

@@ -12,6 +12,7 @@
 #include "wire.h"
 
 #define CLIENTS_MAX 64u
+#define CLIENTS_ADMIN 8u /* of them nobody else's */
 #define FRONT_STATS 1024u
 
 struct client;

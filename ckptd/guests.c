@@ -389,6 +389,7 @@ static void grant(struct guest *g, const struct wire_guest *w,
     describe(g, w, p, &task);
     job = jobs_submit(g->d, ORIGIN_GUEST, 0, "", &task, &rc, &is_old, words);
     if (!job) {
+        rate_give(g->record, p);
         refuse(g, w, "busy", words);
         return;
     }

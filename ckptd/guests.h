@@ -35,6 +35,8 @@ struct record *guests_record_nth(struct daemon *d, size_t n);
  * in *wait_s_out seconds, or with -1 never. */
 bool rate_take(struct record *r, const struct policy *p, int64_t now_us,
                int64_t *wait_s_out);
+/* It was taken for nothing. */
+void rate_give(struct record *r, const struct policy *p);
 
 /* From the door. */
 void guests_domain(struct daemon *d, const struct wire_domain *dom);

@@ -120,7 +120,8 @@ void job_finish(struct job *job, int rc, const char *words)
                        : rc == -ECANCELED ? JOB_CANCELLED
                                           : JOB_FAILED);
     guests_job_ended(job->d, job);
-    standbys_settle(job->d);
+    if (!verb_is_short(job->w.verb))
+        standbys_settle(job->d);
     jobs_kick(job->d);
 }
 
@@ -343,6 +344,25 @@ static bool is_worth_repeating(const struct job *job)
     return job->w.state == JOB_FAILED && job->w.rc == -ECONNABORTED;
 }
 
+/* Each kind by itself: who only looks keeps nobody from work. */
+static int may_wait(const struct daemon *d, bool is_query,
+                    char words[TEXT_WORDS])
+{
+    size_t waiting = 0;
+
+    for (size_t i = 0; i < d->jobs->nr; i++)
+        waiting += !has_ended(d->jobs->table[i]) &&
+                   verb_is_short(d->jobs->table[i]->w.verb) == is_query;
+    if (d->is_stopping)
+        snprintf(words, TEXT_WORDS, "ckptd is being stopped.");
+    else if (waiting >= (is_query ? JOBS_QUERIES_MAX : JOBS_QUEUE_MAX))
+        snprintf(words, TEXT_WORDS, "Too many %s are waiting.",
+                 is_query ? "queries" : "jobs");
+    else
+        return 0;
+    return -EBUSY;
+}
+
 struct job *jobs_submit(struct daemon *d, enum origin origin, uint32_t uid,
                         const char *key, const struct wire_task *task,
                         int *rc_out, bool *is_old_out, char words[TEXT_WORDS])
@@ -351,10 +371,8 @@ struct job *jobs_submit(struct daemon *d, enum origin origin, uint32_t uid,
     struct wire_task again = *task;
     struct jobs *j = d->jobs;
     struct job *job;
-    size_t waiting = 0;
 
     *is_old_out = false;
-    *rc_out = -EBUSY;
     job = find_key(j, uid, key);
     if (job && !is_same(job, task)) {
         *rc_out = -EINVAL;
@@ -365,17 +383,12 @@ struct job *jobs_submit(struct daemon *d, enum origin origin, uint32_t uid,
         *is_old_out = true;
         return job;
     }
+    *rc_out = may_wait(d, verb_is_short(task->verb), words);
+    if (*rc_out)
+        return NULL;
     if (job) { /* as it is asked for now: of the first little is known */
         again.flags |= TASK_EXISTING_OK;
         job->w.key[0] = '\0';
-    }
-    for (size_t i = 0; i < j->nr; i++)
-        waiting += !has_ended(j->table[i]);
-    if (waiting >= JOBS_QUEUE_MAX || d->is_stopping) {
-        snprintf(words, TEXT_WORDS,
-                 d->is_stopping ? "ckptd is being stopped."
-                                : "Too many jobs are waiting.");
-        return NULL;
     }
     snprintf(w.key, sizeof(w.key), "%s", key);
     w.queued_us = now_unix_us();

@@ -141,6 +141,22 @@ with World(ALLOW + RATE + '[domain quiet]\nguest_requests = none\n', BORN + SCRI
     w.set_conf(ALLOW + 'guest_rate = 1/hour\nguest_burst = 2\n')
     w.daemon.send_signal(signal.SIGHUP)
     w.until(lambda: 'is read' in w.read('log'))
+    # what is refused for lack of room costs nothing of it
+    w.write('held', '')
+    w.set_script('held_by=%s\n' % w.path('held') + SCRIPT)
+    jobs = []
+    def is_full():
+        try:
+            jobs.append(w.call('checkpoint.take', domain='web')['job']['id'])
+        except Failure as f:
+            return f.word == 'busy'
+        return False
+    while not is_full():
+        assert len(jobs) < 140          # one may have had the script of before
+    assert 'refused busy Too many jobs' in out(w.ckpt_guest(8, 'checkpoint'), 4)
+    w.set_script(BORN + SCRIPT)
+    os.unlink(w.path('held'))
+    w.call('job.wait', job=jobs[-1])
     n = w.read('calls').count('take domain=other')
     assert out(w.ckpt_guest(8, 'checkpoint')).startswith('taken')
     os.kill(w.role('ckptd-door'), signal.SIGKILL)

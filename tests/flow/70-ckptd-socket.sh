@@ -4,7 +4,7 @@
 # client sends disturbs another one.
 export PYTHONPATH=tests/fake/ckptd
 exec python3 - <<'EOF'
-import json, os, socket, subprocess, sys, time
+import json, os, signal, socket, subprocess, sys, time
 from world import *
 
 SLOW = SCRIPT.replace('phase=', 'delay_ms=400\nphase=') + ''
@@ -102,6 +102,27 @@ with World(xenstore=False) as w:
     for i in range(1, 33):
         assert c.reply(i)['job']['state'] == 'done'
 
+    # 160 queries that wait: some of them are too many, what is work is not
+    w.set_script(SCRIPT)
+    w.call('checkpoint.list')           # the spare process has the old script
+    w.daemon.send_signal(signal.SIGSTOP)
+    many = [Client(w.path('sock')) for _ in range(5)]
+    for m in many:
+        for i in range(32):
+            m.ask('checkpoint.list')
+        m.call('daemon.info')           # the front has passed them on
+    ask = w.client.ask('checkpoint.take', domain='web')
+    w.daemon.send_signal(signal.SIGCONT)
+    assert w.client.reply(ask)['job']
+    good = 0
+    for m in many:
+        for i in range(32):
+            got = m.line()
+            good += 'result' in got
+            assert 'result' in got or got['error']['message'] == 'Too many queries are waiting.', got
+        m.sock.close()
+    assert 64 <= good <= 160, good
+
     # a client that does not read is cut off; memory stays where it is
     def rss():
         with open('/proc/%d/status' % w.role('ckptd-front'), encoding='ascii') as f:
@@ -190,6 +211,7 @@ with World(xenstore=False) as w:
     w.set_script(SCRIPT)
 
     # however many have looked at the store since
+    again = w.call('checkpoint.take', domain='web', key='k1')['job']
     for i in range(330):
         w.call('checkpoint.list')
     assert w.call('checkpoint.take', domain='web', key='k1')['job']['id'] == again['id']

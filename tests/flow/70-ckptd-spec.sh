@@ -135,6 +135,19 @@ with World('guest_requests = checkpoint\n', SCRIPT2, xenstore=False) as w:
         assert right('--regid', 'mail', '--clear-groups') == 0
         assert right('--regid', 'news', '--clear-groups') == 0
         assert right('--regid', 'nogroup', '--clear-groups') == 3
+        # two that take all connections they can get leave some to administrators
+        greedy = [subprocess.Popen(['setpriv', '--reuid', str(uid), '--regid', 'games', '--clear-groups',
+                                    sys.executable, '-c', 'import socket, sys\nall = []\n'
+                                    'for i in range(40):\n    s = socket.socket(socket.AF_UNIX)\n'
+                                    '    s.connect(sys.argv[1])\n    all.append(s)\n'
+                                    'print(i, flush=True)\nsys.stdin.read()', w.path('sock')],
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE) for uid in (30001, 30002)]
+        for p in greedy:
+            p.stdout.readline()
+        for i in range(4):
+            assert Client(w.path('sock')).call('daemon.info')['right'] == 'admin'
+        for p in greedy:
+            p.communicate()
     assert w.stop() == 0
 print('done')
 EOF
