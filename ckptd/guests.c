@@ -26,12 +26,16 @@
 
 /* --- records --------------------------------------------------------------- */
 
-static bool is_present(struct daemon *d, const char *uuid)
+/* It is here, or one of its family is. */
+static bool is_needed(struct daemon *d, const char *uuid)
 {
-    for (uint32_t i = 0; i < d->guests->last; i++)
-        if (d->guests->by_domid[i] &&
-            !strcmp(d->guests->by_domid[i]->dom.uuid, uuid))
+    for (uint32_t i = 0; i < d->guests->last; i++) {
+        const struct guest *g = d->guests->by_domid[i];
+
+        if (g && (!strcmp(g->dom.uuid, uuid) ||
+                  (g->record && !strcmp(g->record->parent, uuid))))
             return true;
+    }
     return false;
 }
 
@@ -44,7 +48,7 @@ static struct record *evict(struct daemon *d)
         struct record *r = &d->guests->record[i];
 
         if ((!oldest || r->tokens_us < oldest->tokens_us) &&
-            !is_present(d, r->uuid))
+            !is_needed(d, r->uuid))
             oldest = r;
     }
     return oldest;
@@ -71,14 +75,23 @@ struct record *guests_record_nth(struct daemon *d, size_t n)
     return n < d->guests->nr_records ? &d->guests->record[n] : NULL;
 }
 
-static unsigned living_children(struct daemon *d, const char *uuid)
+/* Where is counted what @g uses up: with the guest that its family began with,
+ * or each child would have a measure of its own.  NULL: there are too many. */
+static struct record *family(const struct guest *g)
+{
+    return g->record && g->record->parent[0]
+               ? guests_record(g->d, g->record->parent)
+               : g->record;
+}
+
+static unsigned living_children(struct daemon *d, const struct record *first)
 {
     unsigned nr = 0;
 
     for (uint32_t i = 0; i < d->guests->last; i++) {
         const struct guest *g = d->guests->by_domid[i];
 
-        nr += g && g->record && !strcmp(g->record->parent, uuid);
+        nr += g && g->record && !strcmp(g->record->parent, first->uuid);
     }
     return nr;
 }
@@ -389,7 +402,7 @@ static void grant(struct guest *g, const struct wire_guest *w,
     describe(g, w, p, &task);
     job = jobs_submit(g->d, ORIGIN_GUEST, 0, "", &task, &rc, &is_old, words);
     if (!job) {
-        rate_give(g->record, p);
+        rate_give(family(g), p);
         refuse(g, w, "busy", words);
         return;
     }
@@ -402,24 +415,26 @@ void guests_request(struct daemon *d, const struct wire_guest *w)
 {
     struct guest *g = find(d, w->domid);
     const struct policy *p;
+    struct record *first;
     char why[96];
     int64_t wait_s;
 
     if (!g || !g->requests)
         return;
     p = guest_policy(g);
+    first = family(g);
     if (!(w->request & p->guest_requests & ~GUEST_QUIESCE)) {
         refuse(g, w, "not-allowed", "The policy does not allow it.");
     } else if (g->job) {
         refuse(g, w, "busy", "An earlier request is still under way.");
+    } else if (!first) {
+        refuse(g, w, "busy", "Too many guests are on record.");
     } else if (w->request == GUEST_FORK &&
-               living_children(d, g->dom.uuid) + w->count > p->fork_max) {
+               living_children(d, first) + w->count > p->fork_max) {
         snprintf(why, sizeof(why), "Only %u forks may live at a time.",
                  p->fork_max);
         refuse(g, w, "quota", why);
-    } else if (!g->record) {
-        refuse(g, w, "busy", "Too many guests are on record.");
-    } else if (!rate_take(g->record, p, now_unix_us(), &wait_s)) {
+    } else if (!rate_take(first, p, now_unix_us(), &wait_s)) {
         if (wait_s < 0)
             snprintf(why, sizeof(why), "No requests are left.");
         else
@@ -446,11 +461,14 @@ void guests_born(struct daemon *d, const struct job *job,
 {
     const struct guest *asker = find(d, job->task.domid);
     struct guest *g = find(d, child->domid);
-    struct record *r = guests_record(d, child->uuid);
+    struct record *r = guests_record(d, child->uuid), *first;
     struct wire_domain dom = {.domid = child->domid, .is_present = 1};
 
-    if (job->w.verb == VERB_FORK && job->w.origin == ORIGIN_GUEST && asker && r)
-        memcpy(r->parent, asker->dom.uuid, sizeof(r->parent));
+    if (job->w.verb == VERB_FORK && job->w.origin == ORIGIN_GUEST && asker &&
+        r && (first = family(asker))) {
+        memcpy(r->parent, first->uuid, sizeof(r->parent));
+        state_save_soon(d);
+    }
     if (!g && child->domid && child->domid < GUESTS_MAX) {
         /* The door may not have seen it yet. */
         memcpy(dom.uuid, child->uuid, sizeof(dom.uuid));

@@ -14,10 +14,11 @@
 
 struct job;
 
-/* What is kept of a guest, in the state file. */
+/* What is kept of a guest, in the state file.  What forks of forks use up is
+ * the first guest's: @parent is that one, never a fork itself. */
 struct record {
     char uuid[TEXT_UUID];
-    char parent[TEXT_UUID]; /* it is a guest's own fork; "": no */
+    char parent[TEXT_UUID]; /* whose fork it is, or a fork's; "": nobody's */
     int64_t tokens_milli;   /* of the rate; at tokens_us */
     int64_t tokens_us;      /* unix; 0: never used */
     int64_t schedule_us;    /* the last one that was due */

@@ -71,6 +71,12 @@ with World(ALLOW + RATE + '[domain quiet]\nguest_requests = none\n', BORN + SCRI
     p = w.ckpt_guest(5, 'fork')
     assert 'refused quota' in out(p, 4), 'a child of its own lives'
     assert w.read('calls').count('fork source') == n
+    # nor has the child any of its own, also when the daemon was started anew
+    assert 'refused quota' in out(w.ckpt_guest(7, 'fork'), 4), 'a child of a child'
+    assert w.stop() == 0
+    w.start()
+    w.until(lambda: 'refused quota' in w.ckpt_guest(7, 'fork').communicate()[1], what='the door')
+    assert w.read('calls').count('fork source') == n
     w.xs('destroy', 7)
     w.until(lambda: w.ckpt_guest(5, 'fork').wait() == 0, what='a fork after the child has gone')
 
@@ -141,6 +147,14 @@ with World(ALLOW + RATE + '[domain quiet]\nguest_requests = none\n', BORN + SCRI
     w.set_conf(ALLOW + 'guest_rate = 1/hour\nguest_burst = 2\n')
     w.daemon.send_signal(signal.SIGHUP)
     w.until(lambda: 'is read' in w.read('log'))
+    # a fork asks at its parent's expense
+    child = w.guest(7, 'web-fork-1', CHILD)      # that of the last fork
+    child.wait('control/feature-ckpt', lambda v: v)
+    assert out(w.ckpt_guest(5, 'checkpoint')).startswith('taken')
+    assert out(w.ckpt_guest(7, 'checkpoint')).startswith('taken')
+    assert 'refused rate' in out(w.ckpt_guest(5, 'checkpoint'), 4)
+    assert 'refused rate' in out(w.ckpt_guest(7, 'checkpoint'), 4)
+    w.xs('destroy', 7)
     # what is refused for lack of room costs nothing of it
     w.write('held', '')
     w.set_script('held_by=%s\n' % w.path('held') + SCRIPT)
