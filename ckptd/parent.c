@@ -25,6 +25,7 @@
 #define RESULT_KEPT (16u * 1024u)
 
 struct parent {
+    struct daemon *d;
     ev_signal term, intr, hup;
     ev_child child;
     ev_timer stop, stats, compress;
@@ -233,9 +234,8 @@ static void arm_compress(struct daemon *d, ev_timer *w)
 
 static void on_hup(struct ev_loop *loop, ev_signal *w, int events)
 {
-    struct parent *p =
-        (struct parent *)((char *)w - offsetof(struct parent, hup));
-    struct daemon *d = w->data;
+    struct parent *p = w->data;
+    struct daemon *d = p->d;
     const uint64_t compress_s = d->conf.compress_s;
     char error[CONF_ERROR_LEN];
     struct conf conf;
@@ -267,13 +267,15 @@ static void on_hup(struct ev_loop *loop, ev_signal *w, int events)
 
 static void on_term(struct ev_loop *loop, ev_signal *w, int events)
 {
-    struct daemon *d = w->data;
+    struct parent *p = w->data;
+    struct daemon *d = p->d;
     struct job *job;
 
-    (void)loop, (void)events;
+    (void)events;
     if (d->is_stopping)
         return;
     d->is_stopping = true;
+    ev_timer_start(loop, &p->stop);
     notify_systemd("STOPPING=1");
     log_msg(LOG_NOTICE, "stopping: jobs are undone, guests run on");
     for (size_t i = 0; (job = jobs_nth(d, i)); i++)
@@ -292,13 +294,7 @@ static void on_stopped(struct ev_loop *loop, ev_check *w, int events)
 
 static void on_stop_limit(struct ev_loop *loop, ev_timer *w, int events)
 {
-    struct daemon *d = w->data;
-
-    (void)events;
-    if (!d->is_stopping) {
-        ev_timer_again(loop, w);
-        return;
-    }
+    (void)w, (void)events;
     log_msg(LOG_ERR, "a job does not stop; its guard will put things back");
     ev_break(loop, EVBREAK_ALL);
 }
@@ -368,17 +364,17 @@ static void watch_signals(struct daemon *d, struct parent *p)
     ev_signal_init(&p->hup, on_hup, SIGHUP);
     ev_child_init(&p->child, on_reaped, 0, 0);
     ev_check_init(&p->stopped, on_stopped);
-    ev_timer_init(&p->stop, on_stop_limit, STOP_S, STOP_S);
+    ev_timer_init(&p->stop, on_stop_limit, STOP_S, 0.);
     ev_timer_init(&p->stats, on_stats, 1., 60.);
     ev_timer_init(&p->compress, on_compress, 0., 0.);
-    p->term.data = p->intr.data = p->hup.data = p->child.data =
-        p->stopped.data = p->stop.data = p->stats.data = p->compress.data = d;
+    p->d = d;
+    p->term.data = p->intr.data = p->hup.data = p;
+    p->child.data = p->stopped.data = p->stats.data = p->compress.data = d;
     ev_signal_start(d->loop, &p->term);
     ev_signal_start(d->loop, &p->intr);
     ev_signal_start(d->loop, &p->hup);
     ev_child_start(d->loop, &p->child);
     ev_check_start(d->loop, &p->stopped);
-    ev_timer_start(d->loop, &p->stop);
     ev_timer_start(d->loop, &p->stats);
     arm_compress(d, &p->compress);
 }
