@@ -289,7 +289,7 @@ static int start(struct door *d)
     return 0;
 }
 
-int door_main(struct conf *conf)
+int door_main(const struct role_args *args)
 {
     struct door *d = calloc(1, sizeof(*d));
     struct wire m;
@@ -306,7 +306,7 @@ int door_main(struct conf *conf)
                 strerror(-rc));
         return 1;
     }
-    rc = role_confine(conf->user, conf->run_dir);
+    rc = role_confine(args->user, args->run_dir);
     d->loop = ev_default_loop(EVFLAG_AUTO);
     if (!rc && d->loop)
         rc = start(d);

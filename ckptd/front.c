@@ -200,18 +200,15 @@ static void start(struct front *f)
     ev_timer_start(f->loop, &f->textfile);
 }
 
-int front_main(struct conf *conf)
+int front_main(const struct role_args *args)
 {
-    /* Before anything else could get that number. */
-    const bool has_metrics =
-        conf->metrics_listen[0] && fcntl(ROLE_FD_METRICS, F_GETFD) >= 0;
     struct front *f = calloc(1, sizeof(*f));
     int rc;
 
     role_begin("ckptd-front");
     f->parent_fd = ROLE_FD_PARENT;
     fcntl(ROLE_FD_LISTEN, F_SETFL, O_NONBLOCK);
-    rc = role_confine(conf->user, conf->run_dir);
+    rc = role_confine(args->user, args->run_dir);
     if (rc) {
         log_msg(LOG_ERR, "cannot give privileges away: %s", strerror(-rc));
         return 1;
@@ -220,7 +217,7 @@ int front_main(struct conf *conf)
     f->metrics = metrics_new();
     if (!f->loop || !f->metrics)
         return 1;
-    if (has_metrics)
+    if (args->has_metrics)
         f->http = http_open(f, ROLE_FD_METRICS);
     start(f);
     ev_run(f->loop, 0);

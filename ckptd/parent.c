@@ -252,6 +252,8 @@ static void on_hup(struct ev_loop *loop, ev_signal *w, int events)
         strcpy(conf.socket, d->conf.socket);
         strcpy(conf.metrics_listen, d->conf.metrics_listen);
         strcpy(conf.state_dir, d->conf.state_dir);
+        strcpy(conf.run_dir, d->conf.run_dir);
+        strcpy(conf.user, d->conf.user);
         conf.xenstore = d->conf.xenstore;
         conf_fini(&d->conf);
         d->conf = conf;

@@ -284,6 +284,14 @@ with World(ALLOW + RATE + '[domain quiet]\nguest_requests = none\n', BORN + SCRI
     w.set_conf('nonsense\n')
     w.daemon.send_signal(signal.SIGHUP)
     w.until(lambda: 'stays as it was' in w.read('log'))
+    # also for roles that are started anew
+    front, door = w.role('ckptd-front'), w.role('ckptd-door')
+    os.kill(front, signal.SIGKILL)
+    os.kill(door, signal.SIGKILL)
+    w.until(lambda: w.role('ckptd-front') != front and w.role('ckptd-door') != door)
+    w.client = Client(w.path('sock'))
+    assert w.call('policy.show', domain='8')['policy']['guest_requests'] != []
+    assert out(w.ckpt_guest(8, 'checkpoint')).startswith('taken')
     assert w.stop() == 0
 print('done')
 EOF
