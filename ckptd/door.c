@@ -76,14 +76,15 @@ static int read_identity(struct doorway *w, char uuid[TEXT_UUID],
     rc = xen_store_read(w->d->store, path, value, &len);
     if (rc)
         return rc;
-    if (strncmp(value, "/vm/", 4) || strlen(value + 4) != TEXT_UUID - 1)
+    if (strncmp(value, "/vm/", 4) || strlen(value + 4) != TEXT_UUID - 1 ||
+        has_control(value, '\0'))
         return -EINVAL;
     memcpy(uuid, value + 4, TEXT_UUID);
     snprintf(path, sizeof(path), "/local/domain/%u/name", w->domid);
     rc = xen_store_read(w->d->store, path, value, &len);
     if (rc)
         return rc;
-    if (!len || len >= TEXT_NAME)
+    if (!len || len >= TEXT_NAME || has_control(value, '\0'))
         return -EINVAL;
     memcpy(name, value, len + 1);
     return 0;

@@ -22,6 +22,7 @@
 
 #define DEATHS_MAX 6 /* the longest wait is 2^6 tenths of a second */
 #define NR_FDS_MAX 4
+#define MESSAGES_A_TURN 64 /* then it is the others' turn */
 
 /* In the child: descriptors in place, signals as after boot, then exec. */
 static _Noreturn void become(const char *path, char *const argv[],
@@ -140,7 +141,7 @@ static void on_child(struct ev_loop *loop, ev_io *io, int events)
     int rc;
 
     (void)loop, (void)events;
-    while (c->fd >= 0) {
+    for (int i = 0; i < MESSAGES_A_TURN && c->fd >= 0; i++) {
         rc = wire_recv(c->fd, &m);
         if (rc == -EAGAIN)
             return;

@@ -49,6 +49,12 @@ with World(CONF) as w:
     w.xs.dom0().write('/local/domain/5/name', 'web')
     w.until(lambda: w.call('policy.show', domain='5')['policy']['ring_mib'] == 0)
 
+    # nor by a name that no line could hold: it keeps its last one
+    w.xs.dom0().write('/local/domain/5/name', 'db\n5')
+    w.until(lambda: 'domain 5: its identity' in w.read('log'))
+    assert w.call('policy.show', domain='5')['policy']['ring_mib'] == 0
+    w.xs.dom0().write('/local/domain/5/name', 'web')
+
     # who goes while the door is down is gone, who stays is still here
     door = w.role('ckptd-door')
     w.daemon.send_signal(signal.SIGSTOP)
