@@ -214,21 +214,27 @@ static void on_in(struct ev_loop *loop, ev_io *io, int events)
     }
 }
 
-/* A free slot for the caller, or NULL with the reason. */
-static struct client **slot_for(struct front *f, uid_t uid, const char **why)
+/* A free slot for the caller, or NULL with the reason.  However many there are,
+ * an administrator can look what they do. */
+static struct client **slot_for(struct front *f, uid_t uid, enum right right,
+                                const char **why)
 {
     struct client **slot = NULL;
-    unsigned same = 0;
+    unsigned same = 0, others = 0;
 
     for (size_t i = 0; i < CLIENTS_MAX; i++) {
-        if (!f->clients[i])
+        const struct client *cl = f->clients[i];
+
+        if (!cl)
             slot = &f->clients[i];
-        else if (f->clients[i]->uid == uid)
-            same++;
+        same += cl && cl->uid == uid;
+        others += cl && cl->right < RIGHT_ADMIN;
     }
-    *why = !slot                                 ? "too many clients"
-           : uid != 0 && same >= CLIENTS_PER_UID ? "too many clients of yours"
-                                                 : NULL;
+    *why =
+        !slot || (right < RIGHT_ADMIN && others >= CLIENTS_MAX - CLIENTS_ADMIN)
+            ? "too many clients"
+        : uid != 0 && same >= CLIENTS_PER_UID ? "too many clients of yours"
+                                              : NULL;
     return *why ? NULL : slot;
 }
 
@@ -265,7 +271,7 @@ void client_accept(struct front *f, int listen_fd)
         return;
     }
     right = right_of(f, fd, &cred);
-    slot = slot_for(f, cred.uid, &why);
+    slot = slot_for(f, cred.uid, right, &why);
     if (right == RIGHT_NONE)
         why = "You have no right to use ckptd; see ckptd.conf(5), read_group.";
     if (why) {

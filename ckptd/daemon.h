@@ -82,7 +82,14 @@ int parent_run(struct daemon *d);
 void parent_tell_job(struct daemon *d, const struct wire_job *job);
 
 /* --- front.c, door.c: the roles' own mains, exit statuses ------------------ */
-int front_main(struct conf *conf);
-int door_main(struct conf *conf);
+
+/* What a role needs to know.  The parent says it: the configuration may have
+ * become another since, or wrong. */
+struct role_args {
+    const char *user, *run_dir;
+    bool has_metrics;
+};
+int front_main(const struct role_args *args);
+int door_main(const struct role_args *args);
 
 #endif

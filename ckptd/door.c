@@ -76,20 +76,21 @@ static int read_identity(struct doorway *w, char uuid[TEXT_UUID],
     rc = xen_store_read(w->d->store, path, value, &len);
     if (rc)
         return rc;
-    if (strncmp(value, "/vm/", 4) || strlen(value + 4) != TEXT_UUID - 1)
+    if (strncmp(value, "/vm/", 4) || strlen(value + 4) != TEXT_UUID - 1 ||
+        has_control(value, '\0'))
         return -EINVAL;
     memcpy(uuid, value + 4, TEXT_UUID);
     snprintf(path, sizeof(path), "/local/domain/%u/name", w->domid);
     rc = xen_store_read(w->d->store, path, value, &len);
     if (rc)
         return rc;
-    if (!len || len >= TEXT_NAME)
+    if (!len || len >= TEXT_NAME || has_control(value, '\0'))
         return -EINVAL;
     memcpy(name, value, len + 1);
     return 0;
 }
 
-/* Called for every event of its name: there, renamed, gone. */
+/* Called for every event of its name (there, renamed, gone), and at the start. */
 static void look_at(struct doorway *w)
 {
     char uuid[TEXT_UUID], name[TEXT_NAME];
@@ -258,6 +259,15 @@ static void on_parent(struct ev_loop *loop, ev_io *io, int events)
         ev_break(loop, EVBREAK_ALL);
 }
 
+/* All that are here already, before we say that we are ready: whom we have not
+ * told of then is gone. */
+static void look_at_all(struct door *d)
+{
+    for (uint32_t i = 0; i < d->last; i++)
+        if (d->by_domid[i])
+            look_at(d->by_domid[i]);
+}
+
 static int start(struct door *d)
 {
     int rc;
@@ -276,10 +286,11 @@ static int start(struct door *d)
     ev_io_start(d->loop, &d->parent_io);
     ev_io_start(d->loop, &d->store_io);
     scan(d);
+    look_at_all(d);
     return 0;
 }
 
-int door_main(struct conf *conf)
+int door_main(const struct role_args *args)
 {
     struct door *d = calloc(1, sizeof(*d));
     struct wire m;
@@ -296,7 +307,7 @@ int door_main(struct conf *conf)
                 strerror(-rc));
         return 1;
     }
-    rc = role_confine(conf->user, conf->run_dir);
+    rc = role_confine(args->user, args->run_dir);
     d->loop = ev_default_loop(EVFLAG_AUTO);
     if (!rc && d->loop)
         rc = start(d);

@@ -105,12 +105,46 @@ static int put_birth(struct doorway *w, const char *origin)
     return rc ? rc : doorway_put(w, "ckpt/birth", birth);
 }
 
+/* Up to the first space; "" when there is no such node. */
+static int read_id(struct doorway *w, const char *name, char id[24])
+{
+    char path[XEN_STORE_PATH], value[XEN_STORE_VALUE + 1];
+    size_t len;
+    int rc;
+
+    doorway_path(w, name, path);
+    rc = xen_store_read(w->d->store, path, value, &len);
+    snprintf(id, 24, "%.*s", rc ? 0 : (int)strcspn(value, " "), value);
+    return rc == -ENOENT ? 0 : rc;
+}
+
+/* A request that was refused while another was under way is in no state, but
+ * its answer is still there.  One that was accepted while nobody could write
+ * that is known to the parent alone. */
+static int resume_last(struct doorway *w, const char *busy_id)
+{
+    char asked[24], answered[24];
+    int rc;
+
+    rc = read_id(w, "ckpt/request", asked);
+    if (!rc)
+        rc = read_id(w, "ckpt/result", answered);
+    if (rc || !asked[0])
+        return rc;
+    if (!strcmp(asked, answered)) {
+        memcpy(w->last_id, asked, sizeof(w->last_id));
+    } else if (!strcmp(asked, busy_id) && strcmp(asked, w->last_id)) {
+        memcpy(w->last_id, asked, sizeof(w->last_id));
+        memcpy(w->busy_id, asked, sizeof(w->busy_id));
+    }
+    return 0;
+}
+
 /* What was dealt with before we were started: not to be done twice, and not
  * to be waited for for ever. */
 static int resume_state(struct doorway *w, const char *busy_id)
 {
-    char path[XEN_STORE_PATH], value[XEN_STORE_VALUE + 1], text[64];
-    bool was_busy;
+    char path[XEN_STORE_PATH], value[XEN_STORE_VALUE + 1], text[64], id[24];
     size_t len;
     int rc;
 
@@ -118,20 +152,37 @@ static int resume_state(struct doorway *w, const char *busy_id)
     rc = xen_store_read(w->d->store, path, value, &len);
     if (rc == -ENOENT)
         return doorway_put(w, "ckpt/state", "idle") ?: doorway_put(w, "ckpt/result", "");
-    if (rc || len < 5 || len > DOOR_TEXT_MAX || value[4] != ' ')
+    if (rc || len < 4 || len > DOOR_TEXT_MAX)
         return rc;
-    was_busy = !strncmp(value, "busy ", 5);
-    snprintf(w->last_id, sizeof(w->last_id), "%.23s", value + 5);
-    if (!was_busy)
+    snprintf(id, sizeof(id), "%.23s", value + 4 + (value[4] == ' '));
+    memcpy(w->last_id, id, sizeof(id));
+    rc = resume_last(w, busy_id);
+    if (rc)
+        return rc;
+    if (w->busy_id[0]) {
+        snprintf(text, sizeof(text), "busy %s", w->busy_id);
+        return doorway_put(w, "ckpt/state", text);
+    }
+    if (strncmp(value, "busy ", 5))
         return 0;
-    if (!strcmp(busy_id, w->last_id)) {
-        memcpy(w->busy_id, w->last_id, sizeof(w->busy_id));
+    if (!strcmp(busy_id, id)) {
+        memcpy(w->busy_id, id, sizeof(id));
         return 0;
     }
-    snprintf(text, sizeof(text), "%s failed interrupted", w->last_id);
+    snprintf(text, sizeof(text), "%s failed interrupted", id);
     rc = doorway_put(w, "ckpt/result", text);
     snprintf(text, sizeof(text), "idle %s", w->last_id);
     return rc ? rc : doorway_put(w, "ckpt/state", text);
+}
+
+/* Also one that an earlier daemon has left, by another policy. */
+static bool has_subtree(struct doorway *w)
+{
+    char path[XEN_STORE_PATH], value[XEN_STORE_VALUE + 1];
+    size_t len;
+
+    doorway_path(w, "feature-ckpt", path);
+    return w->is_open || !xen_store_read(w->d->store, path, value, &len);
 }
 
 int doorway_open(struct doorway *w, const struct wire_door *m)
@@ -142,7 +193,7 @@ int doorway_open(struct doorway *w, const struct wire_door *m)
 
     w->requests = m->requests;
     if (!m->requests) {
-        if (w->is_open)
+        if (has_subtree(w))
             doorway_close(w);
         return 0;
     }
@@ -346,7 +397,7 @@ void doorway_answer(struct doorway *w, const struct wire_answer *a)
 {
     char text[TEXT_WORDS + 32];
 
-    if (!w->is_open)
+    if (!w->is_open || (a->is_again && strcmp(a->id, w->busy_id)))
         return;
     if (a->result[0]) {
         snprintf(text, sizeof(text), "%s %s", a->id, a->result);

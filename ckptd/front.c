@@ -29,14 +29,27 @@ struct front_job *front_job(struct front *f, uint64_t id)
     return NULL;
 }
 
-/* Room for one more: the oldest that has ended is forgotten. */
+/* The oldest query that has ended, or the oldest of all that have. */
+static size_t first_to_go(const struct front *f)
+{
+    size_t oldest = 0;
+
+    for (size_t i = f->nr_jobs; i-- > 0;)
+        if (f->jobs[i].w.state >= JOB_DONE)
+            oldest = i;
+    for (size_t i = oldest; i < f->nr_jobs; i++)
+        if (f->jobs[i].w.state >= JOB_DONE && verb_is_short(f->jobs[i].w.verb))
+            return i;
+    return oldest;
+}
+
+/* Room for one more. */
 static struct front_job *add_job(struct front *f)
 {
-    size_t i = 0;
+    size_t i;
 
-    if (f->nr_jobs == FRONT_JOBS) {
-        while (i < f->nr_jobs - 1 && f->jobs[i].w.state < JOB_DONE)
-            i++;
+    if (f->nr_jobs == JOBS_MAX) {
+        i = first_to_go(f);
         free(f->jobs[i].result);
         f->nr_jobs--;
         memmove(&f->jobs[i], &f->jobs[i + 1],
@@ -187,18 +200,15 @@ static void start(struct front *f)
     ev_timer_start(f->loop, &f->textfile);
 }
 
-int front_main(struct conf *conf)
+int front_main(const struct role_args *args)
 {
-    /* Before anything else could get that number. */
-    const bool has_metrics =
-        conf->metrics_listen[0] && fcntl(ROLE_FD_METRICS, F_GETFD) >= 0;
     struct front *f = calloc(1, sizeof(*f));
     int rc;
 
     role_begin("ckptd-front");
     f->parent_fd = ROLE_FD_PARENT;
     fcntl(ROLE_FD_LISTEN, F_SETFL, O_NONBLOCK);
-    rc = role_confine(conf->user, conf->run_dir);
+    rc = role_confine(args->user, args->run_dir);
     if (rc) {
         log_msg(LOG_ERR, "cannot give privileges away: %s", strerror(-rc));
         return 1;
@@ -207,7 +217,7 @@ int front_main(struct conf *conf)
     f->metrics = metrics_new();
     if (!f->loop || !f->metrics)
         return 1;
-    if (has_metrics)
+    if (args->has_metrics)
         f->http = http_open(f, ROLE_FD_METRICS);
     start(f);
     ev_run(f->loop, 0);

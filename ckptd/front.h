@@ -12,7 +12,7 @@
 #include "wire.h"
 
 #define CLIENTS_MAX 64u
-#define FRONT_JOBS 256u
+#define CLIENTS_ADMIN 8u /* of them nobody else's */
 #define FRONT_STATS 1024u
 
 struct client;
@@ -30,7 +30,7 @@ struct front {
     ev_timer accept_again, textfile;
     struct wire_hello hello;
     struct client *clients[CLIENTS_MAX];
-    struct front_job jobs[FRONT_JOBS];
+    struct front_job jobs[JOBS_MAX];
     size_t nr_jobs;
     uint64_t last_tag;
     struct log_rate refusals, faults;

@@ -11,9 +11,11 @@ struct guest {
     struct record *record; /* NULL: there are too many */
     uint32_t requests;     /* its door's, as told to the door */
     bool is_held;          /* its door is not told yet */
+    bool is_unseen;        /* since the door died */
     char origin[32];
-    uint64_t job; /* of its request under way; 0: none */
-    char id[24];  /* the guest's name for it */
+    uint64_t job;            /* of its request under way; 0: none */
+    char id[24];             /* the guest's name for it, or for the last one */
+    char result[TEXT_WORDS]; /* of that, when it has ended */
     ev_timer schedule;
     uint64_t schedule_job;
     struct log_rate refusals;

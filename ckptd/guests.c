@@ -26,12 +26,16 @@
 
 /* --- records --------------------------------------------------------------- */
 
-static bool is_present(struct daemon *d, const char *uuid)
+/* It is here, or one of its family is. */
+static bool is_needed(struct daemon *d, const char *uuid)
 {
-    for (uint32_t i = 0; i < d->guests->last; i++)
-        if (d->guests->by_domid[i] &&
-            !strcmp(d->guests->by_domid[i]->dom.uuid, uuid))
+    for (uint32_t i = 0; i < d->guests->last; i++) {
+        const struct guest *g = d->guests->by_domid[i];
+
+        if (g && (!strcmp(g->dom.uuid, uuid) ||
+                  (g->record && !strcmp(g->record->parent, uuid))))
             return true;
+    }
     return false;
 }
 
@@ -44,7 +48,7 @@ static struct record *evict(struct daemon *d)
         struct record *r = &d->guests->record[i];
 
         if ((!oldest || r->tokens_us < oldest->tokens_us) &&
-            !is_present(d, r->uuid))
+            !is_needed(d, r->uuid))
             oldest = r;
     }
     return oldest;
@@ -71,14 +75,23 @@ struct record *guests_record_nth(struct daemon *d, size_t n)
     return n < d->guests->nr_records ? &d->guests->record[n] : NULL;
 }
 
-static unsigned living_children(struct daemon *d, const char *uuid)
+/* Where is counted what @g uses up: with the guest that its family began with,
+ * or each child would have a measure of its own.  NULL: there are too many. */
+static struct record *family(const struct guest *g)
+{
+    return g->record && g->record->parent[0]
+               ? guests_record(g->d, g->record->parent)
+               : g->record;
+}
+
+static unsigned living_children(struct daemon *d, const struct record *first)
 {
     unsigned nr = 0;
 
     for (uint32_t i = 0; i < d->guests->last; i++) {
         const struct guest *g = d->guests->by_domid[i];
 
-        nr += g && g->record && !strcmp(g->record->parent, uuid);
+        nr += g && g->record && !strcmp(g->record->parent, first->uuid);
     }
     return nr;
 }
@@ -88,6 +101,20 @@ static unsigned living_children(struct daemon *d, const char *uuid)
 const struct policy *guest_policy(const struct guest *g)
 {
     return conf_policy(&g->d->conf, g->dom.name);
+}
+
+/* The door may have died before it was told, and a new one must not take the
+ * request for one that was cut off. */
+static void answer_again(struct guest *g)
+{
+    struct wire m;
+
+    wire_begin(&m, WIRE_ANSWER);
+    m.u.answer.domid = g->dom.domid;
+    m.u.answer.is_again = true;
+    memcpy(m.u.answer.id, g->id, sizeof(m.u.answer.id));
+    memcpy(m.u.answer.result, g->result, sizeof(m.u.answer.result));
+    child_send(&g->d->door, &m);
 }
 
 static void open_door(struct guest *g)
@@ -100,9 +127,10 @@ static void open_door(struct guest *g)
     m.u.door.domid = g->dom.domid;
     m.u.door.requests = g->requests;
     memcpy(m.u.door.origin, g->origin, sizeof(m.u.door.origin));
-    if (g->job)
-        memcpy(m.u.door.busy_id, g->id, sizeof(m.u.door.busy_id));
+    memcpy(m.u.door.busy_id, g->id, sizeof(m.u.door.busy_id));
     child_send(&g->d->door, &m);
+    if (!g->job && g->id[0])
+        answer_again(g);
     standbys_settle(g->d);
 }
 
@@ -184,6 +212,7 @@ void guests_domain(struct daemon *d, const struct wire_domain *dom)
     if (!g)
         return;
     g->dom = *dom; /* it may have a new name */
+    g->is_unseen = false;
     log_msg(LOG_INFO, "domain %u \"%s\" is %s", dom->domid, dom->name, what);
     schedule_arm(g);
     if (jobs_may_bear(d))
@@ -197,9 +226,27 @@ void guests_door_died(struct daemon *d)
     jobs_door_died(d);
     /* Who is still here is reported again by the next one; a schedule must
      * not fire twice meanwhile. */
-    for (uint32_t i = 0; i < d->guests->last; i++)
-        if (d->guests->by_domid[i])
-            ev_timer_stop(d->loop, &d->guests->by_domid[i]->schedule);
+    for (uint32_t i = 0; i < d->guests->last; i++) {
+        struct guest *g = d->guests->by_domid[i];
+
+        if (!g)
+            continue;
+        ev_timer_stop(d->loop, &g->schedule);
+        g->is_unseen = true;
+    }
+}
+
+void guests_all_told(struct daemon *d)
+{
+    for (uint32_t i = 0; i < d->guests->last; i++) {
+        struct guest *g = d->guests->by_domid[i];
+
+        if (!g || !g->is_unseen)
+            continue;
+        log_msg(LOG_INFO, "domain %u \"%s\" went while there was no door",
+                g->dom.domid, g->dom.name);
+        forget(g);
+    }
 }
 
 void guests_reconfigure(struct daemon *d)
@@ -355,6 +402,7 @@ static void grant(struct guest *g, const struct wire_guest *w,
     describe(g, w, p, &task);
     job = jobs_submit(g->d, ORIGIN_GUEST, 0, "", &task, &rc, &is_old, words);
     if (!job) {
+        rate_give(family(g), p);
         refuse(g, w, "busy", words);
         return;
     }
@@ -367,24 +415,26 @@ void guests_request(struct daemon *d, const struct wire_guest *w)
 {
     struct guest *g = find(d, w->domid);
     const struct policy *p;
+    struct record *first;
     char why[96];
     int64_t wait_s;
 
     if (!g || !g->requests)
         return;
     p = guest_policy(g);
+    first = family(g);
     if (!(w->request & p->guest_requests & ~GUEST_QUIESCE)) {
         refuse(g, w, "not-allowed", "The policy does not allow it.");
     } else if (g->job) {
         refuse(g, w, "busy", "An earlier request is still under way.");
+    } else if (!first) {
+        refuse(g, w, "busy", "Too many guests are on record.");
     } else if (w->request == GUEST_FORK &&
-               living_children(d, g->dom.uuid) + w->count > p->fork_max) {
+               living_children(d, first) + w->count > p->fork_max) {
         snprintf(why, sizeof(why), "Only %u forks may live at a time.",
                  p->fork_max);
         refuse(g, w, "quota", why);
-    } else if (!g->record) {
-        refuse(g, w, "busy", "Too many guests are on record.");
-    } else if (!rate_take(g->record, p, now_unix_us(), &wait_s)) {
+    } else if (!rate_take(first, p, now_unix_us(), &wait_s)) {
         if (wait_s < 0)
             snprintf(why, sizeof(why), "No requests are left.");
         else
@@ -411,11 +461,14 @@ void guests_born(struct daemon *d, const struct job *job,
 {
     const struct guest *asker = find(d, job->task.domid);
     struct guest *g = find(d, child->domid);
-    struct record *r = guests_record(d, child->uuid);
+    struct record *r = guests_record(d, child->uuid), *first;
     struct wire_domain dom = {.domid = child->domid, .is_present = 1};
 
-    if (job->w.verb == VERB_FORK && job->w.origin == ORIGIN_GUEST && asker && r)
-        memcpy(r->parent, asker->dom.uuid, sizeof(r->parent));
+    if (job->w.verb == VERB_FORK && job->w.origin == ORIGIN_GUEST && asker &&
+        r && (first = family(asker))) {
+        memcpy(r->parent, first->uuid, sizeof(r->parent));
+        state_save_soon(d);
+    }
     if (!g && child->domid && child->domid < GUESTS_MAX) {
         /* The door may not have seen it yet. */
         memcpy(dom.uuid, child->uuid, sizeof(dom.uuid));
@@ -432,6 +485,25 @@ void guests_born(struct daemon *d, const struct job *job,
         snprintf(g->origin, sizeof(g->origin), "rollback");
 }
 
+static void describe_end(const struct job *job, char result[TEXT_WORDS])
+{
+    if (job->w.state == JOB_DONE && job->w.verb == VERB_FORK)
+        snprintf(result, TEXT_WORDS, "ok fork %u", job->task.count);
+    else if (job->w.state == JOB_DONE)
+        snprintf(result, TEXT_WORDS, "ok %s %.480s",
+                 job->w.verb == VERB_TAKE ? "checkpoint" : "rollback",
+                 job->w.checkpoint);
+    else
+        snprintf(result, TEXT_WORDS, "failed %s",
+                 job->w.rc == -EDQUOT      ? "quota"
+                 : job->w.rc == -ENOENT    ? "none"
+                 : job->w.rc == -EPERM     ? "vetoed"
+                 : job->w.rc == -ENOSPC    ? "space"
+                 : job->w.rc == -ENOTSUP   ? "not-supported"
+                 : job->w.rc == -ECANCELED ? "cancelled"
+                                           : "error");
+}
+
 void guests_job_ended(struct daemon *d, const struct job *job)
 {
     for (uint32_t i = 0; i < d->guests->last; i++) {
@@ -440,21 +512,8 @@ void guests_job_ended(struct daemon *d, const struct job *job)
         if (!g || !g->job || g->job != job->w.id)
             continue;
         g->job = 0;
-        if (job->w.state == JOB_DONE && job->w.verb == VERB_FORK)
-            answer(g, g->id, false, "ok fork %u", job->task.count);
-        else if (job->w.state == JOB_DONE)
-            answer(g, g->id, false, "ok %s %s",
-                   job->w.verb == VERB_TAKE ? "checkpoint" : "rollback",
-                   job->w.checkpoint);
-        else
-            answer(g, g->id, false, "failed %s",
-                   job->w.rc == -EDQUOT      ? "quota"
-                   : job->w.rc == -ENOENT    ? "none"
-                   : job->w.rc == -EPERM     ? "vetoed"
-                   : job->w.rc == -ENOSPC    ? "space"
-                   : job->w.rc == -ENOTSUP   ? "not-supported"
-                   : job->w.rc == -ECANCELED ? "cancelled"
-                                             : "error");
+        describe_end(job, g->result);
+        answer(g, g->id, false, "%s", g->result);
     }
     if (!jobs_may_bear(d))
         release_held(d);

@@ -14,10 +14,11 @@
 
 struct job;
 
-/* What is kept of a guest, in the state file. */
+/* What is kept of a guest, in the state file.  What forks of forks use up is
+ * the first guest's: @parent is that one, never a fork itself. */
 struct record {
     char uuid[TEXT_UUID];
-    char parent[TEXT_UUID]; /* it is a guest's own fork; "": no */
+    char parent[TEXT_UUID]; /* whose fork it is, or a fork's; "": nobody's */
     int64_t tokens_milli;   /* of the rate; at tokens_us */
     int64_t tokens_us;      /* unix; 0: never used */
     int64_t schedule_us;    /* the last one that was due */
@@ -35,12 +36,16 @@ struct record *guests_record_nth(struct daemon *d, size_t n);
  * in *wait_s_out seconds, or with -1 never. */
 bool rate_take(struct record *r, const struct policy *p, int64_t now_us,
                int64_t *wait_s_out);
+/* It was taken for nothing. */
+void rate_give(struct record *r, const struct policy *p);
 
 /* From the door. */
 void guests_domain(struct daemon *d, const struct wire_domain *dom);
 void guests_request(struct daemon *d, const struct wire_guest *g);
-/* The door is new, or the policies are: every guest's door is told anew. */
 void guests_door_died(struct daemon *d);
+/* A new door has told of all that are here. */
+void guests_all_told(struct daemon *d);
+/* The policies are new: every guest's door is told anew. */
 void guests_reconfigure(struct daemon *d);
 
 /* @domain is a name or, all digits, a number.  0: no such domain here. */

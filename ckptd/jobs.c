@@ -120,7 +120,8 @@ void job_finish(struct job *job, int rc, const char *words)
                        : rc == -ECANCELED ? JOB_CANCELLED
                                           : JOB_FAILED);
     guests_job_ended(job->d, job);
-    standbys_settle(job->d);
+    if (!verb_is_short(job->w.verb))
+        standbys_settle(job->d);
     jobs_kick(job->d);
 }
 
@@ -250,21 +251,29 @@ void jobs_kick(struct daemon *d)
     }
 }
 
-/* Room in the table: the oldest that ended goes. */
-static bool make_room(struct jobs *j)
+/* Room in the table: of its kind, the oldest that ended goes.  So no query has
+ * a key forgotten. */
+static bool make_room(struct jobs *j, bool is_query)
 {
-    if (j->nr < JOBS_MAX)
-        return true;
-    for (size_t i = 0; i < j->nr; i++) {
-        if (!has_ended(j->table[i]))
+    const size_t max = is_query ? JOBS_QUERIES_MAX : JOBS_WORKS_MAX;
+    size_t nr = 0, oldest = j->nr;
+
+    for (size_t i = j->nr; i-- > 0;) {
+        if (verb_is_short(j->table[i]->w.verb) != is_query)
             continue;
-        job_free(j->table[i]);
-        j->nr--;
-        memmove(&j->table[i], &j->table[i + 1],
-                (j->nr - i) * sizeof(j->table[0]));
-        return true;
+        nr++;
+        if (has_ended(j->table[i]))
+            oldest = i;
     }
-    return false;
+    if (nr < max)
+        return true;
+    if (oldest == j->nr)
+        return false;
+    job_free(j->table[oldest]);
+    j->nr--;
+    memmove(&j->table[oldest], &j->table[oldest + 1],
+            (j->nr - oldest) * sizeof(j->table[0]));
+    return true;
 }
 
 static struct job *find_key(struct jobs *j, uint32_t uid, const char *key)
@@ -281,7 +290,7 @@ static struct job *add(struct daemon *d, const struct wire_job *w,
     struct jobs *j = d->jobs;
     struct job *job;
 
-    if (!make_room(j))
+    if (!make_room(j, verb_is_short(task->verb)))
         return NULL;
     job = calloc(1, sizeof(*job));
     if (!job)
@@ -305,10 +314,53 @@ static struct job *add(struct daemon *d, const struct wire_job *w,
     return job;
 }
 
+/* Whether @task asks for just that; the checkpoint may be named by what it was
+ * found to be. */
+static bool is_same(const struct job *job, const struct wire_task *task)
+{
+    const char *asked = task->checkpoint;
+
+    return job->w.verb == task->verb && !strcmp(job->w.group, task->group) &&
+           !strcmp(job->w.domains,
+                   task->group[0] ? task->domains : task->domain) &&
+           (!asked[0] || !strcmp(asked, job->task.checkpoint) ||
+            !strcmp(asked, job->w.checkpoint));
+}
+
+static void say_other(const struct job *job, char words[TEXT_WORDS])
+{
+    snprintf(words, TEXT_WORDS,
+             "The key \"%s\" was used for another request (%s %.250s): each "
+             "needs a key of its own.",
+             job->w.key, verb_name(job->w.verb),
+             job->w.group[0]    ? job->w.group
+             : job->w.domain[0] ? job->w.domain
+                                : job->task.checkpoint);
+}
+
 /* A job of the same key that never came to its end, nor to ours: again. */
 static bool is_worth_repeating(const struct job *job)
 {
     return job->w.state == JOB_FAILED && job->w.rc == -ECONNABORTED;
+}
+
+/* Each kind by itself: who only looks keeps nobody from work. */
+static int may_wait(const struct daemon *d, bool is_query,
+                    char words[TEXT_WORDS])
+{
+    size_t waiting = 0;
+
+    for (size_t i = 0; i < d->jobs->nr; i++)
+        waiting += !has_ended(d->jobs->table[i]) &&
+                   verb_is_short(d->jobs->table[i]->w.verb) == is_query;
+    if (d->is_stopping)
+        snprintf(words, TEXT_WORDS, "ckptd is being stopped.");
+    else if (waiting >= (is_query ? JOBS_QUERIES_MAX : JOBS_QUEUE_MAX))
+        snprintf(words, TEXT_WORDS, "Too many %s are waiting.",
+                 is_query ? "queries" : "jobs");
+    else
+        return 0;
+    return -EBUSY;
 }
 
 struct job *jobs_submit(struct daemon *d, enum origin origin, uint32_t uid,
@@ -319,34 +371,24 @@ struct job *jobs_submit(struct daemon *d, enum origin origin, uint32_t uid,
     struct wire_task again = *task;
     struct jobs *j = d->jobs;
     struct job *job;
-    size_t waiting = 0;
 
     *is_old_out = false;
-    *rc_out = -EBUSY;
     job = find_key(j, uid, key);
-    if (job && (job->w.verb != task->verb ||
-                !job->w.group[0] != !task->group[0])) {
+    if (job && !is_same(job, task)) {
         *rc_out = -EINVAL;
-        snprintf(words, TEXT_WORDS,
-                 "The key \"%s\" was used for another operation (%s).", key,
-                 verb_name(job->w.verb));
+        say_other(job, words);
         return NULL;
     }
     if (job && !is_worth_repeating(job)) {
         *is_old_out = true;
         return job;
     }
+    *rc_out = may_wait(d, verb_is_short(task->verb), words);
+    if (*rc_out)
+        return NULL;
     if (job) { /* as it is asked for now: of the first little is known */
         again.flags |= TASK_EXISTING_OK;
         job->w.key[0] = '\0';
-    }
-    for (size_t i = 0; i < j->nr; i++)
-        waiting += !has_ended(j->table[i]);
-    if (waiting >= JOBS_QUEUE_MAX || d->is_stopping) {
-        snprintf(words, TEXT_WORDS,
-                 d->is_stopping ? "ckptd is being stopped."
-                                : "Too many jobs are waiting.");
-        return NULL;
     }
     snprintf(w.key, sizeof(w.key), "%s", key);
     w.queued_us = now_unix_us();

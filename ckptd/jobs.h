@@ -10,8 +10,7 @@
 #include "ckpt.h"
 #include "daemon.h"
 
-#define JOBS_MAX 256u       /* known, ended ones included */
-#define JOBS_QUEUE_MAX 128u /* of them waiting or running */
+#define JOBS_QUEUE_MAX 128u /* waiting or running, without the queries */
 #define JOBS_SHORT_MAX 4u   /* queries beside the others */
 
 struct hooks;

@@ -36,7 +36,7 @@
  */
 static const struct role {
     const char *name;
-    int (*run)(struct conf *conf);
+    int (*run)(const struct role_args *args);
 } roles[] = {
     {"front", front_main},
     {"door", door_main},
@@ -44,6 +44,7 @@ static const struct role {
 
 struct options {
     const char *conf_path, *pidfile, *log, *role;
+    struct role_args role_args;
     bool is_foreground, is_check;
     unsigned verbose;
 };
@@ -64,6 +65,22 @@ static void usage(FILE *f)
           f);
 }
 
+/* An option of one of us to another. */
+static bool take_role(int c, struct options *o)
+{
+    if (c == 'R')
+        o->role = optarg;
+    else if (c == 'U')
+        o->role_args.user = optarg;
+    else if (c == 'D')
+        o->role_args.run_dir = optarg;
+    else if (c == 'M')
+        o->role_args.has_metrics = true;
+    else
+        return false;
+    return true;
+}
+
 static int parse(int argc, char **argv, struct options *o)
 {
     static const struct option options[] = {
@@ -76,6 +93,9 @@ static int parse(int argc, char **argv, struct options *o)
         {"version", no_argument, NULL, 'V'},
         {"help", no_argument, NULL, 'h'},
         {"role", required_argument, NULL, 'R'},
+        {"user", required_argument, NULL, 'U'},
+        {"run-dir", required_argument, NULL, 'D'},
+        {"metrics", no_argument, NULL, 'M'},
         {NULL, 0, NULL, 0},
     };
     int c;
@@ -100,9 +120,6 @@ static int parse(int argc, char **argv, struct options *o)
         case 'v':
             o->verbose = optarg ? (unsigned)atoi(optarg) : o->verbose + 1;
             break;
-        case 'R':
-            o->role = optarg;
-            break;
         case 'V':
             printf("ckptd %s\n", CKPT_VERSION);
             exit(0);
@@ -110,11 +127,14 @@ static int parse(int argc, char **argv, struct options *o)
             usage(stdout);
             exit(0);
         default:
-            return -EINVAL;
+            if (!take_role(c, o))
+                return -EINVAL;
         }
     }
     if (optind < argc)
         fprintf(stderr, "ckptd: %s: there are no arguments\n", argv[optind]);
+    if (!o->role != !o->role_args.user)
+        return -EINVAL;
     return optind < argc ? -EINVAL : 0;
 }
 
@@ -135,17 +155,15 @@ static int read_conf(const struct options *o, struct conf *conf)
 
 static int run_role(const struct options *o)
 {
-    struct conf conf;
     int status = 2;
 
-    if (read_conf(o, &conf))
-        return 1;
+    if (!o->role_args.run_dir)
+        return status;
     if (o->log && !strcmp(o->log, "syslog"))
         log_open(o->log, o->role);
     for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
         if (!strcmp(roles[i].name, o->role))
-            status = roles[i].run(&conf);
-    conf_fini(&conf);
+            status = roles[i].run(&o->role_args);
     return status;
 }
 

@@ -13,14 +13,6 @@ static int wrong(struct request *rq, const char *key, const char *wanted)
     return fail(&rq->c, -EINVAL, "\"%s\" is not %s.", key, wanted);
 }
 
-static bool has_control(const char *s)
-{
-    for (; *s; s++)
-        if ((unsigned char)*s < ' ' || *s == 127)
-            return true;
-    return false;
-}
-
 int param_text(struct request *rq, const char *key, bool is_needed, char *out,
                size_t size)
 {
@@ -28,7 +20,7 @@ int param_text(struct request *rq, const char *key, bool is_needed, char *out,
 
     if (!v)
         return is_needed ? fail(&rq->c, -EINVAL, "\"%s\" is missing.", key) : 0;
-    if (!YAJL_IS_STRING(v) || has_control(v->u.string))
+    if (!YAJL_IS_STRING(v) || has_control(v->u.string, '\0'))
         return wrong(rq, key, "a text");
     if (strlen(v->u.string) >= size)
         return wrong(rq, key, "short enough");
@@ -110,7 +102,7 @@ int param_excludes(struct request *rq, const char *key,
     for (size_t i = 0; i < v->u.array.len; i++) {
         one = v->u.array.values[i];
         if (!YAJL_IS_STRING(one) || !one->u.string[0] ||
-            strlen(one->u.string) >= 16 || has_control(one->u.string))
+            strlen(one->u.string) >= 16 || has_control(one->u.string, '\0'))
             return wrong(rq, key, "an array of disks like \"xvdb\"");
         strcpy(out[i], one->u.string);
     }
@@ -128,7 +120,8 @@ int param_domains(struct request *rq, const char *key, char *out, size_t size)
     for (size_t i = 0; i < v->u.array.len; i++) {
         one = v->u.array.values[i];
         if (!YAJL_IS_STRING(one) || !one->u.string[0] ||
-            strlen(one->u.string) >= TEXT_NAME || has_control(one->u.string))
+            strlen(one->u.string) >= TEXT_NAME ||
+            has_control(one->u.string, '\0'))
             return wrong(rq, key, "an array of domains like \"web\"");
         if (!word_add(out, size, DOMAIN_END, one->u.string))
             return wrong(rq, key, "short enough: 1 KiB for all names");

@@ -25,6 +25,7 @@
 #define RESULT_KEPT (16u * 1024u)
 
 struct parent {
+    struct daemon *d;
     ev_signal term, intr, hup;
     ev_child child;
     ev_timer stop, stats, compress;
@@ -187,6 +188,7 @@ static void on_door(struct daemon *d, const struct wire *m)
 {
     if (m->type == WIRE_READY) {
         d->door.is_ready = true;
+        guests_all_told(d);
         check_ready(d);
     } else if (m->type == WIRE_DOMAIN) {
         guests_domain(d, &m->u.domain);
@@ -201,24 +203,26 @@ static void on_door(struct daemon *d, const struct wire *m)
 
 /* --- signals ---------------------------------------------------------------------- */
 
+/* A right whose group is not there is nobody's: not of who had it before. */
 static int find_groups(struct daemon *d)
 {
+    static const char *const rights[3] = {"read", "operate", "admin"};
     const char *names[3] = {d->conf.read_group, d->conf.operate_group,
                             d->conf.admin_group};
     struct group *gr;
+    int rc = 0;
 
     for (int i = 0; i < 3; i++) {
-        d->gid[i] = (gid_t)-1;
-        if (!names[i][0])
+        gr = names[i][0] ? getgrnam(names[i]) : NULL;
+        d->gid[i] = gr ? gr->gr_gid : (gid_t)-1;
+        if (gr || !names[i][0])
             continue;
-        gr = getgrnam(names[i]);
-        if (!gr) {
-            log_msg(LOG_ERR, "there is no group \"%s\"", names[i]);
-            return -ENOENT;
-        }
-        d->gid[i] = gr->gr_gid;
+        log_msg(LOG_ERR,
+                "there is no group \"%s\": it gives nobody the right \"%s\"",
+                names[i], rights[i]);
+        rc = -ENOENT;
     }
-    return 0;
+    return rc;
 }
 
 /* As configured; also when that was read again. */
@@ -230,9 +234,8 @@ static void arm_compress(struct daemon *d, ev_timer *w)
 
 static void on_hup(struct ev_loop *loop, ev_signal *w, int events)
 {
-    struct parent *p =
-        (struct parent *)((char *)w - offsetof(struct parent, hup));
-    struct daemon *d = w->data;
+    struct parent *p = w->data;
+    struct daemon *d = p->d;
     const uint64_t compress_s = d->conf.compress_s;
     char error[CONF_ERROR_LEN];
     struct conf conf;
@@ -249,10 +252,12 @@ static void on_hup(struct ev_loop *loop, ev_signal *w, int events)
         strcpy(conf.socket, d->conf.socket);
         strcpy(conf.metrics_listen, d->conf.metrics_listen);
         strcpy(conf.state_dir, d->conf.state_dir);
+        strcpy(conf.run_dir, d->conf.run_dir);
+        strcpy(conf.user, d->conf.user);
         conf.xenstore = d->conf.xenstore;
         conf_fini(&d->conf);
         d->conf = conf;
-        find_groups(d);
+        (void)find_groups(d); /* what it lacks is in the log */
         say_hello(d);
         guests_reconfigure(d);
         if (d->conf.compress_s != compress_s)
@@ -264,13 +269,15 @@ static void on_hup(struct ev_loop *loop, ev_signal *w, int events)
 
 static void on_term(struct ev_loop *loop, ev_signal *w, int events)
 {
-    struct daemon *d = w->data;
+    struct parent *p = w->data;
+    struct daemon *d = p->d;
     struct job *job;
 
-    (void)loop, (void)events;
+    (void)events;
     if (d->is_stopping)
         return;
     d->is_stopping = true;
+    ev_timer_start(loop, &p->stop);
     notify_systemd("STOPPING=1");
     log_msg(LOG_NOTICE, "stopping: jobs are undone, guests run on");
     for (size_t i = 0; (job = jobs_nth(d, i)); i++)
@@ -289,13 +296,7 @@ static void on_stopped(struct ev_loop *loop, ev_check *w, int events)
 
 static void on_stop_limit(struct ev_loop *loop, ev_timer *w, int events)
 {
-    struct daemon *d = w->data;
-
-    (void)events;
-    if (!d->is_stopping) {
-        ev_timer_again(loop, w);
-        return;
-    }
+    (void)w, (void)events;
     log_msg(LOG_ERR, "a job does not stop; its guard will put things back");
     ev_break(loop, EVBREAK_ALL);
 }
@@ -365,17 +366,17 @@ static void watch_signals(struct daemon *d, struct parent *p)
     ev_signal_init(&p->hup, on_hup, SIGHUP);
     ev_child_init(&p->child, on_reaped, 0, 0);
     ev_check_init(&p->stopped, on_stopped);
-    ev_timer_init(&p->stop, on_stop_limit, STOP_S, STOP_S);
+    ev_timer_init(&p->stop, on_stop_limit, STOP_S, 0.);
     ev_timer_init(&p->stats, on_stats, 1., 60.);
     ev_timer_init(&p->compress, on_compress, 0., 0.);
-    p->term.data = p->intr.data = p->hup.data = p->child.data =
-        p->stopped.data = p->stop.data = p->stats.data = p->compress.data = d;
+    p->d = d;
+    p->term.data = p->intr.data = p->hup.data = p;
+    p->child.data = p->stopped.data = p->stats.data = p->compress.data = d;
     ev_signal_start(d->loop, &p->term);
     ev_signal_start(d->loop, &p->intr);
     ev_signal_start(d->loop, &p->hup);
     ev_child_start(d->loop, &p->child);
     ev_check_start(d->loop, &p->stopped);
-    ev_timer_start(d->loop, &p->stop);
     ev_timer_start(d->loop, &p->stats);
     arm_compress(d, &p->compress);
 }

@@ -48,3 +48,12 @@ bool rate_take(struct record *r, const struct policy *p, int64_t now,
                       : -1;
     return false;
 }
+
+void rate_give(struct record *r, const struct policy *p)
+{
+    const int64_t full = (int64_t)p->guest_burst * 1000;
+
+    r->tokens_milli += 1000;
+    if (r->tokens_milli > full)
+        r->tokens_milli = full;
+}

@@ -22,6 +22,7 @@
 
 #define DEATHS_MAX 6 /* the longest wait is 2^6 tenths of a second */
 #define NR_FDS_MAX 4
+#define MESSAGES_A_TURN 64 /* then it is the others' turn */
 
 /* In the child: descriptors in place, signals as after boot, then exec. */
 static _Noreturn void become(const char *path, char *const argv[],
@@ -140,7 +141,7 @@ static void on_child(struct ev_loop *loop, ev_io *io, int events)
     int rc;
 
     (void)loop, (void)events;
-    while (c->fd >= 0) {
+    for (int i = 0; i < MESSAGES_A_TURN && c->fd >= 0; i++) {
         rc = wire_recv(c->fd, &m);
         if (rc == -EAGAIN)
             return;
@@ -160,21 +161,31 @@ static void on_again(struct ev_loop *loop, ev_timer *w, int events)
     child_start(w->data);
 }
 
+/* All that a role is told: it does not read the configuration. */
+static pid_t start_role(const struct child *c, const int *fds, unsigned nr_fds)
+{
+    const struct conf *conf = &c->d->conf;
+    char role[32], user[sizeof(conf->user) + 16], dir[CONF_TEXT + 16];
+    char verbose[24];
+    char *argv[8] = {(char *)"ckptd", role, user, dir, verbose};
+    unsigned n = 5;
+
+    snprintf(role, sizeof(role), "--role=%s", c->name);
+    snprintf(user, sizeof(user), "--user=%s", conf->user);
+    snprintf(dir, sizeof(dir), "--run-dir=%s", conf->run_dir);
+    snprintf(verbose, sizeof(verbose), "--verbose=%u", log_verbosity());
+    if (c->d->metrics_fd >= 0)
+        argv[n++] = (char *)"--metrics";
+    if (log_is_syslog())
+        argv[n++] = (char *)"--log=syslog";
+    return spawn_with("/proc/self/exe", argv, fds, nr_fds, false);
+}
+
 void child_start(struct child *c)
 {
-    char verbose[16];
-    char *argv[] = {(char *)"ckptd",
-                    (char *)"--role",
-                    (char *)(uintptr_t)c->name,
-                    (char *)"-c",
-                    (char *)(uintptr_t)c->d->conf_path,
-                    verbose,
-                    log_is_syslog() ? (char *)"--log=syslog" : NULL,
-                    NULL};
     int fds[2] = {-1, -1}, hand[3] = {-1, c->d->listen_fd, c->d->metrics_fd};
     bool is_front = c == &c->d->front;
 
-    snprintf(verbose, sizeof(verbose), "--verbose=%u", log_verbosity());
     ev_init(&c->again, on_again);
     c->again.data = c;
     c->started_at = ev_now(c->d->loop);
@@ -184,7 +195,7 @@ void child_start(struct child *c)
         goto again;
     }
     hand[0] = fds[1];
-    c->pid = spawn_with("/proc/self/exe", argv, hand, is_front ? 3 : 1, false);
+    c->pid = start_role(c, hand, is_front ? 3 : 1);
     close(fds[1]);
     if (c->pid < 0) {
         log_msg(LOG_ERR, "cannot start the %s role: %s", c->name,

@@ -41,6 +41,19 @@ static void put_records(struct daemon *d, FILE *f)
                 word(r->parent), r->tokens_milli, r->tokens_us, r->schedule_us);
 }
 
+/* What it was asked for; comes last, for it may have spaces. */
+static void put_subject(const struct job *job, FILE *f)
+{
+    if (job->w.group[0])
+        fprintf(f, "%c%s%c%s\n", DOMAIN_END, job->w.group, DOMAIN_END,
+                job->w.domains);
+    else if (job->task.checkpoint[0])
+        fprintf(f, "%c%c%s%c%s\n", DOMAIN_END, DOMAIN_END, job->w.domain,
+                DOMAIN_END, job->task.checkpoint);
+    else
+        fprintf(f, "%s\n", job->w.domain);
+}
+
 /* A job under way is written as one that was cut off: when that is read, it
  * was. */
 static void put_keys(struct daemon *d, FILE *f)
@@ -56,12 +69,7 @@ static void put_keys(struct daemon *d, FILE *f)
                 job->w.verb, is_over ? (int)job->w.state : (int)JOB_FAILED,
                 is_over ? job->w.rc : -ECONNABORTED, word(job->w.checkpoint),
                 word(job->task.name));
-        /* what comes last may have spaces */
-        if (job->w.group[0])
-            fprintf(f, "%c%s%c%s\n", DOMAIN_END, job->w.group, DOMAIN_END,
-                    job->w.domains);
-        else
-            fprintf(f, "%s\n", job->w.domain);
+        put_subject(job, f);
     }
 }
 
@@ -138,8 +146,9 @@ static bool read_guest(struct daemon *d, const char *line)
     return true;
 }
 
-/* "web", or of several "\tGROUP\tweb\tdb". */
-static void read_domains(const char *text, struct wire_task *task)
+/* "web", or of several "\tGROUP\tweb\tdb", or of a checkpoint
+ * "\t\tweb\tCHECKPOINT". */
+static void read_subject(const char *text, struct wire_task *task)
 {
     if (*text != DOMAIN_END) {
         snprintf(task->domain, sizeof(task->domain), "%s", text);
@@ -148,7 +157,15 @@ static void read_domains(const char *text, struct wire_task *task)
     if (!word_nth(++text, DOMAIN_END, 0, task->group, sizeof(task->group)))
         return;
     text += strlen(task->group);
-    snprintf(task->domains, sizeof(task->domains), "%s", text + (*text != 0));
+    text += *text != 0;
+    if (task->group[0]) {
+        snprintf(task->domains, sizeof(task->domains), "%s", text);
+    } else if (word_nth(text, DOMAIN_END, 0, task->domain,
+                        sizeof(task->domain))) {
+        text += strlen(task->domain);
+        snprintf(task->checkpoint, sizeof(task->checkpoint), "%s",
+                 text + (*text != 0));
+    }
 }
 
 static bool read_key(struct daemon *d, const char *line)
@@ -165,7 +182,7 @@ static bool read_key(struct daemon *d, const char *line)
         return false;
     undash(w.checkpoint);
     undash(task.name);
-    read_domains(line + at + 1, &task);
+    read_subject(line + at + 1, &task);
     if (w.rc == -ECONNABORTED)
         snprintf(w.words, sizeof(w.words),
                  "ckptd was ended while it ran: it was finished or undone. "

@@ -41,12 +41,13 @@ static const size_t body_bytes[WIRE_NR] = {
 /* Where each message has texts: the last byte of each becomes NUL. */
 static const struct text {
     enum wire_type type;
-    size_t last;
+    size_t first, last;
 } texts[] = {
 #define TEXT(type, member, field)                                              \
     {                                                                          \
-        type, offsetof(struct wire, u.member.field) +                          \
-                  sizeof(((struct wire *)0)->u.member.field) - 1               \
+        type, offsetof(struct wire, u.member.field),                           \
+            offsetof(struct wire, u.member.field) +                            \
+                sizeof(((struct wire *)0)->u.member.field) - 1                 \
     }
     TEXT(WIRE_SUBMIT, submit, key),
     TEXT(WIRE_SUBMIT, submit, task.prefix),
@@ -156,6 +157,14 @@ bool word_add(char *words, size_t size, char end, const char *word)
     return true;
 }
 
+bool has_control(const char *s, char but)
+{
+    for (; *s; s++)
+        if (((unsigned char)*s < ' ' || *s == 127) && *s != but)
+            return true;
+    return false;
+}
+
 int wire_pair(int fds[2])
 {
     int size = SNDBUF_BYTES;
@@ -200,13 +209,47 @@ int wire_send(int fd, const struct wire *m)
     return n < 0 ? -errno : 0;
 }
 
+/* What a client may ask for; the rest of the flags are the parent's own. */
+static bool may_ask(const struct wire_task *task)
+{
+    static const uint32_t flags =
+        TASK_DISK_ONLY | TASK_PAUSED | TASK_DESTROY_FIRST | TASK_QUIESCE |
+        TASK_NO_NETWORK | TASK_DRY_RUN | TASK_NO_TRACK | TASK_WAIT |
+        TASK_GIVE_UP | TASK_COMPRESS;
+
+    return task->verb < VERB_NR && !(task->flags & ~flags) && !task->domid;
+}
+
+/* Names end up in lines: of the state, the log, the audit log. */
+static bool has_bad_text(const struct wire *m)
+{
+    const size_t list = offsetof(struct wire, u.submit.task.domains);
+
+    if (m->type != WIRE_SUBMIT && m->type != WIRE_POLICY_ASK &&
+        m->type != WIRE_DOMAIN && m->type != WIRE_GUEST)
+        return false;
+    for (size_t i = 0; i < NR(texts); i++)
+        if (texts[i].type == m->type &&
+            has_control((const char *)m + texts[i].first,
+                        texts[i].first == list ? DOMAIN_END : '\0'))
+            return true;
+    return false;
+}
+
 static int check(struct wire *m)
 {
+    if (has_bad_text(m))
+        return -EPROTO;
     switch (m->type) {
     case WIRE_SUBMIT:
         for (int i = 0; i < TASK_EXCLUDE_MAX; i++)
             m->u.submit.task.exclude[i][15] = '\0';
-        return m->u.submit.task.verb < VERB_NR ? 0 : -EPROTO;
+        return may_ask(&m->u.submit.task) ? 0 : -EPROTO;
+    case WIRE_GUEST:
+        return m->u.guest.request != GUEST_FORK ||
+                       (m->u.guest.count && m->u.guest.count <= 256)
+                   ? 0
+                   : -EPROTO;
     case WIRE_RUN:
         for (int i = 0; i < TASK_EXCLUDE_MAX; i++)
             m->u.run.exclude[i][15] = '\0';

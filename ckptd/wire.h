@@ -4,8 +4,9 @@
 /*
  * What the roles say to each other: one message, one fixed struct, one packet
  * of a SOCK_SEQPACKET pair.  The receiver takes no packet of another size
- * than its type has, ends every text itself, and checks every enum; so that
- * the most a captured role can send is a wrong number.
+ * than its type has, ends every text itself, and checks every enum and what may
+ * be asked for; names have no control characters.  So the most a captured role
+ * can send is a wrong number.
  *
  *   front ── SUBMIT CANCEL POLICY_ASK METRICS ─────► parent
  *   front ◄─ HELLO JOB PART ACCEPTED POLICY DOMAIN ─ parent
@@ -14,6 +15,7 @@
  *   job   ── READY ARMED PROGRESS CHILD STAT PART FREEZE THAW END ► parent
  *   job   ◄─ RUN CANCEL FROZEN ───────────────────── parent
  */
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "wire_msgs.h"
@@ -69,6 +71,14 @@ struct wire {
     } u;
 };
 
+/* How many jobs the parent knows, and the front from it, ended ones included.
+ * Queries have rows of their own: they are many, and not asked about again. */
+#define JOBS_QUERIES_MAX 64u
+#define JOBS_WORKS_MAX 256u
+#define JOBS_MAX (JOBS_QUERIES_MAX + JOBS_WORKS_MAX)
+
+/* Whether @s has a control character other than @but. */
+bool has_control(const char *s, char but);
 /* A pair of sockets, close-on-exec. */
 int wire_pair(int fds[2]);
 /* A message of that type, of zeroes as far as it is sent: most of a struct wire

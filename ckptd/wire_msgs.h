@@ -56,10 +56,11 @@ struct wire_guest {
 struct wire_door {
     uint32_t domid, requests; /* GUEST_*; 0: close it */
     char origin[32];          /* "", "fork 2", "rollback" */
-    char busy_id[24];         /* of its request under way; "": none */
+    char busy_id[24];         /* of its last request that was accepted */
 };
 struct wire_answer {
     uint32_t domid, is_busy;
+    uint32_t is_again, pad; /* it may have come to an earlier door */
     char id[24];
     char result[TEXT_WORDS];
 };

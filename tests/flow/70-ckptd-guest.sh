@@ -71,6 +71,12 @@ with World(ALLOW + RATE + '[domain quiet]\nguest_requests = none\n', BORN + SCRI
     p = w.ckpt_guest(5, 'fork')
     assert 'refused quota' in out(p, 4), 'a child of its own lives'
     assert w.read('calls').count('fork source') == n
+    # nor has the child any of its own, also when the daemon was started anew
+    assert 'refused quota' in out(w.ckpt_guest(7, 'fork'), 4), 'a child of a child'
+    assert w.stop() == 0
+    w.start()
+    w.until(lambda: 'refused quota' in w.ckpt_guest(7, 'fork').communicate()[1], what='the door')
+    assert w.read('calls').count('fork source') == n
     w.xs('destroy', 7)
     w.until(lambda: w.ckpt_guest(5, 'fork').wait() == 0, what='a fork after the child has gone')
 
@@ -141,6 +147,30 @@ with World(ALLOW + RATE + '[domain quiet]\nguest_requests = none\n', BORN + SCRI
     w.set_conf(ALLOW + 'guest_rate = 1/hour\nguest_burst = 2\n')
     w.daemon.send_signal(signal.SIGHUP)
     w.until(lambda: 'is read' in w.read('log'))
+    # a fork asks at its parent's expense
+    child = w.guest(7, 'web-fork-1', CHILD)      # that of the last fork
+    child.wait('control/feature-ckpt', lambda v: v)
+    assert out(w.ckpt_guest(5, 'checkpoint')).startswith('taken')
+    assert out(w.ckpt_guest(7, 'checkpoint')).startswith('taken')
+    assert 'refused rate' in out(w.ckpt_guest(5, 'checkpoint'), 4)
+    assert 'refused rate' in out(w.ckpt_guest(7, 'checkpoint'), 4)
+    w.xs('destroy', 7)
+    # what is refused for lack of room costs nothing of it
+    w.write('held', '')
+    w.set_script('held_by=%s\n' % w.path('held') + SCRIPT)
+    jobs = []
+    def is_full():
+        try:
+            jobs.append(w.call('checkpoint.take', domain='web')['job']['id'])
+        except Failure as f:
+            return f.word == 'busy'
+        return False
+    while not is_full():
+        assert len(jobs) < 140          # one may have had the script of before
+    assert 'refused busy Too many jobs' in out(w.ckpt_guest(8, 'checkpoint'), 4)
+    w.set_script(BORN + SCRIPT)
+    os.unlink(w.path('held'))
+    w.call('job.wait', job=jobs[-1])
     n = w.read('calls').count('take domain=other')
     assert out(w.ckpt_guest(8, 'checkpoint')).startswith('taken')
     os.kill(w.role('ckptd-door'), signal.SIGKILL)
@@ -163,6 +193,16 @@ with World(ALLOW + RATE + '[domain quiet]\nguest_requests = none\n', BORN + SCRI
     p = w.ckpt_guest(8, 'checkpoint')
     other.wait(D + 'state', lambda v: v.startswith('busy'))
     w.until(lambda: w.read('calls').count('take domain=other') > n)
+    # and what was refused meanwhile is refused for good, whoever is started anew
+    busy = other.read(D + 'state')
+    other.write(D + 'request', 'late checkpoint')
+    other.wait(D + 'result', lambda v: v.startswith('late refused busy'))
+    door = w.role('ckptd-door')
+    os.kill(door, signal.SIGKILL)
+    w.until(lambda: w.role('ckptd-door') != door, what='another door')
+    other.write(D + 'request', 'later checkpoint')
+    other.wait(D + 'result', lambda v: v.startswith('later refused busy'))
+    assert other.read(D + 'state') == busy
     w.daemon.kill()
     w.daemon.wait()
     w.set_script(BORN + SCRIPT)
@@ -171,6 +211,46 @@ with World(ALLOW + RATE + '[domain quiet]\nguest_requests = none\n', BORN + SCRI
     # the spare process of before may have had the slow script: one or the other
     assert 'failed interrupted' in p.stderr.read(), 'not said'
     w.until(lambda: 'take is cancelled' in w.read('calls'))
+    other.wait(D + 'state', lambda v: v == 'idle later')
+    other.write(D + 'request', 'next checkpoint')
+    other.wait(D + 'result', lambda v: v.startswith('next ok'))
+    assert w.read('calls').count('take domain=other') == n + 2
+
+    # what ends, or is asked, while there is no door is answered by the next one
+    def asked_of():
+        return w.read('calls').count('take domain=other')
+    held = w.path('held')
+    w.write('held', '')
+    w.set_script('held_by=%s\n' % held + SCRIPT)
+    w.call('checkpoint.take', domain='web', wait=False)    # and the spare process is a slow one
+    w.until(lambda: w.read('calls').count('take domain=web'))
+    n = asked_of()
+    other.write(D + 'request', 'e1 checkpoint')
+    other.wait(D + 'state', lambda v: v == 'busy e1')
+    w.until(lambda: asked_of() == n + 1)
+    ends = w.read('calls').count('take is done')
+    door = w.role('ckptd-door')
+    w.daemon.send_signal(signal.SIGSTOP)
+    os.kill(door, signal.SIGKILL)
+    os.unlink(held)
+    w.until(lambda: w.read('calls').count('take is done') == ends + 2, what='the end of the take')
+    w.daemon.send_signal(signal.SIGCONT)
+    seen = other.wait(D + 'result', lambda v: v.startswith('e1 '))
+    assert seen == 'e1 ok checkpoint 0123456789abcdef', seen
+    other.wait(D + 'state', lambda v: v == 'idle e1')
+    # the door dies with the news that it was accepted: it is not run again
+    n = asked_of()
+    door = w.role('ckptd-door')
+    w.daemon.send_signal(signal.SIGSTOP)
+    looked = int(w.xs('count'))
+    other.write(D + 'request', 'e2 checkpoint')
+    w.until(lambda: int(w.xs('count')) > looked, what='the look of the door')
+    os.kill(door, signal.SIGKILL)
+    w.daemon.send_signal(signal.SIGCONT)
+    other.wait(D + 'result', lambda v: v.startswith('e2 ok'))
+    other.write(D + 'request', 'e3 checkpoint')
+    other.wait(D + 'result', lambda v: v.startswith('e3 ok'))
+    assert asked_of() == n + 2, asked_of()
 
     # xenstored drops us: we come back by ourselves
     w.xs('drop')
@@ -190,10 +270,27 @@ with World(ALLOW + RATE + '[domain quiet]\nguest_requests = none\n', BORN + SCRI
     assert other.read(D + 'birth') == birth
     waits.terminate()
     assert waits.wait(LIMIT) == 0
+    # taken away while there is no daemon, or no door: the next one closes it
+    assert w.stop() == 0
+    w.set_conf('')
+    w.start()
+    w.until(lambda: sorted(other.list(D[:-1])) == ['birth', 'origin'], what='an empty door')
+    assert other.read('control/feature-ckpt') is None
+    w.set_conf(ALLOW + RATE)
+    w.daemon.send_signal(signal.SIGHUP)
+    other.wait('control/feature-ckpt', lambda v: v == '1')
     # a configuration that is wrong changes nothing
     w.set_conf('nonsense\n')
     w.daemon.send_signal(signal.SIGHUP)
     w.until(lambda: 'stays as it was' in w.read('log'))
+    # also for roles that are started anew
+    front, door = w.role('ckptd-front'), w.role('ckptd-door')
+    os.kill(front, signal.SIGKILL)
+    os.kill(door, signal.SIGKILL)
+    w.until(lambda: w.role('ckptd-front') != front and w.role('ckptd-door') != door)
+    w.client = Client(w.path('sock'))
+    assert w.call('policy.show', domain='8')['policy']['guest_requests'] != []
+    assert out(w.ckpt_guest(8, 'checkpoint')).startswith('taken')
     assert w.stop() == 0
 print('done')
 EOF

@@ -41,6 +41,8 @@ status 0 "$B/ckptd-bin" --version
 status 0 "$B/ckptd-bin" -h
 status 2 "$B/ckptd-bin" --nonsense
 status 2 "$B/ckptd-bin" word
+status 2 "$B/ckptd-bin" --user=nobody
+status 2 "$B/ckptd-bin" --role=front
 status 0 "$B/ckptd-bin" -n -c "$tmp/conf"
 status 0 "$B/ckptd-bin" -n -c ckptd/init/ckptd.conf
 status 0 "$B/ckptd-bin" -n -c "$tmp/sample"

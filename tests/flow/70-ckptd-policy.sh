@@ -4,6 +4,7 @@
 # and however the domain is named, unless the request says it.
 export PYTHONPATH=tests/fake/ckptd
 exec python3 - <<'EOF'
+import os, signal
 from world import *
 
 CONF = '''guest_requests = checkpoint
@@ -47,6 +48,23 @@ with World(CONF) as w:
     w.until(lambda: w.call('policy.show', domain='5')['policy']['ring_mib'] == 40)
     w.xs.dom0().write('/local/domain/5/name', 'web')
     w.until(lambda: w.call('policy.show', domain='5')['policy']['ring_mib'] == 0)
+
+    # nor by a name that no line could hold: it keeps its last one
+    w.xs.dom0().write('/local/domain/5/name', 'db\n5')
+    w.until(lambda: 'domain 5: its identity' in w.read('log'))
+    assert w.call('policy.show', domain='5')['policy']['ring_mib'] == 0
+    w.xs.dom0().write('/local/domain/5/name', 'web')
+
+    # who goes while the door is down is gone, who stays is still here
+    door = w.role('ckptd-door')
+    w.daemon.send_signal(signal.SIGSTOP)
+    os.kill(door, signal.SIGKILL)
+    w.xs('destroy', 5)
+    w.daemon.send_signal(signal.SIGCONT)
+    w.until(lambda: w.role('ckptd-door') != door, what='another door')
+    w.until(lambda: 'domain 5 "web" went' in w.read('log'), what='the end of web')
+    fails('not-found', w.call, 'policy.show', domain='5')
+    assert w.call('policy.show', domain='9')['policy']['ring_mib'] == 40
 
     # one that the guest asks for
     w.write('calls', '')

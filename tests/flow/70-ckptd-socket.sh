@@ -4,7 +4,7 @@
 # client sends disturbs another one.
 export PYTHONPATH=tests/fake/ckptd
 exec python3 - <<'EOF'
-import json, os, socket, subprocess, sys, time
+import json, os, signal, socket, subprocess, sys, time
 from world import *
 
 SLOW = SCRIPT.replace('phase=', 'delay_ms=400\nphase=') + ''
@@ -102,6 +102,27 @@ with World(xenstore=False) as w:
     for i in range(1, 33):
         assert c.reply(i)['job']['state'] == 'done'
 
+    # 160 queries that wait: some of them are too many, what is work is not
+    w.set_script(SCRIPT)
+    w.call('checkpoint.list')           # the spare process has the old script
+    w.daemon.send_signal(signal.SIGSTOP)
+    many = [Client(w.path('sock')) for _ in range(5)]
+    for m in many:
+        for i in range(32):
+            m.ask('checkpoint.list')
+        m.call('daemon.info')           # the front has passed them on
+    ask = w.client.ask('checkpoint.take', domain='web')
+    w.daemon.send_signal(signal.SIGCONT)
+    assert w.client.reply(ask)['job']
+    good = 0
+    for m in many:
+        for i in range(32):
+            got = m.line()
+            good += 'result' in got
+            assert 'result' in got or got['error']['message'] == 'Too many queries are waiting.', got
+        m.sock.close()
+    assert 64 <= good <= 160, good
+
     # a client that does not read is cut off; memory stays where it is
     def rss():
         with open('/proc/%d/status' % w.role('ckptd-front'), encoding='ascii') as f:
@@ -157,6 +178,10 @@ with World(xenstore=False) as w:
     one = w.call('checkpoint.take', domain='web', key='k1')['job']['id']
     assert w.call('checkpoint.take', domain='web', key='k1')['job']['id'] == one
     fails('usage', w.call, 'checkpoint.rollback', domain='web', key='k1')
+    f = fails('usage', w.call, 'checkpoint.take', domain='db', key='k1', wait=True)
+    assert 'The key "k1" was used for another request (take web)' in str(f), f
+    fails('usage', w.call, 'checkpoint.group', group='web', domains=['web'], key='k1')
+    w.call('checkpoint.verify', checkpoint='one', key='v1', wait=True)
     w.call('job.wait', job=one)
     n = w.read('calls').count('name=key-k1 ')
     assert n == 1, n
@@ -166,6 +191,12 @@ with World(xenstore=False) as w:
     again = w.call('checkpoint.take', domain='web', key='k1')['job']
     assert again['state'] == 'done' and again['checkpoint'] == '0123456789abcdef', again
     assert w.read('calls').count('name=key-k1 ') == 1
+    # and stays that of what it was used for
+    n = w.read('calls').count('verify')
+    fails('usage', w.call, 'checkpoint.take', domain='db', key='k1')
+    fails('usage', w.call, 'checkpoint.verify', checkpoint='two', key='v1')
+    assert w.call('checkpoint.verify', checkpoint='one', key='v1')['job']['state'] == 'done'
+    assert w.read('calls').count('verify') == n
     # of one that was cut off, the repeat finds what the first had made
     w.set_script(SLOW.replace('delay_ms=400', 'delay_ms=20000'))
     w.call('checkpoint.take', domain='web', key='k2')
@@ -178,6 +209,13 @@ with World(xenstore=False) as w:
     got = w.call('checkpoint.take', domain='web', key='k2', wait=True)
     assert got['existed'] is True and got['checkpoint']['name'] == 'key-k2', got
     w.set_script(SCRIPT)
+
+    # however many have looked at the store since
+    again = w.call('checkpoint.take', domain='web', key='k1')['job']
+    for i in range(330):
+        w.call('checkpoint.list')
+    assert w.call('checkpoint.take', domain='web', key='k1')['job']['id'] == again['id']
+    assert w.read('calls').count('name=key-k1 ') == 1
 
     # the metrics say it too; other paths and methods are refused
     def get(path, *more):

@@ -4,7 +4,7 @@
 # and parameters, and every answer as the schema has it.
 export PYTHONPATH=tests/fake/ckptd
 exec python3 - <<'EOF'
-import json, os, re, subprocess, sys
+import json, os, re, signal, subprocess, sys
 from world import *
 
 text = open('docs/specs/socket.md', encoding='utf-8').read()
@@ -121,6 +121,33 @@ with World('guest_requests = checkpoint\n', SCRIPT2, xenstore=False) as w:
                               'try:\n    c.line()\nexcept ConnectionError:\n    print("closed")\n',
                               w.path('sock')], capture_output=True, text=True, check=True).stdout
         assert 'not-permitted' in out and out.endswith('closed\n'), out
+        # a group that is not there gives no right, and takes none of the others along
+        w.set_conf('read_group = games\noperate_group = nosuchgroup\nadmin_group = nogroup\n')
+        w.daemon.send_signal(signal.SIGHUP)
+        w.until(lambda: 'is read' in w.read('log'))
+        assert 'no group "nosuchgroup"' in w.read('log')
+        def right(*groups):
+            out = subprocess.run(['setpriv', '--reuid', 'nobody', *groups, sys.executable, '-c', prog,
+                                  w.path('sock'), 'checkpoint.delete', 'checkpoint.take', 'job.list'],
+                                 capture_output=True, text=True, check=False).stdout
+            return [l.split()[1] for l in out.splitlines()].count('usage')
+        assert right('--regid', 'games', '--clear-groups') == 1
+        assert right('--regid', 'mail', '--clear-groups') == 0
+        assert right('--regid', 'news', '--clear-groups') == 0
+        assert right('--regid', 'nogroup', '--clear-groups') == 3
+        # two that take all connections they can get leave some to administrators
+        greedy = [subprocess.Popen(['setpriv', '--reuid', str(uid), '--regid', 'games', '--clear-groups',
+                                    sys.executable, '-c', 'import socket, sys\nall = []\n'
+                                    'for i in range(40):\n    s = socket.socket(socket.AF_UNIX)\n'
+                                    '    s.connect(sys.argv[1])\n    all.append(s)\n'
+                                    'print(i, flush=True)\nsys.stdin.read()', w.path('sock')],
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE) for uid in (30001, 30002)]
+        for p in greedy:
+            p.stdout.readline()
+        for i in range(4):
+            assert Client(w.path('sock')).call('daemon.info')['right'] == 'admin'
+        for p in greedy:
+            p.communicate()
     assert w.stop() == 0
 print('done')
 EOF

@@ -72,6 +72,10 @@ with World(READY, SCRIPT) as w:
     w.call('checkpoint.take', domain='other', wait=True)
     assert count('stood by: web -125') == 4 and count('stands by') == armed[0]
 
+    w.call('checkpoint.take', domain='web', wait=True)
+    armed[0] += 1       # also while somebody looks all the time
+    w.until(lambda: w.call('checkpoint.list') and count('stands by: web') == armed[0])
+
     # the domain is not the same any more: another take, as without it
     w.set_script('stale=-116 It was changed.\n' + SCRIPT)
     w.call('checkpoint.take', domain='web', wait=True)

@@ -79,6 +79,7 @@ static void texts_end_whatever_was_sent(void **state)
     m.type = WIRE_SUBMIT;
     memset(&m.u, 'x', sizeof(m.u));
     m.u.submit.task.verb = VERB_TAKE;
+    m.u.submit.task.flags = m.u.submit.task.domid = 0;
     assert_int_equal(wire_send(fds[0], &m), 0);
     assert_int_equal(wire_recv(fds[1], &m), 0);
     assert_int_equal(strlen(m.u.submit.task.domain), TEXT_NAME - 1);
@@ -105,6 +106,57 @@ static void numbers_that_lead_outside_are_refused(void **state)
     m.u.part.total_bytes = WIRE_RESULT_MAX;
     assert_int_equal(wire_send(fds[0], &m), 0);
     assert_int_equal(wire_recv(fds[1], &m), -EPROTO);
+}
+
+static int through(void)
+{
+    assert_int_equal(wire_send(fds[0], &m), 0);
+    return wire_recv(fds[1], &m);
+}
+
+static void what_is_not_to_be_asked_for_is_refused(void **state)
+{
+    static const uint32_t counts[] = {0, 1, 256, 257};
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        wire_begin(&m, WIRE_GUEST);
+        m.u.guest.request = GUEST_FORK;
+        m.u.guest.count = counts[i];
+        assert_int_equal(through(), i == 1 || i == 2 ? 0 : -EPROTO);
+    }
+    for (uint32_t flag = 1; flag; flag <<= 1) {
+        const uint32_t own =
+            TASK_EXISTING_OK | TASK_OWN_LAST | TASK_STAND_BY | TASK_BY_POLICY;
+
+        wire_begin(&m, WIRE_SUBMIT);
+        m.u.submit.task.flags = flag;
+        assert_int_equal(through(),
+                         flag & own || flag > TASK_BY_POLICY ? -EPROTO : 0);
+    }
+    wire_begin(&m, WIRE_SUBMIT);
+    m.u.submit.task.domid = 5;
+    assert_int_equal(through(), -EPROTO);
+}
+
+static void names_of_more_than_a_line_are_refused(void **state)
+{
+    (void)state;
+    wire_begin(&m, WIRE_SUBMIT);
+    strcpy(m.u.submit.key, "a\nguest 1");
+    assert_int_equal(through(), -EPROTO);
+    wire_begin(&m, WIRE_SUBMIT);
+    strcpy(m.u.submit.task.domain, "a\tb");
+    assert_int_equal(through(), -EPROTO);
+    wire_begin(&m, WIRE_SUBMIT);
+    strcpy(m.u.submit.task.domains, "web\tdb \303\244");
+    assert_int_equal(through(), 0);
+    wire_begin(&m, WIRE_DOMAIN);
+    strcpy(m.u.domain.name, "web\177");
+    assert_int_equal(through(), -EPROTO);
+    wire_begin(&m, WIRE_JOB); /* from who is trusted: words may have lines */
+    strcpy(m.u.job.words, "a\nb");
+    assert_int_equal(through(), 0);
 }
 
 static void words_come_out_as_they_went_in(void **state)
@@ -159,6 +211,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(texts_end_whatever_was_sent, open_pair,
                                         close_pair),
         cmocka_unit_test_setup_teardown(numbers_that_lead_outside_are_refused,
+                                        open_pair, close_pair),
+        cmocka_unit_test_setup_teardown(what_is_not_to_be_asked_for_is_refused,
+                                        open_pair, close_pair),
+        cmocka_unit_test_setup_teardown(names_of_more_than_a_line_are_refused,
                                         open_pair, close_pair),
         cmocka_unit_test(words_come_out_as_they_went_in),
         cmocka_unit_test_setup_teardown(an_end_and_a_full_one_are_told,
