@@ -2,10 +2,9 @@
 #ifndef CKPT_DISK_H
 #define CKPT_DISK_H
 /*
- * The disks of a domain.  Every kind of storage is one table of verbs; the
- * three beats are arm (guest runs), cut (guest suspended: short, no helper
- * program) and drain (guest runs again), with undo back to before arm.  From
- * cut to drain the guest's I/O waits: drain comes before anything long.
+ * The disks of a domain.  Every kind of storage is one table of verbs: arm (guest
+ * runs), cut (suspended: short, no helper program), drain (runs again), and undo
+ * back to before arm.  From cut to drain its I/O waits: nothing long before it.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,25 +18,22 @@ struct disk;
 struct disk_content;
 struct disk_deed;
 struct disk_shown;
-
 #define DISK_CAP_QUICK_CUT (1u << 0) /* cut takes milliseconds */
 #define DISK_CAP_FORK (1u << 1)
 #define DISK_CAP_OWED (1u << 2) /* remove() may be -EBUSY: ask again later */
 struct disk_driver {
     const char *name;
     unsigned caps; /* DISK_CAP_* */
-    /* 0: mine.  -ENOTSUP: not mine, try the next; the error text says what
-     * d->target lacks.  Else: stop, say why.  Leaves no trace in @d. */
+    /* 0: mine.  -ENOTSUP: not mine, the error text says what d->target lacks.
+     * Else: stop, say why.  Leaves no trace in @d. */
     int (*probe)(struct disk *d);
     /* A snapshot for checkpoint @id can be made: room, names.  May be slow.
      * Fills d->size_bytes and d->snapshot. */
     int (*arm)(struct disk *d, const char *id);
-    /* What the cut needs and others may have for the moment (a lock of the
-     * storage's own) is waited for here, while the guest still runs, and had
-     * until drain, undo or unlock().  NULL: there is no such thing. */
+    /* The storage's own lock, which cut needs, is waited for while the guest
+     * still runs; until drain, undo or unlock().  NULL: there is none.  A cut
+     * without it has to wait with the guest suspended. */
     int (*lock)(struct disk *d);
-    /* The guest lets us wait, or there is no cut: gives it back.  A cut that
-     * comes all the same has to wait for it with the guest suspended. */
     void (*unlock)(struct disk *d);
     /* The instant: from here on no write of the guest reaches the snapshot. */
     int (*cut)(struct disk *d);
@@ -45,14 +41,13 @@ struct disk_driver {
     int (*drain)(struct disk *d);
     /* As before arm, rollback or fork; harmless, and twice too. */
     void (*undo)(struct disk *d);
-    /* d->target now has @snapshot's content; what it had is kept aside until
-     * rollback_end(@keep_new).  The guest may still run on the old content:
-     * it holds the device open.  rollback_end(true) throws that away and so
-     * comes after the old domain is gone. */
+    /* d->target now has @snapshot's content; what it had, on which the guest may
+     * still run, is kept aside until rollback_end(@keep_new): true throws it
+     * away and so comes after the old domain is gone. */
     int (*rollback)(struct disk *d, const char *snapshot);
     int (*rollback_end)(struct disk *d, bool keep_new);
-    /* A writable copy-on-write clone of @snapshot for the new domain @name;
-     * *target_out (owned) goes into its configuration. */
+    /* A writable copy-on-write clone for the new domain @name; *target_out
+     * (owned) goes into its configuration. */
     int (*fork)(struct disk *d, const char *snapshot, const char *name,
                 char **target_out);
     /* 0 also when it is gone already. */
@@ -100,8 +95,7 @@ struct disk {
     struct disk_deed *after; /* owned; to be undone once those stay */
 };
 
-/* All drivers in probing order, ended by NULL. */
-extern const struct disk_driver *const disk_drivers[];
+extern const struct disk_driver *const disk_drivers[]; /* as probed; NULL */
 extern const struct disk_driver disk_lvmthin, disk_dmthin, disk_dmsnap;
 extern const struct disk_driver disk_qcow2, disk_reflink, disk_rbd, disk_manual;
 
@@ -116,10 +110,9 @@ int disk_remove(struct ckpt *c, const char *arg);
 /* For a driver that cannot tell: -ENOTSUP. */
 int disk_no_changed(struct ckpt *c, const char *from, const char *to,
                     disk_extent_fn *fn, void *arg);
-/* What was done is meant to stay (the checkpoint is committed, the domain
- * runs): nothing of it is undone any more, neither by us nor by the guard.
- * What a rollback kept aside is then the guard's to throw away, until
- * rollback_end(true) has done it. */
+/* What was done is meant to stay: nothing of it is undone any more, neither by
+ * us nor by the guard, whose it is then, until rollback_end(true), to throw away
+ * what a rollback kept aside. */
 void disk_keep(struct disk *d);
 /* Frees what @d owns.  Takes nothing back: undo or keep first. */
 void disk_fini(struct disk *d);

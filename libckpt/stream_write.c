@@ -16,6 +16,7 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -38,25 +39,30 @@ struct writer {
     struct iovec iov[PAGE_BATCH + 3];
 };
 
+/* Several, so that a run of zero pages is few pieces. */
+#define NR_ZEROS 64u
+static uint8_t zeros[NR_ZEROS][PAGE_SIZE_BYTES];
+
 static int send_all(struct writer *w, struct iovec *iov, size_t nr)
 {
-    struct msghdr msg = { .msg_iov = iov, .msg_iovlen = nr };
+    struct msghdr msg = { .msg_iov = iov };
     ssize_t n;
 
     if (!w->is_socket)
         return safe_writev_all(w->sock, iov, (int)nr);
-    while (msg.msg_iovlen) {
+    while (nr) {
+        msg.msg_iovlen = nr < IOV_MAX ? nr : IOV_MAX;
         n = sendmsg(w->sock, &msg, MSG_NOSIGNAL);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return -errno; /* the words are the reader's: it knows why */
-        while (msg.msg_iovlen && (size_t)n >= msg.msg_iov->iov_len) {
+        while (nr && (size_t)n >= msg.msg_iov->iov_len) {
             n -= (ssize_t)msg.msg_iov->iov_len;
             msg.msg_iov++;
-            msg.msg_iovlen--;
+            nr--;
         }
-        if (msg.msg_iovlen) {
+        if (nr) {
             msg.msg_iov->iov_base = (char *)msg.msg_iov->iov_base + n;
             msg.msg_iov->iov_len -= (size_t)n;
         }
@@ -101,16 +107,15 @@ static int put_batch(struct writer *w)
         struct xc_record rec;
         struct xc_page_data head;
     } front;
-    size_t nr = 2, nr_data = 0;
+    size_t nr = 2, nr_data = 0, nr_zero = 0;
     unsigned i;
 
     for (i = 0; i < b->nr; i++) {
-        static const uint8_t zeros[PAGE_SIZE_BYTES];
-
         w->pfn[i] = b->gfn[i] | (uint64_t)b->type[i] << XC_PFN_TYPE_SHIFT;
         if (!page_type_has_data(b->type[i]))
             continue;
-        nr = add_piece(w->iov, nr, b->data[i] ? b->data[i] : zeros);
+        nr = add_piece(w->iov, nr,
+                       b->data[i] ? b->data[i] : zeros[nr_zero++ % NR_ZEROS]);
         nr_data++;
     }
     rec.length = (uint32_t)(sizeof(head) + b->nr * sizeof(uint64_t) +

@@ -54,8 +54,8 @@ take=$!
 wait_until 120 is_stopped || fail "there is no cut"
 must "balloon up" xl mem-set $g 128
 wait_until 60 has_mib 128 || fail "it does not become larger"
-kill -CONT $take
-wait $take || fail "the take: $(cat "$T/out")"
+kill -CONT "$take"
+wait "$take" || fail "the take: $(cat "$T/out")"
 running $g "larger again"
 check_stored without
 take after
