@@ -27,7 +27,8 @@
 #include "launch.h"
 
 #define STOP_TIMEOUT_MS 10000  /* nothing stands: it only has to leave */
-#define UNDO_TIMEOUT_MS 300000 /* more than guard_main.c ever takes */
+#define UNDO_TIMEOUT_MS 300000 /* more than guard_main.c takes, but for a
+                                * guest that may yet suspend: see op_close() */
 
 struct guard {
     struct ckpt *c;

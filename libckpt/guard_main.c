@@ -12,7 +12,8 @@
  * first, so that one stubborn LVM lock does not keep a guest suspended.  Only
  * volumes wait for each other: a volume whose rename could not be undone must
  * not be touched under its old name.  Between rounds it waits, longer each
- * time.  Nothing is said before the first round is over: a hanging syslog
+ * time; if a guest acknowledged that it is to suspend, for that guest: it may
+ * do so minutes later, or never, and is waited for ten minutes in all.  Nothing is said before the first round is over: a hanging syslog
  * must not keep a guest suspended either.  What no round could undo is said
  * loudly, with the command for an administrator.
  */
@@ -43,6 +44,7 @@
 struct harm {
     struct guard_record r;
     bool is_undone;
+    bool is_pending; /* a guest that may suspend at any time */
     char error[sizeof(((struct ckpt *)NULL)->error)];
 };
 
@@ -170,7 +172,7 @@ static const struct {
     [GUARD_QEMU_DIRTY] = { undo_qemu_dirty, DOMAIN,
         "the device model's log of domain", "xl save -c, or restart domain" },
     [GUARD_SUSPEND] = { undo_suspend, DOMAIN,
-        "the suspension of domain", "xl destroy and restart domain" },
+        "the suspension of domain", "once it is suspended: xl resume" },
     [GUARD_STILL] = { undo_still, DOMAIN,
         "the suspension of domain", "xl resume" },
     [GUARD_PAUSE] = { undo_pause, DOMAIN,
@@ -258,17 +260,28 @@ static void report_standing(const struct harm *h)
 
 /* --- undoing --------------------------------------------------------------- */
 
+static void set_outcome(struct harm *h, const char *words, int rc)
+{
+    h->is_undone = rc == 0;
+    if (rc == -EAGAIN && h->r.harm == GUARD_SUSPEND)
+        h->is_pending = true;
+    if (rc == -EAGAIN && h->is_pending)
+        words = "it acknowledged the request, but did not suspend";
+    if (rc)
+        snprintf(h->error, sizeof(h->error), "%s",
+                 words[0] ? words : strerror(-rc));
+}
+
+/* A request is withdrawn once, at the first look: the next is another's. */
 static void undo_one(struct harm *h)
 {
     struct ckpt c;
     int rc;
 
     memset(&c, 0, sizeof(c));
-    rc = rows[h->r.harm].undo(&c, &h->r);
-    h->is_undone = rc == 0;
-    if (rc)
-        snprintf(h->error, sizeof(h->error), "%s",
-                 c.error[0] ? c.error : strerror(-rc));
+    rc = h->is_pending ? xen_undo_suspend_wait(h->r.domid, 0)
+                       : rows[h->r.harm].undo(&c, &h->r);
+    set_outcome(h, c.error, rc);
 }
 
 static size_t undo_round(struct watch *w)
@@ -329,11 +342,38 @@ static void forget_committed(struct watch *w)
     w->nr = n;
 }
 
+static struct harm *find_pending(const struct watch *w)
+{
+    for (size_t i = w->nr; i-- > 0;)
+        if (w->harms[i].is_pending && !w->harms[i].is_undone)
+            return &w->harms[i];
+    return NULL;
+}
+
+/* A guest that suspends meanwhile goes on at once. */
+static void wait_between(const struct watch *w, unsigned wait_ms)
+{
+    struct harm *h = find_pending(w);
+    int rc;
+
+    if (h) {
+        rc = xen_undo_suspend_wait(h->r.domid, wait_ms);
+        set_outcome(h, "", rc);
+        if (!rc || rc == -EAGAIN)
+            return;
+    }
+    nanosleep(&(struct timespec){wait_ms / 1000, wait_ms % 1000 * 1000000L},
+              NULL);
+}
+
+#define SUSPEND_WAIT_MS 600000u /* for a guest that acknowledged, in all */
+
 static int undo_all(struct watch *w)
 {
     static const unsigned waits_ms[] = {100,  300,   1000,  2000, 4000,
                                         8000, 15000, 30000, 60000};
     const size_t nr_waits = sizeof(waits_ms) / sizeof(waits_ms[0]);
+    const uint64_t patience_us = now_us() + SUSPEND_WAIT_MS * 1000ull;
     bool *said = calloc(w->nr, sizeof(*said));
     size_t nr_left = undo_round(w);
 
@@ -344,11 +384,10 @@ static int undo_all(struct watch *w)
     for (size_t n = 0;; n++) {
         if (said)
             report_round(w, said);
-        if (nr_left == 0 || n == nr_waits)
+        if (nr_left == 0 || (n >= nr_waits && (!find_pending(w) ||
+                                               now_us() >= patience_us)))
             break;
-        nanosleep(&(struct timespec){waits_ms[n] / 1000,
-                                     waits_ms[n] % 1000 * 1000000L},
-                  NULL);
+        wait_between(w, waits_ms[n < nr_waits ? n : nr_waits - 1]);
         nr_left = undo_round(w);
     }
     free(said);

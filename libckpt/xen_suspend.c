@@ -27,6 +27,20 @@
 
 #define CANCEL_MS 100 /* after which a cancel is seen */
 
+/* That a request is ours, where no guest sees it; gone with the domain. */
+static void mark_path(uint32_t domid, char *path, size_t size)
+{
+    snprintf(path, size, "/libxl/%u/ckpt-suspend", domid);
+}
+
+static void unmark(struct xs_handle *xsh, uint32_t domid)
+{
+    char mark[64];
+
+    mark_path(domid, mark, sizeof(mark));
+    xs_rm(xsh, XBT_NULL, mark); /* harmless if it stays: see is_marked() */
+}
+
 enum still { STILL_NO, STILL_SUSPENDED, STILL_GONE };
 
 static void control_path(uint32_t domid, char *path, size_t size)
@@ -149,22 +163,21 @@ static int wait_still(struct xen *x, const struct xen_dom *dom,
     }
 }
 
-/* Of a guest without PV drivers nobody has to be asked. */
-static bool needs_no_asking(struct xen *x, const struct xen_dom *dom)
+/* Of a guest without PV drivers nobody has to be asked; a PV guest has no such
+ * parameter. */
+static bool needs_no_asking(xc_interface *xch, uint32_t domid)
 {
     uint64_t irq = 0;
 
-    if (dom->type == XEN_TYPE_PV)
-        return false;
-    return !xc_hvm_param_get(x->xch, dom->domid, HVM_PARAM_CALLBACK_IRQ,
-                             &irq) &&
-           !irq;
+    return !xc_hvm_param_get(xch, domid, HVM_PARAM_CALLBACK_IRQ, &irq) && !irq;
 }
 
 static int gave_up(struct xen *x, const struct xen_dom *dom, const char *path,
                    int rc, unsigned timeout_ms, bool *pending_out)
 {
     *pending_out = !withdraw(x->xsh, path);
+    if (!*pending_out)
+        unmark(x->xsh, dom->domid);
     if (rc != -ETIMEDOUT)
         return rc;
     if (*pending_out)
@@ -179,22 +192,46 @@ static int gave_up(struct xen *x, const struct xen_dom *dom, const char *path,
                 dom->name, timeout_ms / 1000);
 }
 
+/* The request and its mark, both or neither. */
+static int write_request(struct xen *x, uint32_t domid, const char *path,
+                         uint64_t *request_us_out)
+{
+    xs_transaction_t t;
+    char mark[64];
+    int rc;
+
+    mark_path(domid, mark, sizeof(mark));
+    do {
+        t = xs_transaction_start(x->xsh);
+        if (t == XBT_NULL)
+            return -errno;
+        rc = xs_write(x->xsh, t, mark, "", 0) &&
+                     xs_write(x->xsh, t, path, "suspend", strlen("suspend"))
+                 ? 0
+                 : -errno;
+        *request_us_out = now_us(); /* the guest sees nothing before its end */
+        if (!xs_transaction_end(x->xsh, t, rc != 0) && !rc)
+            rc = -errno;
+    } while (rc == -EAGAIN);
+    return rc;
+}
+
 int xen_suspend_ask(struct xen *x, const struct xen_dom *dom,
                     struct xen_suspend_times *times_out)
 {
     char path[64];
+    int rc;
 
     control_path(dom->domid, path, sizeof(path));
     times_out->request_us = now_us();
-    if (needs_no_asking(x, dom)) {
+    if (needs_no_asking(x->xch, dom->domid)) {
         if (xc_domain_shutdown(x->xch, dom->domid, SHUTDOWN_suspend))
             return fail(x->c, -errno, "domain \"%s\": cannot suspend it",
                         dom->name);
         return 0;
     }
-    if (!xs_write(x->xsh, XBT_NULL, path, "suspend", strlen("suspend")))
-        return fail(x->c, -errno, "xenstore: writing %s", path);
-    return 0;
+    rc = write_request(x, dom->domid, path, &times_out->request_us);
+    return rc ? fail(x->c, rc, "xenstore: writing %s", path) : 0;
 }
 
 int xen_suspend_await(struct xen *x, const struct xen_dom *dom,
@@ -236,6 +273,7 @@ static int resume_quietly(xc_interface *xch, struct xs_handle *xsh,
     /* Tells xenstored to forget it announced the shutdown; an old xenstored
      * does not know it, and needs it only for the next @releaseDomain. */
     rc = xs_resume_domain(xsh, domid) ? 0 : -errno;
+    unmark(xsh, domid);
     return rc;
 }
 
@@ -255,32 +293,6 @@ int xen_resume(struct xen *x, const struct xen_dom *dom)
 
 /* --- the guard's side ---------------------------------------------------- */
 
-#define UNDO_WAIT_S 600 /* for a guest that acknowledged to finish */
-
-static int undo_wait(struct xs_handle *xsh, xc_interface *xch, uint32_t domid)
-{
-    struct pollfd pfd = { .fd = xs_fileno(xsh), .events = POLLIN };
-    uint64_t deadline_us = now_us() + UNDO_WAIT_S * 1000000ull;
-    enum still still;
-    char **event;
-
-    if (!xs_watch(xsh, "@releaseDomain", "still"))
-        return -errno;
-    for (;;) {
-        still = read_still(xch, domid);
-        if (still == STILL_GONE)
-            return 0;
-        if (still == STILL_SUSPENDED)
-            return resume_quietly(xch, xsh, domid);
-        if (now_us() >= deadline_us)
-            return -ETIMEDOUT;
-        if (poll(&pfd, 1, 1000) < 0 && errno != EINTR)
-            return -errno;
-        while ((event = xs_check_watch(xsh)))
-            free(event);
-    }
-}
-
 /* Lets the devices go on; 0 also when there is no device model. */
 static int cont_quietly(uint32_t domid)
 {
@@ -289,28 +301,125 @@ static int cont_quietly(uint32_t domid)
     return rc == -ENOENT || rc == -ECONNREFUSED ? 0 : rc;
 }
 
-/* Also when the vCPUs run: its devices may stand still alone. */
-int xen_undo_still(uint32_t domid)
+/*
+ * What can be told apart when an operation has died.  The node alone does not
+ * do: a guest acknowledges by emptying it, and empty it was before.
+ *
+ *     mark  node        the guest
+ *     no    any         was never asked by us: whatever it does is not ours
+ *     yes   "suspend"   has not acknowledged: the request can be withdrawn
+ *     yes   ""          has: it may suspend at any time, and is waited for
+ *     yes   else        has, and somebody else wants something of it now: who
+ *                       does (xl) resumes it as well
+ *
+ * Once it has acknowledged, "suspend" there is another's, too (xl save), and
+ * so withdrawn only at the first look.  A suspended one with a mark is taken for
+ * ours: Xen does not say who asked.  A mark that is left over, of a process that
+ * died right after it resumed the guest, at worst makes the guard wait.
+ */
+static bool is_marked(struct xs_handle *xsh, uint32_t domid)
 {
-    struct xs_handle *xsh;
-    xc_interface *xch;
-    enum still still;
-    int rc = 0, model;
+    char mark[64], *value;
+    unsigned len;
 
-    xch = xc_interface_open(NULL, NULL, 0);
-    xsh = xs_open(0);
-    if (!xch || !xsh) {
-        rc = errno ? -errno : -EIO;
-        goto out;
+    mark_path(domid, mark, sizeof(mark));
+    value = xs_read(xsh, XBT_NULL, mark, &len);
+    free(value);
+    return value != NULL;
+}
+
+static bool is_empty(struct xs_handle *xsh, const char *path)
+{
+    unsigned len = 0;
+    char *value = xs_read(xsh, XBT_NULL, path, &len);
+
+    free(value);
+    return !value || !len;
+}
+
+static int resume_all(xc_interface *xch, struct xs_handle *xsh, uint32_t domid)
+{
+    qmp_cont(NULL, domid); /* no device model: no socket, no harm */
+    return resume_quietly(xch, xsh, domid);
+}
+
+/* Until it is suspended, gone or another's; else -EAGAIN. */
+static int undo_wait(xc_interface *xch, struct xs_handle *xsh, uint32_t domid,
+                     unsigned wait_ms)
+{
+    struct pollfd pfd = { .fd = xs_fileno(xsh), .events = POLLIN };
+    const uint64_t deadline_us = now_us() + wait_ms * 1000ull;
+    enum still still;
+    char **event, path[64];
+    uint64_t now;
+
+    control_path(domid, path, sizeof(path));
+    if (!xs_watch(xsh, "@releaseDomain", "still") ||
+        !xs_watch(xsh, path, "ack"))
+        return -errno;
+    for (;;) {
+        still = read_still(xch, domid);
+        if (still == STILL_GONE)
+            return 0;
+        if (!is_empty(xsh, path)) {
+            unmark(xsh, domid);
+            return 0;
+        }
+        if (still == STILL_SUSPENDED)
+            return resume_all(xch, xsh, domid);
+        now = now_us();
+        if (now >= deadline_us)
+            return -EAGAIN;
+        now = (deadline_us - now + 999) / 1000;
+        if (poll(&pfd, 1, now < 1000 ? (int)now : 1000) < 0 && errno != EINTR)
+            return -errno;
+        while ((event = xs_check_watch(xsh)))
+            free(event);
     }
-    still = read_still(xch, domid);
+}
+
+#define AT_ONCE_MS 1000 /* for Xen to stop vCPUs that it was told to */
+
+static int undo_first(xc_interface *xch, struct xs_handle *xsh, uint32_t domid,
+                      unsigned wait_ms)
+{
+    enum still still = read_still(xch, domid);
+    char path[64];
+    int rc;
+
+    (void)wait_ms;
     if (still == STILL_GONE)
-        goto out;
-    model = cont_quietly(domid);
+        return 0;
+    if (!is_marked(xsh, domid)) {
+        if (!needs_no_asking(xch, domid))
+            return 0;
+        rc = undo_wait(xch, xsh, domid, AT_ONCE_MS);
+        return rc == -EAGAIN ? 0 : rc;
+    }
     if (still == STILL_SUSPENDED)
-        rc = resume_quietly(xch, xsh, domid);
-    rc = rc ? rc : model;
-out:
+        return resume_all(xch, xsh, domid);
+    control_path(domid, path, sizeof(path));
+    if (!withdraw(xsh, path))
+        return undo_wait(xch, xsh, domid, 0);
+    unmark(xsh, domid);
+    /* It may have been quicker. */
+    return read_still(xch, domid) == STILL_SUSPENDED
+               ? resume_all(xch, xsh, domid)
+               : 0;
+}
+
+static int connected(int (*fn)(xc_interface *, struct xs_handle *, uint32_t,
+                               unsigned),
+                     uint32_t domid, unsigned wait_ms)
+{
+    xc_interface *xch = xc_interface_open(NULL, NULL, 0);
+    struct xs_handle *xsh = xs_open(0);
+    int rc;
+
+    if (xch && xsh)
+        rc = fn(xch, xsh, domid, wait_ms);
+    else
+        rc = errno ? -errno : -EIO;
     if (xsh)
         xs_close(xsh);
     if (xch)
@@ -318,39 +427,33 @@ out:
     return rc;
 }
 
+/* Also when the vCPUs run: its devices may stand still alone. */
+static int undo_still(xc_interface *xch, struct xs_handle *xsh, uint32_t domid,
+                      unsigned wait_ms)
+{
+    const enum still still = read_still(xch, domid);
+    int model, rc = 0;
+
+    (void)wait_ms;
+    if (still == STILL_GONE)
+        return 0;
+    model = cont_quietly(domid);
+    if (still == STILL_SUSPENDED)
+        rc = resume_quietly(xch, xsh, domid);
+    return rc ? rc : model;
+}
+
+int xen_undo_still(uint32_t domid)
+{
+    return connected(undo_still, domid, 0);
+}
+
 int xen_undo_suspend(uint32_t domid)
 {
-    struct xs_handle *xsh = NULL;
-    xc_interface *xch = NULL;
-    enum still still;
-    char path[64];
-    int rc;
+    return connected(undo_first, domid, 0);
+}
 
-    xch = xc_interface_open(NULL, NULL, 0);
-    xsh = xs_open(0);
-    if (!xch || !xsh) {
-        rc = errno ? -errno : -EIO;
-        goto out;
-    }
-    control_path(domid, path, sizeof(path));
-    still = read_still(xch, domid);
-    if (still == STILL_GONE) {
-        rc = 0;
-        goto out;
-    }
-    if (still == STILL_NO && withdraw(xsh, path)) {
-        /* It may have been resumed before we came, or have been quicker. */
-        rc = 0;
-        if (read_still(xch, domid) == STILL_SUSPENDED)
-            rc = resume_quietly(xch, xsh, domid);
-        goto out;
-    }
-    qmp_cont(NULL, domid); /* no device model: no socket, no harm */
-    rc = undo_wait(xsh, xch, domid);
-out:
-    if (xsh)
-        xs_close(xsh);
-    if (xch)
-        xc_interface_close(xch);
-    return rc;
+int xen_undo_suspend_wait(uint32_t domid, unsigned wait_ms)
+{
+    return connected(undo_wait, domid, wait_ms);
 }

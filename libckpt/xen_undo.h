@@ -12,9 +12,12 @@ int xen_undo_log_dirty(uint32_t domid);
 /* Ends a capture by a patched hypervisor. */
 int xen_undo_cow(uint32_t domid);
 int xen_undo_qemu_dirty(uint32_t domid);
-/* Withdraws a suspend request, or waits for the guest to follow it and
- * resumes it. */
+/* Withdraws a suspend request of ours, or resumes a guest that followed it.
+ * -EAGAIN: it has acknowledged, and may suspend at any time. */
 int xen_undo_suspend(uint32_t domid);
+/* Of such a guest: waits for that and resumes it; -EAGAIN: not yet.  Not for a
+ * guest of which somebody else wants something by now. */
+int xen_undo_suspend_wait(uint32_t domid, unsigned wait_ms);
 /* Resumes a guest known to stand suspended, or what of it still stands. */
 int xen_undo_still(uint32_t domid);
 int xen_undo_pause(uint32_t domid);

@@ -74,9 +74,17 @@ int xen_undo_qemu_dirty(uint32_t domid)
     return undo("qemu-dirty", domid, "");
 }
 
+/* Domain 77 has acknowledged, and suspends while it is waited for. */
 int xen_undo_suspend(uint32_t domid)
 {
-    return undo("suspend", domid, "");
+    int rc = undo("suspend", domid, "");
+
+    return rc || domid != 77 ? rc : -EAGAIN;
+}
+
+int xen_undo_suspend_wait(uint32_t domid, unsigned wait_ms)
+{
+    return wait_ms ? undo("suspend-wait", domid, "") : -EAGAIN;
 }
 
 int xen_undo_still(uint32_t domid)
@@ -431,6 +439,22 @@ static void a_stuck_volume_holds_back_the_volumes_before_it_only(void **state)
                   "lv-rename 0 vg/b vg/c u\nlv-remove 0 vg/a\n");
 }
 
+static void
+a_guest_that_may_suspend_yet_is_waited_for_after_the_rest(void **state)
+{
+    struct guard *g;
+
+    (void)state;
+    setenv("GUARD_FAILS", "lv-remove1", 1);
+    g = start();
+    guard_add(g, GUARD_LV_REMOVE, 0, "vg/a", NULL);
+    guard_add(g, GUARD_COW, 77, NULL, NULL);
+    guard_add(g, GUARD_SUSPEND, 77, NULL, NULL);
+    guard_stop(g);
+    /* and its request is withdrawn once: the next may be another's */
+    assert_undone("suspend 77\ncow 77\nsuspend-wait 77\nlv-remove 0 vg/a\n");
+}
+
 static void terminal_signals_do_not_reach_it(void **state)
 {
     struct guard *g;
@@ -532,6 +556,7 @@ int main(int argc, char **argv)
         T(a_process_forked_from_the_operation_hides_no_death),
         T(an_undoing_that_fails_is_tried_again),
         T(a_stuck_volume_holds_back_the_volumes_before_it_only),
+        T(a_guest_that_may_suspend_yet_is_waited_for_after_the_rest),
         T(terminal_signals_do_not_reach_it),
         T(many_harms_fit),
         T(no_guard_no_operation),
