@@ -44,7 +44,7 @@ is "what four builds on" "$(field three id)" "$(field four base)"
 
 step "pages come back while an increment is read"
 is_stopped() { grep -q '^State:.T' "/proc/$take/status"; }
-has_mib() { [ "$(xl list $g | awk 'NR == 2 { print $3 }')" -eq "$1" ]; }
+has_mib() { [ "$(xl list "$g" | awk 'NR == 2 { print $3 }')" -eq "$1" ]; }
 must "balloon down" xl mem-set $g 112
 wait_until 60 has_mib 112 || fail "it does not become smaller"
 running $g "smaller again"
