@@ -27,10 +27,19 @@
 
 #define CANCEL_MS 100 /* after which a cancel is seen */
 
-/* That a request is ours, where no guest sees it; gone with the domain. */
+/* That a request was made and is ours, where no guest sees it; gone with the
+ * domain.  Written while the guest is at it, which so does not wait for it. */
 static void mark_path(uint32_t domid, char *path, size_t size)
 {
     snprintf(path, size, "/libxl/%u/ckpt-suspend", domid);
+}
+
+static void mark(struct xs_handle *xsh, uint32_t domid)
+{
+    char path[64];
+
+    mark_path(domid, path, sizeof(path));
+    xs_write(xsh, XBT_NULL, path, "", 0); /* without it: see is_marked() */
 }
 
 static void unmark(struct xs_handle *xsh, uint32_t domid)
@@ -192,35 +201,10 @@ static int gave_up(struct xen *x, const struct xen_dom *dom, const char *path,
                 dom->name, timeout_ms / 1000);
 }
 
-/* The request and its mark, both or neither. */
-static int write_request(struct xen *x, uint32_t domid, const char *path,
-                         uint64_t *request_us_out)
-{
-    xs_transaction_t t;
-    char mark[64];
-    int rc;
-
-    mark_path(domid, mark, sizeof(mark));
-    do {
-        t = xs_transaction_start(x->xsh);
-        if (t == XBT_NULL)
-            return -errno;
-        rc = xs_write(x->xsh, t, mark, "", 0) &&
-                     xs_write(x->xsh, t, path, "suspend", strlen("suspend"))
-                 ? 0
-                 : -errno;
-        *request_us_out = now_us(); /* the guest sees nothing before its end */
-        if (!xs_transaction_end(x->xsh, t, rc != 0) && !rc)
-            rc = -errno;
-    } while (rc == -EAGAIN);
-    return rc;
-}
-
 int xen_suspend_ask(struct xen *x, const struct xen_dom *dom,
                     struct xen_suspend_times *times_out)
 {
     char path[64];
-    int rc;
 
     control_path(dom->domid, path, sizeof(path));
     times_out->request_us = now_us();
@@ -230,8 +214,9 @@ int xen_suspend_ask(struct xen *x, const struct xen_dom *dom,
                         dom->name);
         return 0;
     }
-    rc = write_request(x, dom->domid, path, &times_out->request_us);
-    return rc ? fail(x->c, rc, "xenstore: writing %s", path) : 0;
+    if (!xs_write(x->xsh, XBT_NULL, path, "suspend", strlen("suspend")))
+        return fail(x->c, -errno, "xenstore: writing %s", path);
+    return 0;
 }
 
 int xen_suspend_await(struct xen *x, const struct xen_dom *dom,
@@ -245,6 +230,7 @@ int xen_suspend_await(struct xen *x, const struct xen_dom *dom,
 
     *pending_out = false;
     control_path(dom->domid, path, sizeof(path));
+    mark(x->xsh, dom->domid);
     rc = watch(x, path);
     if (!rc && patience_us < deadline_us) {
         rc = wait_still(x, dom, patience_us);
@@ -306,14 +292,16 @@ static int cont_quietly(uint32_t domid)
  * do: a guest acknowledges by emptying it, and empty it was before.
  *
  *     mark  node        the guest
- *     no    any         was never asked by us: whatever it does is not ours
+ *     no    "suspend"   was asked just now: as with the mark
+ *     no    else        was not asked yet, or has acknowledged in the instant
+ *                       before the mark: it is waited for a moment
  *     yes   "suspend"   has not acknowledged: the request can be withdrawn
  *     yes   ""          has: it may suspend at any time, and is waited for
  *     yes   else        has, and somebody else wants something of it now: who
  *                       does (xl) resumes it as well
  *
  * Once it has acknowledged, "suspend" there is another's, too (xl save), and
- * so withdrawn only at the first look.  A suspended one with a mark is taken for
+ * so withdrawn only at the first look.  A suspended one is taken for
  * ours: Xen does not say who asked.  A mark that is left over, of a process that
  * died right after it resumed the guest, at worst makes the guard wait.
  */
@@ -378,11 +366,12 @@ static int undo_wait(xc_interface *xch, struct xs_handle *xsh, uint32_t domid,
     }
 }
 
-#define AT_ONCE_MS 1000 /* for Xen to stop vCPUs that it was told to */
+#define MOMENT_MS 10000
 
 static int undo_first(xc_interface *xch, struct xs_handle *xsh, uint32_t domid,
                       unsigned wait_ms)
 {
+    const bool was_asked = is_marked(xsh, domid);
     enum still still = read_still(xch, domid);
     char path[64];
     int rc;
@@ -390,17 +379,13 @@ static int undo_first(xc_interface *xch, struct xs_handle *xsh, uint32_t domid,
     (void)wait_ms;
     if (still == STILL_GONE)
         return 0;
-    if (!is_marked(xsh, domid)) {
-        if (!needs_no_asking(xch, domid))
-            return 0;
-        rc = undo_wait(xch, xsh, domid, AT_ONCE_MS);
-        return rc == -EAGAIN ? 0 : rc;
-    }
     if (still == STILL_SUSPENDED)
         return resume_all(xch, xsh, domid);
     control_path(domid, path, sizeof(path));
-    if (!withdraw(xsh, path))
-        return undo_wait(xch, xsh, domid, 0);
+    if (!withdraw(xsh, path)) {
+        rc = undo_wait(xch, xsh, domid, was_asked ? 0 : MOMENT_MS);
+        return rc == -EAGAIN && !was_asked ? 0 : rc;
+    }
     unmark(xsh, domid);
     /* It may have been quicker. */
     return read_still(xch, domid) == STILL_SUSPENDED
