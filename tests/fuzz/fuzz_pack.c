@@ -55,11 +55,20 @@ static void set_up(void)
     atexit(clean_up);
 }
 
+/* Of @nr blocks from @first on, how many there are. */
+static uint64_t in_file(uint64_t first, uint64_t nr, uint64_t nr_blocks)
+{
+    if (!first || first >= nr_blocks)
+        return 0;
+    return nr < nr_blocks - first ? nr : nr_blocks - first;
+}
+
 /* Bit 1: what is fixed in a head.  Bit 2: the length of the file.  Bit 0: the
  * checksums, where the head says that they are. */
 static void make_right(uint8_t how, uint64_t nr_blocks)
 {
     struct pack_head *h = &file.head;
+    uint64_t nr;
 
     if (how & 2) {
         memcpy(h->magic, PACK_MAGIC, sizeof(h->magic));
@@ -80,21 +89,16 @@ static void make_right(uint8_t how, uint64_t nr_blocks)
         h->file_blocks = nr_blocks;
     if (!(how & 1))
         return;
-    for (uint64_t i = 0; i < h->nr_nodes / BLOCK_NODES + 1; i++) {
-        if (h->nodes_block && h->nodes_block < nr_blocks &&
-            i < nr_blocks - h->nodes_block)
-            node_block_seal(h, &file.nodes[h->nodes_block + i], i);
-    }
-    for (uint64_t i = 0; i < h->nr_pages / BLOCK_SUMS + 1; i++) {
-        if (h->sums_block && h->sums_block < nr_blocks &&
-            i < nr_blocks - h->sums_block)
-            sums_block_seal(h, &file.sums[h->sums_block + i], i);
-    }
-    for (uint64_t i = 0; i < pack_nr_groups(h) / BLOCK_GROUPS + 1; i++) {
-        if (h->groups_block && h->groups_block < nr_blocks &&
-            i < nr_blocks - h->groups_block)
-            groups_block_seal(h, &file.groups[h->groups_block + i], i);
-    }
+    nr = in_file(h->nodes_block, h->nr_nodes / BLOCK_NODES + 1, nr_blocks);
+    for (uint64_t i = 0; i < nr; i++)
+        node_block_seal(h, &file.nodes[h->nodes_block + i], i);
+    nr = in_file(h->sums_block, h->nr_pages / BLOCK_SUMS + 1, nr_blocks);
+    for (uint64_t i = 0; i < nr; i++)
+        sums_block_seal(h, &file.sums[h->sums_block + i], i);
+    nr = in_file(h->groups_block, pack_nr_groups(h) / BLOCK_GROUPS + 1,
+                 nr_blocks);
+    for (uint64_t i = 0; i < nr; i++)
+        groups_block_seal(h, &file.groups[h->groups_block + i], i);
     pack_head_seal(h);
 }
 
