@@ -348,7 +348,8 @@ static int is_exchanged(struct ckpt *c, const struct switch_words *w)
 }
 
 /* The node of the image, which QEMU has open under the name it has to have
- * again before it is written to. */
+ * again before it is written to; or under the snapshot's, when somebody has
+ * mended the names since. */
 static int find_image(struct ckpt *c, const struct qcow2_nodes *nodes,
                       const struct switch_words *w,
                       const struct qcow2_node *overlay,
@@ -360,7 +361,8 @@ static int find_image(struct ckpt *c, const struct qcow2_nodes *nodes,
     *out = NULL;
     for (size_t i = 0; i < nodes->nr; i++)
         if (&nodes->list[i] != overlay &&
-            !strcmp(nodes->list[i].file, w->path) &&
+            (!strcmp(nodes->list[i].file, w->path) ||
+             !strcmp(nodes->list[i].file, w->snapshot)) &&
             nodes->list[i].depth + 1 == overlay->depth)
             *out = &nodes->list[i];
     if (!*out)
@@ -380,6 +382,7 @@ static int fold_running(struct ckpt *c, struct qmp *q,
                         const struct switch_words *w)
 {
     const struct qcow2_node *overlay, *image;
+    char reopened[QCOW2_NODE_NAME_MAX];
     struct qcow2_nodes nodes;
     int rc;
 
@@ -388,9 +391,18 @@ static int fold_running(struct ckpt *c, struct qmp *q,
         return rc;
     overlay = qcow2_node_named(&nodes, w->overlay);
     if (overlay && overlay->depth) {
+        const char *base = NULL;
+
         rc = find_image(c, &nodes, w, overlay, &image);
         if (!rc)
-            rc = qcow2_node_commit(q, overlay->name, image->name);
+            base = image->name;
+        if (!rc && !strcmp(image->file, w->snapshot)) {
+            rc = qcow2_node_reopen(q, &nodes, overlay, image, w->path, "-i",
+                                   reopened);
+            base = reopened;
+        }
+        if (!rc)
+            rc = qcow2_node_commit(q, overlay->name, base);
     }
     if (!rc && overlay)
         rc = qcow2_node_del(q, overlay->name, overlay->file);

@@ -2,8 +2,8 @@
 #ifndef CKPT_OWED_H
 #define CKPT_OWED_H
 /*
- * Disk snapshots of deleted checkpoints that could not go yet, since more than
- * one guest still reads through them (DISK_CAP_OWED).  They are written down
+ * Disk snapshots of deleted checkpoints that could not go yet, since guests
+ * still read through them, or somebody else does (DISK_CAP_OWED).  They are written down
  * in the store before the checkpoint leaves it, and collected by later
  * deletions and prunes.
  */

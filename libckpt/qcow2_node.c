@@ -344,43 +344,84 @@ int qcow2_node_switch(struct qmp *q, const char *node, const char *overlay)
 
 /* --- names ----------------------------------------------------------------- */
 
+/* What the image beneath an overlay of ours is called once the names are
+ * exchanged: web.qcow2 and ckpt-ID-xvda make web.qcow2.ckpt-ID-xvda. */
+static bool name_beneath(const struct qcow2_node *overlay,
+                         char out[DISK_FILE_MAX])
+{
+    return !strncmp(overlay->name, "ckpt-", 5) &&
+           (size_t)snprintf(out, DISK_FILE_MAX, "%s.%s", overlay->file,
+                            overlay->name) < DISK_FILE_MAX;
+}
+
 /* The image beneath @overlay, if it goes by the overlay's name. */
 static const struct qcow2_node *misnamed(const struct qcow2_nodes *n,
                                          const struct qcow2_node *overlay)
 {
-    if (strncmp(overlay->name, "ckpt-", 5))
+    const struct qcow2_node *found = NULL, *node;
+    char snapshot[DISK_FILE_MAX];
+
+    if (!name_beneath(overlay, snapshot))
         return NULL;
-    for (size_t i = 0; i < n->nr; i++)
-        if (&n->list[i] != overlay && n->list[i].depth + 1 == overlay->depth &&
-            !strcmp(n->list[i].file, overlay->file))
+    for (size_t i = 0; i < n->nr; i++) {
+        node = &n->list[i];
+        if (node == overlay || node->depth + 1 != overlay->depth)
+            continue;
+        if (!strcmp(node->file, snapshot))
+            return NULL; /* mended; the other is the next take's overlay */
+        if (!strcmp(node->file, overlay->file))
+            found = node;
+    }
+    return found;
+}
+
+static bool is_file(const char *path, const struct stat *st)
+{
+    struct stat s;
+
+    return !stat(path, &s) && s.st_ino == st->st_ino && s.st_dev == st->st_dev;
+}
+
+const struct qcow2_node *qcow2_node_having(const struct qcow2_nodes *n,
+                                           const struct stat *st)
+{
+    const struct qcow2_node *image;
+    char snapshot[DISK_FILE_MAX];
+
+    for (size_t i = 0; i < n->nr; i++) {
+        if (is_file(n->list[i].file, st))
             return &n->list[i];
+        image = misnamed(n, &n->list[i]);
+        if (image && name_beneath(&n->list[i], snapshot) &&
+            is_file(snapshot, st))
+            return image;
+    }
     return NULL;
 }
 
-static int mend(struct qmp *q, const struct qcow2_nodes *n,
-                const struct qcow2_node *overlay,
-                const struct qcow2_node *image)
+int qcow2_node_reopen(struct qmp *q, const struct qcow2_nodes *n,
+                      const struct qcow2_node *overlay,
+                      const struct qcow2_node *image, const char *path,
+                      const char *suffix, char name_out[QCOW2_NODE_NAME_MAX])
 {
-    char snapshot[DISK_FILE_MAX], beneath[DISK_FILE_MAX], format[16];
-    char name[FILE_NODE_MAX], words[sizeof(qmp_ctx(q)->error)];
+    char beneath[DISK_FILE_MAX], format[16], words[sizeof(qmp_ctx(q)->error)];
     const struct qcow2_node *backing = NULL;
     struct ckpt *c = qmp_ctx(q);
     int rc;
 
-    snprintf(name, sizeof(name), "%s-s", overlay->name);
-    rc = qcow2_backing(c, overlay->file, snapshot, format);
-    if (!rc)
-        rc = qcow2_backing(c, snapshot, beneath, format);
+    snprintf(name_out, QCOW2_NODE_NAME_MAX, "%.*s%s", QCOW2_NODE_NAME_MAX - 4,
+             overlay->name, suffix);
+    rc = qcow2_backing(c, path, beneath, format);
     if (rc)
         return rc;
     if (beneath[0] && !(backing = qcow2_node_of(n, beneath)))
         return fail(c, -EIO,
                     "%s: the device model does not have it open, and %s is "
                     "above it.",
-                    beneath, snapshot);
-    rc = add_snapshot(q, name, snapshot, backing ? backing->name : "", overlay);
+                    beneath, path);
+    rc = add_snapshot(q, name_out, path, backing ? backing->name : "", overlay);
     if (!rc)
-        rc = set_backing(q, overlay->name, name, overlay);
+        rc = set_backing(q, overlay->name, name_out, overlay);
     if (rc)
         return rc;
     /* One that QEMU itself made goes by itself. */
@@ -388,6 +429,26 @@ static int mend(struct qmp *q, const struct qcow2_nodes *n,
     if (qcow2_node_del(q, image->name, image->file))
         memcpy(c->error, words, sizeof(words));
     return 0;
+}
+
+static int mend(struct qmp *q, const struct qcow2_nodes *n,
+                const struct qcow2_node *overlay,
+                const struct qcow2_node *image)
+{
+    char snapshot[DISK_FILE_MAX], own[DISK_FILE_MAX], format[16];
+    char name[QCOW2_NODE_NAME_MAX];
+    int rc;
+
+    rc = qcow2_backing(qmp_ctx(q), overlay->file, snapshot, format);
+    if (rc)
+        return rc;
+    /* Else another file has the name, and what is beneath that is not what is
+     * beneath the overlay. */
+    if (!name_beneath(overlay, own) || strcmp(own, snapshot))
+        return fail(qmp_ctx(q), -EBUSY,
+                    "%s: the disk is just being snapshotted or rolled back.",
+                    overlay->file);
+    return qcow2_node_reopen(q, n, overlay, image, snapshot, "-s", name);
 }
 
 int qcow2_node_mend(struct qmp *q)

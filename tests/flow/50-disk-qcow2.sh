@@ -40,12 +40,13 @@ must() { "$@" || fail "$*"; }
 must_not() { "$@" && fail "not refused: $*"; }
 said() { grep -q -- "$1" "$out" || fail "did not say: $1"; }
 
-# serve FILE DOMID: as the QEMU of a domain would have it open.
+# serve FILE DOMID [off]: as the QEMU of a domain would have it open; without the
+# locks by which qemu-img would know, as xen-block has it.
 serve() {
     qemu-storage-daemon \
         --chardev "socket,path=$dir/run/qmp-libxl-$2,server=on,wait=off,id=m" \
         --monitor chardev=m \
-        --blockdev "driver=qcow2,node-name=disk,file.driver=file,file.filename=$1" \
+        --blockdev "driver=qcow2,node-name=disk,file.driver=file,file.filename=$1,file.locking=${3:-auto}" \
         --nbd-server "addr.type=unix,addr.path=$dir/nbd-$2" \
         --export type=nbd,id=e,node-name=disk,name=d,writable=on \
         --pidfile "$dir/pid-$2" --daemonize || exit 99
@@ -297,6 +298,62 @@ kill -0 "$(cat "$dir/pid-7")" || fail "the device model is dead"
 io 7 "read -P 3 0 64k" "read -P 9 16777728 1k"
 sound
 
+# while_it_waits BEATS COMMAND...: disk_tool does the beats, as domain 7,
+# and goes on once COMMAND has come to its end.
+while_it_waits() {
+    local beats=$1 job rc
+    shift
+    [ -p "$dir/run/go" ] || mkfifo "$dir/run/go"
+    exec 8<>"$dir/run/go"
+    # shellcheck disable=SC2086
+    "$tool" xvda="$web" -- domid:7 driver:qcow2 guard $beats stop \
+        <&8 >"$dir/io.job" 2>&1 8>&- &
+    job=$!
+    timeout 20 tail -n +1 -f "$dir/io.job" --pid=$job | grep -q -m1 waiting ||
+        fail "$beats: $(cat "$dir/io.job")"
+    "$@"
+    echo >&8
+    wait $job
+    rc=$?
+    exec 8>&-
+    [ $rc -eq 0 ] || fail "$beats: $(cat "$dir/io.job")"
+}
+
+title "a take under way, and a deletion on behalf of another domain"
+stop_serving 7
+serve "$web" 7 off
+mkdir -p "$dir/run/bin"
+cat >"$dir/run/bin/qemu-img" <<P
+#!/bin/bash
+[ "\$1" != rebase ] || echo "\${@: -1}" >>"$dir/run/rebased"
+PATH=$PATH exec qemu-img "\$@"
+P
+chmod +x "$dir/run/bin/qemu-img"
+rebased() { # COMMAND...: sets REBASED, the files that qemu-img rebased in it
+    rm -f "$dir/run/rebased"
+    PATH=$dir/run/bin:$PATH "$@"
+    REBASED=$(cat "$dir/run/rebased" 2>/dev/null)
+}
+for id in 1 2 3; do
+    io 7 "write -P 1$id $((50 + id))M 64k" flush
+    must run domid:7 driver:qcow2 guard arm:500$id cut drain keep stop
+done
+io 7 "write -P 14 54M 64k" flush
+while_it_waits "arm:6001 wait undo" rebased must run driver:qcow2 "remove:$web.ckpt-5003-xvda"
+[ -z "$REBASED" ] || fail "what the guest writes was changed by qemu-img: $REBASED"
+io 7 "read -P 13 53M 64k" "read -P 14 54M 64k"
+io 7 "write -P 15 54M 64k" flush
+while_it_waits "arm:6002 cut drain wait undo" rebased must run driver:qcow2 "remove:$web.ckpt-5002-xvda"
+grep -q ckpt-guard "$dir/io.job" && fail "the take was not undone by itself: $(cat "$dir/io.job")"
+[ -z "$REBASED" ] || fail "what the guest goes back to was changed by qemu-img: $REBASED"
+io 7 "read -P 12 52M 64k" "read -P 13 53M 64k" "read -P 15 54M 64k"
+must run domid:7 driver:qcow2 guard arm:6003 cut drain keep stop
+io 7 "write -P 16 54M 64k" flush
+holds "$web.ckpt-6003-xvda" 15 54M
+must run driver:qcow2 "remove:$web.ckpt-6003-xvda" "remove:$web.ckpt-5001-xvda"
+io 7 "read -P 11 51M 64k" "read -P 16 54M 64k"
+sound
+
 title "rollback, under an open device"
 io 7 "write -P 6 0 64k" flush
 remember
@@ -355,9 +412,18 @@ title "at rest: nobody has the files open"
 must run driver:qcow2 guard arm:6666 cut drain keep stop
 holds "$web" 7 0
 must run driver:qcow2 guard arm:7777 undo stop
-must run driver:qcow2 "remove:$web.ckpt-6666-xvda" "remove:$web.ckpt-5555-xvda" \
-    "remove:$web.ckpt-2222-xvda"
+must_not run driver:qcow2 "remove:$web.ckpt-6666-xvda"
+said "may be started on at any moment"
+must run driver:qcow2 "remove:$web.ckpt-5555-xvda" # beneath snapshots alone
 holds "$web" 7 0
+serve "$web" 7
+serve "$fork" 8
+must run driver:qcow2 "remove:$web.ckpt-6666-xvda"
+io 7 "read -P 7 0 64k"
+stop_serving 7
+rm "$web"
+must run driver:qcow2 "remove:$web.ckpt-2222-xvda"
+stop_serving 8
 holds "$fork" 9 8M
 sound
 left=$(cd "$dir" && ls | grep -cE 'ckpt')
