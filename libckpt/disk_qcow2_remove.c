@@ -24,11 +24,14 @@
 #include "disk_qcow2.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "ctx.h"
 #include "qcow2_file.h"
@@ -36,6 +39,8 @@
 #include "spawn.h"
 
 #define QEMU_IMG_TIMEOUT_MS 7200000u
+#define NAME_MAX_BYTES (DISK_FILE_MAX + 2)
+#define ROUNDS_MAX 8u
 
 struct above {
     char path[DISK_FILE_MAX]; /* one of its names */
@@ -75,6 +80,20 @@ static int add_above(struct removal *r, const char *path, const struct stat *st)
     return 0;
 }
 
+/* No qcow2, or none that is understood (@why): it may lie where it wants, but
+ * not above the snapshot. */
+static int check_other(struct removal *r, const char *path, int why)
+{
+    bool is_mentioned;
+    int rc;
+
+    rc = qcow2_mentions(r->c, path, strrchr(r->snapshot, '/') + 1,
+                        &is_mentioned);
+    if (rc || !is_mentioned)
+        return rc == -ENOENT ? 0 : rc;
+    return fail_prefix(r->c, why, "%s may be beneath another", r->snapshot);
+}
+
 static int look_at(struct removal *r, const char *path)
 {
     char beneath[DISK_FILE_MAX], format[16];
@@ -84,12 +103,13 @@ static int look_at(struct removal *r, const char *path)
     if (lstat(path, &st) < 0 || !S_ISREG(st.st_mode))
         return 0;
     rc = qcow2_backing(r->c, path, beneath, format);
-    if (rc == -EIO || rc == -ENOMEM)
-        return rc;
-    /* Else no qcow2, or none of ours: ours say what is beneath. */
+    if (rc == -ENOENT)
+        return 0; /* removed meanwhile */
+    if (rc == -ENOTSUP || rc == -EUCLEAN || rc == -ENAMETOOLONG)
+        return check_other(r, path, rc);
     if (rc || !beneath[0] || stat(beneath, &beneath_st) < 0 ||
         !is_same(&beneath_st, &r->st))
-        return 0;
+        return rc;
     return add_above(r, path, &st);
 }
 
@@ -115,8 +135,7 @@ static int find_above(struct removal *r)
 
 static int check_room(const struct removal *r)
 {
-    const uint64_t need =
-        (uint64_t)r->st.st_blocks * 512 * (r->nr_above ? r->nr_above : 0);
+    const uint64_t need = (uint64_t)r->st.st_blocks * 512 * r->nr_above;
     struct statvfs s;
 
     if (statvfs(r->snapshot, &s) < 0)
@@ -132,15 +151,17 @@ static int check_room(const struct removal *r)
 }
 
 /* What @path is to call the file beneath it: short where both are in one
- * folder, which may be moved as a whole. */
-static const char *beneath_for(const struct removal *r, const char *path)
+ * folder, which may be moved as a whole.  "": nothing is. */
+static void beneath_for(const struct removal *r, const char *path,
+                        char out[NAME_MAX_BYTES])
 {
     const char *slash = strrchr(path, '/'), *other = strrchr(r->beneath, '/');
 
     if (other && other - r->beneath == slash - path &&
         !memcmp(path, r->beneath, (size_t)(slash - path)))
-        return other + 1;
-    return r->beneath;
+        snprintf(out, NAME_MAX_BYTES, "./%s", other + 1);
+    else
+        snprintf(out, NAME_MAX_BYTES, "%s", r->beneath);
 }
 
 /* --- in a running QEMU ----------------------------------------------------- */
@@ -173,10 +194,12 @@ static int find_nodes(struct removal *r, const struct qcow2_nodes *nodes,
 static int stream_in(struct removal *r, struct qmp *q,
                      const struct above *above)
 {
+    char beneath[NAME_MAX_BYTES];
     struct qcow2_nodes nodes;
     struct nodes_of of;
     int rc;
 
+    beneath_for(r, above->path, beneath);
     rc = qcow2_node_mend(q);
     if (!rc)
         rc = qcow2_nodes_read(q, &nodes);
@@ -185,7 +208,7 @@ static int stream_in(struct removal *r, struct qmp *q,
     rc = find_nodes(r, &nodes, above, &of);
     if (!rc)
         rc = qcow2_node_stream(q, of.top->name, of.base ? of.base->name : NULL,
-                               of.base ? beneath_for(r, above->path) : "");
+                               beneath);
     /* One that a checkpoint added stays until it is deleted; else it is gone
      * already, which is as good. */
     if (!rc && !strncmp(of.old->name, "ckpt-", 5))
@@ -266,20 +289,14 @@ static int stream_by(struct removal *r, uint32_t domid,
 
 static int rebase(struct removal *r, const char *path)
 {
-    const char *onto[] = {"qemu-img",
-                          "rebase",
-                          "-q",
-                          "-f",
-                          "qcow2",
-                          "-F",
-                          r->beneath_format,
-                          "-b",
-                          beneath_for(r, path),
-                          path,
+    char beneath[NAME_MAX_BYTES];
+    const char *onto[] = {"qemu-img", "rebase",          "-q", "-f",    "qcow2",
+                          "-F",       r->beneath_format, "-b", beneath, path,
                           NULL};
     const char *flat[] = {"qemu-img", "rebase", "-q", "-f", "qcow2",
                           "-b",       "",       path, NULL};
 
+    beneath_for(r, path, beneath);
     return spawn_run(r->c, r->beneath[0] ? onto : flat, QEMU_IMG_TIMEOUT_MS,
                      NULL);
 }
@@ -307,26 +324,84 @@ static int detach(struct removal *r, const struct above *above)
     return rebase(r, above->path);
 }
 
+/* Who removes @path has it alone (LOCK_EX), and nobody removes what is beneath
+ * it meanwhile (LOCK_SH).  NFS gives no lock to one who only reads, and with
+ * one who writes qemu-img would collide: there it goes without. */
+static int lock_file(struct ckpt *c, const char *path, int how, int *fd_out)
+{
+    *fd_out = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (*fd_out < 0)
+        return fail(c, -errno, "%s", path);
+    if (flock(*fd_out, how | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+        return 0;
+    return fail(c, -EBUSY,
+                "%s: another checkpoint's snapshot that touches it is just "
+                "being removed.",
+                path);
+}
+
+/* One look at all that is above.  When there is nothing, the snapshot goes
+ * before anything can come. */
+static int look(struct removal *r, bool *is_gone_out)
+{
+    int fd, rc;
+
+    r->nr_above = 0;
+    *is_gone_out = false;
+    rc = qcow2_names_lock(r->c, r->snapshot, &fd);
+    if (rc)
+        return rc;
+    rc = find_above(r);
+    if (!rc && !r->nr_above) {
+        rc = disk_file_unlink(r->c, r->snapshot);
+        *is_gone_out = !rc;
+    }
+    close(fd);
+    return rc;
+}
+
+/* While one is detached another may come: a checkpoint is taken of a disk that
+ * lies above the snapshot, and from then on that is two. */
+static int remove_locked(struct removal *r)
+{
+    bool is_gone;
+    int rc;
+
+    for (unsigned round = 0; round < ROUNDS_MAX; round++) {
+        rc = look(r, &is_gone);
+        if (rc || is_gone)
+            return rc;
+        rc = check_room(r);
+        for (size_t i = 0; !rc && i < r->nr_above; i++)
+            rc = detach(r, &r->above[i]);
+        if (rc)
+            return rc;
+    }
+    return fail(r->c, -EBUSY, "%s: there is always something above it.",
+                r->snapshot);
+}
+
 int qcow2_remove(struct ckpt *c, const char *snapshot)
 {
     struct removal r = {.c = c, .snapshot = snapshot};
-    size_t i;
-    int rc;
+    int fd = -1, beneath_fd = -1, rc;
 
     rc = disk_file_check_ours(c, snapshot);
     if (rc)
         return rc;
     if (lstat(snapshot, &r.st) < 0)
         return errno == ENOENT ? 0 : fail(c, -errno, "%s", snapshot);
-    rc = qcow2_backing(c, snapshot, r.beneath, r.beneath_format);
+    rc = lock_file(c, snapshot, LOCK_EX, &fd);
     if (!rc)
-        rc = find_above(&r);
+        rc = qcow2_backing(c, snapshot, r.beneath, r.beneath_format);
+    if (!rc && r.beneath[0])
+        rc = lock_file(c, r.beneath, LOCK_SH, &beneath_fd);
     if (!rc)
-        rc = check_room(&r);
-    for (i = 0; !rc && i < r.nr_above; i++)
-        rc = detach(&r, &r.above[i]);
-    if (!rc)
-        rc = disk_file_unlink(c, snapshot);
+        rc = remove_locked(&r);
     free(r.above);
+    if (fd >= 0)
+        close(fd);
+    if (beneath_fd >= 0)
+        close(beneath_fd);
     return rc;
 }

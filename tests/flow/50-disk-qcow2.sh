@@ -354,6 +354,74 @@ must run driver:qcow2 "remove:$web.ckpt-6003-xvda" "remove:$web.ckpt-5001-xvda"
 io 7 "read -P 11 51M 64k" "read -P 16 54M 64k"
 sound
 
+title "what comes to lie above a snapshot while it is removed"
+low=$dir/low.qcow2
+at_rest() { # IMAGE VERB...
+    local image=$1
+    shift
+    timeout 120 "$tool" xvda="$image" -- driver:qcow2 "$@" >"$out" 2>&1 7>&- 8>&-
+    local rc=$?
+    cat "$out"
+    return $rc
+}
+qemu-img create -q -f qcow2 "$low" 4M
+qemu-io -f qcow2 -c "write -q -P 21 0 64k" "$low"
+for id in 8001 8002; do must at_rest "$low" guard arm:$id cut drain keep stop; done
+cat >"$dir/run/bin/qemu-img" <<P
+#!/bin/bash
+PATH=$PATH
+# What a take of a fork makes of the fork's file.
+[ "\$1" != rebase ] || [ -e "$low.ckpt-8003-xvda" ] ||
+    qemu-img create -q -u -f qcow2 -F qcow2 -b "$low.ckpt-8001-xvda" "$low.ckpt-8003-xvda" 4M
+exec qemu-img "\$@"
+P
+PATH=$dir/run/bin:$PATH must at_rest "$low" "remove:$low.ckpt-8001-xvda"
+holds "$low.ckpt-8002-xvda" 21 0
+holds "$low.ckpt-8003-xvda" 21 0
+
+title "what lies above it, but is damaged, is not passed over"
+must at_rest "$low" guard arm:8004 cut drain keep stop
+cp "$low" "$dir/low-2.qcow2"
+printf '\377\377' | dd of="$low" bs=1 seek=100 conv=notrunc status=none
+printf 'QFI\373\0\0\0\3' >"$dir/raw-of-another" # which says nothing of it
+must_not at_rest "$dir/low-2.qcow2" "remove:$low.ckpt-8004-xvda"
+said "header is damaged"
+said "low.qcow2.ckpt-8004-xvda may be beneath"
+mv "$dir/low-2.qcow2" "$low"
+must at_rest "$low" "remove:$low.ckpt-8002-xvda"
+holds "$low" 21 0
+rm "$low"
+must at_rest "$web" "remove:$low.ckpt-8004-xvda" "remove:$low.ckpt-8003-xvda"
+rm "$dir/raw-of-another"
+
+title "two at once that touch each other"
+qemu-img create -q -f qcow2 "$low" 4M
+for id in 8005 8006; do must at_rest "$low" guard arm:$id cut drain keep stop; done
+exec 9<"$low.ckpt-8005-xvda"
+flock 9
+must_not at_rest "$low" "remove:$low.ckpt-8006-xvda"
+said "is just being removed"
+exec 9<&-
+rm "$low"*
+
+title "a colon in the name is no protocol"
+low=$dir/lo:w.qcow2
+qemu-img create -q -f qcow2 "$low" 4M
+serve "$low" 9
+io 9 "write -P 22 0 64k"
+for id in 8007 8008; do
+    timeout 60 "$tool" xvda="$low" -- domid:9 driver:qcow2 guard arm:$id cut drain keep stop \
+        >"$out" 2>&1 || fail "a colon: $(cat "$out")"
+done
+io 9 "read -P 22 0 64k"
+must at_rest "$low" "remove:$low.ckpt-8007-xvda"
+stop_serving 9
+holds "$low" 22 0
+must_not at_rest "$low" "remove:$low.ckpt-8008-xvda"
+said "may be started on"
+holds "$low" 22 0
+rm "$low"*
+
 title "rollback, under an open device"
 io 7 "write -P 6 0 64k" flush
 remember
