@@ -55,6 +55,13 @@ bool thin_parse(const char *params, dev_t *pool_out, uint32_t *id_out)
            (!id[n] || id[n] == ' ');
 }
 
+bool thin_has_origin(const char *params)
+{
+    const char *id = strchr(params, ' ');
+
+    return id && strchr(id + 1, ' ');
+}
+
 static int read_table(struct ckpt *c, int dm_fd, struct thin *t)
 {
     struct dm_target table;

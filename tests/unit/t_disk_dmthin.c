@@ -79,6 +79,8 @@ static void a_thin_table_names_pool_and_id(void **state)
     assert_int_equal(minor(pool), 3);
     assert_int_equal(id, 17);
     assert_true(thin_parse("254:3 17 254:9", &pool, &id));
+    assert_true(thin_has_origin("254:3 17 254:9"));
+    assert_false(thin_has_origin("254:3 17"));
     assert_false(thin_parse("254:3", &pool, &id));
     assert_false(thin_parse("254:3 x", &pool, &id));
     assert_false(thin_parse("254:3 17x", &pool, &id));
