@@ -191,3 +191,27 @@ int thin_check_pool(struct ckpt *c, int dm_fd, dev_t dev, double limit)
 
     return rc ? rc : judge_pool(c, &p, limit);
 }
+
+bool thin_is_zeroing(const char *params)
+{
+    return !strstr(params, " skip_block_zeroing");
+}
+
+int thin_check_zeroing(struct ckpt *c, int dm_fd, dev_t dev)
+{
+    struct dm_target table;
+    struct pool p;
+    int rc;
+
+    name_pool(dm_fd, dev, &p);
+    rc = dm_table(dm_fd, dev, &table);
+    if (rc)
+        return fail(c, rc, "thin pool %s: its table", p.name);
+    if (thin_is_zeroing(table.params))
+        return 0;
+    return fail(c, -ENOTSUP,
+                "thin pool %s does not zero its blocks, so that a new disk "
+                "would show what deleted ones had: switch that on (lvchange "
+                "--zero y; without LVM, a table without skip_block_zeroing).",
+                p.name);
+}
