@@ -20,16 +20,8 @@
 #define NODES_MAX 8192u
 #define NAME_MAX_BYTES (1u << 20)
 #define NAME_DEPTH_MAX 1024u
-#define JOB_ID "xen-ckpt"
 
 /* --- what there is --------------------------------------------------------- */
-
-static const char *text_in(yajl_val v, const char *key)
-{
-    const char *s = YAJL_GET_STRING(json_member(v, key));
-
-    return s ? s : "";
-}
 
 static uint64_t number_in(yajl_val v, const char *key)
 {
@@ -41,7 +33,7 @@ static uint64_t number_in(yajl_val v, const char *key)
 /* "json:{...}" is how QEMU calls what was not opened by a mere name. */
 static void read_file(struct ckpt *c, yajl_val v, char out[DISK_FILE_MAX])
 {
-    const char *file = text_in(v, "file"), *name = file;
+    const char *file = json_text_in(v, "file"), *name = file;
     yajl_val tree = NULL;
     char *real;
 
@@ -50,7 +42,7 @@ static void read_file(struct ckpt *c, yajl_val v, char out[DISK_FILE_MAX])
         if (json_parse_deep(c, "QMP", file + 5, NAME_MAX_BYTES, NAME_DEPTH_MAX,
                             &tree))
             return;
-        name = text_in(json_member(tree, "file"), "filename");
+        name = json_text_in(json_member(tree, "file"), "filename");
     }
     real = *name == '/' ? realpath(name, NULL) : NULL;
     if (*name == '/' && strlen(real ? real : name) < DISK_FILE_MAX)
@@ -64,7 +56,8 @@ static bool read_node(struct ckpt *c, yajl_val v, struct qcow2_node *n)
 {
     yajl_val cache = json_member(v, "cache"), image = json_member(v, "image");
     yajl_val snapshots = json_member(image, "snapshots");
-    const char *name = text_in(v, "node-name"), *format = text_in(v, "drv");
+    const char *name = json_text_in(v, "node-name"),
+               *format = json_text_in(v, "drv");
 
     memset(n, 0, sizeof(*n));
     if (strlen(name) >= sizeof(n->name) ||
@@ -162,37 +155,6 @@ int qcow2_node_active(struct ckpt *c, const struct qcow2_nodes *n,
 
 /* --- commands -------------------------------------------------------------- */
 
-static void begin(struct json *j, const char *command)
-{
-    json_begin(j);
-    json_put_string(j, "execute", command);
-    json_open_object(j, "arguments");
-}
-
-static int call(struct qmp *q, struct json *j)
-{
-    char *text;
-    int rc;
-
-    json_close_object(j);
-    rc = json_end(qmp_ctx(q), j, "a QMP command", &text);
-    if (rc)
-        return rc;
-    rc = qmp_call(q, text, NULL);
-    free(text);
-    return rc;
-}
-
-static int call_1(struct qmp *q, const char *command, const char *key,
-                  const char *value)
-{
-    struct json j;
-
-    begin(&j, command);
-    json_put_string(&j, key, value);
-    return call(q, &j);
-}
-
 static void put_cache(struct json *j, const struct qcow2_node *like)
 {
     json_open_object(j, "cache");
@@ -241,20 +203,20 @@ int qcow2_node_add(struct qmp *q, const char *name, const char *path,
     int rc;
 
     name_file(file_name, name);
-    begin(&j, "blockdev-add");
+    qmp_begin(&j, "blockdev-add");
     put_file(&j, file_name, path, like);
-    rc = call(q, &j);
+    rc = qmp_end(q, &j);
     if (rc)
         return rc;
-    begin(&j, "blockdev-add");
+    qmp_begin(&j, "blockdev-add");
     put_overlay(&j, name, like);
     json_put_null(&j, "backing");
     json_put_string(&j, "file", file_name);
-    rc = call(q, &j);
+    rc = qmp_end(q, &j);
     if (!rc)
         return 0;
     memcpy(words, qmp_ctx(q)->error, sizeof(words));
-    call_1(q, "blockdev-del", "node-name", file_name);
+    qmp_call_1(q, "blockdev-del", "node-name", file_name);
     memcpy(qmp_ctx(q)->error, words, sizeof(words));
     return rc;
 }
@@ -268,7 +230,7 @@ static int add_snapshot(struct qmp *q, const char *name, const char *path,
     struct json j;
 
     name_file(file_name, name);
-    begin(&j, "blockdev-add");
+    qmp_begin(&j, "blockdev-add");
     json_put_string(&j, "driver", "qcow2");
     json_put_string(&j, "node-name", name);
     json_put_bool(&j, "read-only", true);
@@ -280,7 +242,7 @@ static int add_snapshot(struct qmp *q, const char *name, const char *path,
     json_open_object(&j, "file");
     put_file(&j, file_name, path, like);
     json_close_object(&j);
-    return call(q, &j);
+    return qmp_end(q, &j);
 }
 
 /* @overlay, of qcow2_node_add(), lies above the node @backing from now on. */
@@ -291,7 +253,7 @@ static int set_backing(struct qmp *q, const char *overlay, const char *backing,
     struct json j;
 
     name_file(file_name, overlay);
-    begin(&j, "blockdev-reopen");
+    qmp_begin(&j, "blockdev-reopen");
     json_open_array(&j, "options");
     json_open_object(&j, NULL);
     put_overlay(&j, overlay, like);
@@ -299,7 +261,7 @@ static int set_backing(struct qmp *q, const char *overlay, const char *backing,
     json_put_string(&j, "file", file_name);
     json_close_object(&j);
     json_close_array(&j);
-    return call(q, &j);
+    return qmp_end(q, &j);
 }
 
 /* Files that were opened as nodes of their own stay open without an image
@@ -315,8 +277,9 @@ static void del_files(struct qmp *q, const char *path)
         for (size_t i = 0; YAJL_IS_ARRAY(list) && i < list->u.array.len; i++) {
             v = list->u.array.values[i];
             read_file(c, v, file);
-            if (!strcmp(text_in(v, "drv"), "file") && !strcmp(file, path))
-                call_1(q, "blockdev-del", "node-name", text_in(v, "node-name"));
+            if (!strcmp(json_text_in(v, "drv"), "file") && !strcmp(file, path))
+                qmp_call_1(q, "blockdev-del", "node-name",
+                           json_text_in(v, "node-name"));
         }
         yajl_tree_free(list);
     }
@@ -325,7 +288,7 @@ static void del_files(struct qmp *q, const char *path)
 
 int qcow2_node_del(struct qmp *q, const char *name, const char *path)
 {
-    int rc = call_1(q, "blockdev-del", "node-name", name);
+    int rc = qmp_call_1(q, "blockdev-del", "node-name", name);
 
     if (!rc)
         del_files(q, path);
@@ -336,10 +299,10 @@ int qcow2_node_switch(struct qmp *q, const char *node, const char *overlay)
 {
     struct json j;
 
-    begin(&j, "blockdev-snapshot");
+    qmp_begin(&j, "blockdev-snapshot");
     json_put_string(&j, "node", node);
     json_put_string(&j, "overlay", overlay);
-    return call(q, &j);
+    return qmp_end(q, &j);
 }
 
 /* --- names ----------------------------------------------------------------- */
@@ -465,109 +428,4 @@ int qcow2_node_mend(struct qmp *q)
     }
     qcow2_nodes_fini(&n);
     return rc;
-}
-
-/* --- jobs ------------------------------------------------------------------ */
-
-/* "running", "ready", "concluded", ...; "" when there is no such job. */
-static int job_status(struct qmp *q, char status[24], char error[256])
-{
-    yajl_val list, v;
-    int rc;
-
-    status[0] = error[0] = '\0';
-    rc = qmp_call(q, "{\"execute\":\"query-jobs\"}", &list);
-    if (rc)
-        return rc;
-    for (size_t i = 0; YAJL_IS_ARRAY(list) && i < list->u.array.len; i++) {
-        v = list->u.array.values[i];
-        if (strcmp(text_in(v, "id"), JOB_ID))
-            continue;
-        snprintf(status, 24, "%s", text_in(v, "status"));
-        snprintf(error, 256, "%s", text_in(v, "error"));
-    }
-    yajl_tree_free(list);
-    return 0;
-}
-
-/* Does what the job waits for; *is_over_out: it is concluded. */
-static int step_job(struct qmp *q, bool *is_over_out, bool *is_asked)
-{
-    char status[24], error[256];
-    int rc;
-
-    *is_over_out = false;
-    rc = job_status(q, status, error);
-    if (rc)
-        return rc;
-    if (!strcmp(status, "ready") && !*is_asked) {
-        *is_asked = true;
-        return call_1(q, "job-complete", "id", JOB_ID);
-    }
-    if (!strcmp(status, "concluded")) {
-        *is_over_out = true;
-        rc = call_1(q, "job-dismiss", "id", JOB_ID);
-        return error[0] ? fail(qmp_ctx(q), -EIO, "QEMU: %s.", error) : rc;
-    }
-    if (!status[0])
-        return fail(qmp_ctx(q), -EIO, "QEMU: the block job is gone.");
-    return 0;
-}
-
-static int finish_job(struct qmp *q)
-{
-    bool is_over = false, is_asked = false, is_cancelled = false;
-    unsigned seen = 0;
-    int rc = 0;
-
-    while (!rc && !is_over) {
-        qmp_await_event(q, &seen, 0);
-        rc = step_job(q, &is_over, &is_asked);
-        if (rc || is_over)
-            break;
-        if (!is_asked && !is_cancelled && check_cancel(qmp_ctx(q))) {
-            is_cancelled = true;
-            rc = call_1(q, "job-cancel", "id", JOB_ID);
-        }
-        /* No event is no failure: the next look says whether it lives. */
-        if (!rc && qmp_await_event(q, &seen, 2000) == -EPIPE)
-            rc = -EPIPE;
-    }
-    return is_cancelled ? check_cancel(qmp_ctx(q)) : rc;
-}
-
-static void put_job(struct json *j)
-{
-    json_put_string(j, "job-id", JOB_ID);
-    json_put_bool(j, "auto-dismiss", false);
-}
-
-int qcow2_node_commit(struct qmp *q, const char *overlay, const char *base)
-{
-    struct json j;
-    int rc;
-
-    begin(&j, "block-commit");
-    put_job(&j);
-    json_put_string(&j, "device", overlay);
-    json_put_string(&j, "base-node", base);
-    rc = call(q, &j);
-    return rc ? rc : finish_job(q);
-}
-
-int qcow2_node_stream(struct qmp *q, const char *top, const char *base,
-                      const char *backing)
-{
-    struct json j;
-    int rc;
-
-    begin(&j, "block-stream");
-    put_job(&j);
-    json_put_string(&j, "device", top);
-    if (base) {
-        json_put_string(&j, "base-node", base);
-        json_put_string(&j, "backing-file", backing);
-    }
-    rc = call(q, &j);
-    return rc ? rc : finish_job(q);
 }
