@@ -6,7 +6,7 @@
 # killed anywhere, and chains.
 # shellcheck disable=SC2010,SC2015
 set -u
-for program in qemu-storage-daemon qemu-img qemu-io jq; do
+for program in qemu-storage-daemon qemu-img qemu-io jq ss; do
     command -v $program >/dev/null || { echo "needs $program"; exit 77; }
 done
 
@@ -86,6 +86,16 @@ for line in sys.stdin:
 print(answer)' "$dir/run/qmp-libxl-$1" |
         jq -r '.return[] | select(.drv == "qcow2") | .backing_file_depth' |
         sort
+}
+qmp() { # DOMID COMMAND...: as libxl would; prints the last answer
+    timeout 8 python3 -c '
+import socket, sys
+s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); f = s.makefile("rw")
+f.readline()
+for command in ["{\"execute\":\"qmp_capabilities\"}"] + sys.argv[2:]:
+    f.write(command + "\n"); f.flush(); answer = f.readline()
+    while "\"event\"" in answer: answer = f.readline()
+print(answer, end="")' "$dir/run/qmp-libxl-$1" "${@:2}"
 }
 opened() { # DOMID FILE: by which descriptors it has the file open
     find "/proc/$(cat "$dir/pid-$1")/fd" -lname "$2" -printf '%f\n'
@@ -362,7 +372,7 @@ at_rest() { # IMAGE VERB...
     timeout 120 "$tool" xvda="$image" -- driver:qcow2 "$@" >"$out" 2>&1 7>&- 8>&-
     local rc=$?
     cat "$out"
-    return $rc
+    return "$rc"
 }
 qemu-img create -q -f qcow2 "$low" 4M
 qemu-io -f qcow2 -c "write -q -P 21 0 64k" "$low"
@@ -421,6 +431,30 @@ must_not at_rest "$low" "remove:$low.ckpt-8008-xvda"
 said "may be started on"
 holds "$low" 22 0
 rm "$low"*
+
+title "a block job that somebody left"
+must run domid:7 driver:qcow2 guard arm:9001 cut drain keep stop
+qmp 7 "{\"execute\":\"blockdev-create\",\"arguments\":{\"job-id\":\"xen-ckpt\",\"options\":
+{\"driver\":\"file\",\"filename\":\"$dir/run/made\",\"size\":0}}}" | tr -d '\n' | grep -q '"return"' || fail "no job"
+must run driver:qcow2 "remove:$web.ckpt-9001-xvda"
+qmp 7 '{"execute":"query-jobs"}' | grep -q '"return": \[\]' || fail "a job is left"
+
+title "libxl gets a word in while one runs"
+must run domid:7 driver:qcow2 guard arm:9002 cut drain keep stop
+qemu-img create -q -f qcow2 "$dir/run/slow" 4M
+qemu-io -f qcow2 -c "write -q -P 1 0 4M" "$dir/run/slow"
+qemu-img create -q -f qcow2 -F qcow2 -b "$dir/run/slow" "$dir/run/slower"
+qmp 7 "{\"execute\":\"blockdev-add\",\"arguments\":{\"driver\":\"qcow2\",\"node-name\":\"slower\",\"file\":
+{\"driver\":\"file\",\"filename\":\"$dir/run/slower\"}}}" \
+    '{"execute":"block-stream","arguments":{"job-id":"xen-ckpt","device":"slower","speed":65536,"auto-dismiss":false}}' >/dev/null
+run driver:qcow2 "remove:$web.ckpt-9002-xvda" &
+job=$!
+while kill -0 $job && ! ss -x state connected | grep -q qmp-libxl-7; do
+    read -rt 0.05 <> <(:) # lint: sleep ok: a connection of others has no event
+done
+qmp 7 '{"execute":"block-job-set-speed","arguments":{"device":"xen-ckpt","speed":0}}' |
+    grep -q '"return": {}' || fail "nobody else was let in"
+wait $job || fail "the removal: $(cat "$out")"
 
 title "rollback, under an open device"
 io 7 "write -P 6 0 64k" flush
