@@ -268,24 +268,37 @@ static int put_content(struct archive *a, const struct ckpt_disk *d,
     return rc;
 }
 
+/* A descriptor keeps what it reads.  Elsewhere the checkpoint may have been
+ * deleted since, and zeros or what came later were read. */
+static int put_disk(struct archive *a, const struct ckpt_disk *d,
+                    const struct disk_driver *drv)
+{
+    struct disk_content content = {.fd = -1};
+    int rc;
+
+    rc = drv->open(a->c, d->snapshot, &content);
+    if (rc)
+        return rc;
+    rc = put_content(a, d, drv, &content);
+    if (!rc && content.fd < 0)
+        rc = drv->check(a->c, d->snapshot);
+    drv->close(a->c, &content);
+    return rc;
+}
+
 static int put_disks(struct archive *a)
 {
     const struct disk_driver *drv;
     int rc = 0;
 
     for (size_t i = 0; !rc && i < a->info.nr_disks; i++) {
-        struct disk_content content = {.fd = -1};
         const struct ckpt_disk *d = &a->info.disks[i];
 
         if (!has_content(d))
             continue;
         rc = disk_driver_by_name(a->c, d->driver, &drv);
         if (!rc)
-            rc = drv->open(a->c, d->snapshot, &content);
-        if (!rc) {
-            rc = put_content(a, d, drv, &content);
-            drv->close(a->c, &content);
-        }
+            rc = put_disk(a, d, drv);
         if (rc)
             fail_prefix(a->c, rc, "disk %s", d->vdev);
         a->result.nr_disks++;

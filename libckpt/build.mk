@@ -15,7 +15,7 @@ LIB_CORE_SRCS := $(addprefix libckpt/, \
 	thin.c thin_hold.c thin_meta.c lvm.c dm.c disk_file.c disk_extents.c disk_reflink.c \
 	disk_qcow2.c disk_qcow2_remove.c disk_qcow2_changed.c \
 	disk_rbd.c disk_rbd_use.c disk_rbd_changed.c disk_rbd_content.c rbd_name.c rbd_talk.c \
-	rbd_kernel.c disk_qcow2_content.c disk_manual.c qcow2_file.c qcow2_node.c \
+	rbd_kernel.c disk_qcow2_content.c disk_manual.c qcow2_file.c qcow2_node.c qcow2_job.c \
 	store.c store_dir.c store_dir_names.c store_dir_text.c \
 	store_dir_write.c store_dir_commit.c store_dir_read.c \
 	store_dir_drop.c store_dir_refs.c store_dir_compress.c \

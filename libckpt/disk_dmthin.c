@@ -228,7 +228,7 @@ static void dmthin_undo(struct disk *d)
 
 const struct disk_driver disk_dmthin = {
     .name = "dmthin",
-    .caps = DISK_CAP_QUICK_CUT | DISK_CAP_FORK,
+    .caps = DISK_CAP_QUICK_CUT | DISK_CAP_FORK | DISK_CAP_OWED,
     .probe = dmthin_probe,
     .arm = dmthin_arm,
     .cut = dmthin_cut,

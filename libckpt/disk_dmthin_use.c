@@ -155,7 +155,7 @@ int dmthin_fork(struct disk *d, const char *snapshot, const char *name,
     return *target_out ? 0 : fail(d->c, -ENOMEM, "%s", target);
 }
 
-/* The kernel refuses one that a device shows. */
+/* The kernel refuses one that a device shows: -EBUSY. */
 int dmthin_remove(struct ckpt *c, const char *snapshot)
 {
     struct dmthin_snapshot s;

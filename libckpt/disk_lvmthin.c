@@ -249,7 +249,7 @@ static int lvmthin_take_back(struct ckpt *c, const char *words)
 
 const struct disk_driver disk_lvmthin = {
     .name = "lvmthin",
-    .caps = DISK_CAP_QUICK_CUT | DISK_CAP_FORK,
+    .caps = DISK_CAP_QUICK_CUT | DISK_CAP_FORK | DISK_CAP_OWED,
     .probe = lvmthin_probe,
     .arm = lvmthin_arm,
     .lock = lvmthin_lock,

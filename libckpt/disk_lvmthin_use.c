@@ -264,6 +264,30 @@ int lvmthin_fork(struct disk *d, const char *snapshot, const char *name,
     return 0;
 }
 
+/* -EBUSY: it is read by somebody, an export or a mount.  LVM waits a little
+ * for whoever opens a volume for a moment, so it is asked first. */
+static int remove_volume(struct ckpt *c, const char *vg,
+                         const struct lvm_volume *v)
+{
+    const char *names[] = {v->name, NULL};
+    char words[sizeof(c->error)];
+    const struct lvm_volume *now;
+    struct lvm_list l;
+    int rc = lvm_remove(c, vg, v->name, v->uuid);
+
+    if (!rc)
+        return 0;
+    memcpy(words, c->error, sizeof(words));
+    if (!lvm_list(c, vg, names, &l)) {
+        now = lvm_in(&l, v->name);
+        if (now && now->attr[5] == 'o')
+            rc = -EBUSY;
+        lvm_list_fini(&l);
+    }
+    memcpy(c->error, words, sizeof(words));
+    return rc;
+}
+
 int lvmthin_remove(struct ckpt *c, const char *snapshot)
 {
     char vg[DM_NAME_MAX], lv[DM_NAME_MAX];
@@ -281,7 +305,7 @@ int lvmthin_remove(struct ckpt *c, const char *snapshot)
     if (!v)
         say(c, "%s: is gone already", snapshot);
     else if (lvm_has_tag(v, LVM_TAG))
-        rc = lvm_remove(c, vg, lv, v->uuid);
+        rc = remove_volume(c, vg, v);
     else
         rc = fail(c, -EPERM,
                   "%s: has not our tag (" LVM_TAG ") any more, so "

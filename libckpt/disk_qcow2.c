@@ -170,17 +170,23 @@ static int exchange_names(struct ckpt *c, const char *a, const char *b)
     return 0;
 }
 
-/* The image gets the snapshot's name beside its own. */
+/* The image gets the snapshot's name beside its own.  Who looks through the
+ * folder during the cut sees it by this one, whatever has the other. */
 static int name_snapshot(struct disk *d, const struct qcow2 *p, const char *id)
 {
     char words[GUARD_ARG_MAX];
-    int rc;
+    int fd, rc;
 
     snprintf(words, sizeof(words), "switch %" PRIu32 " %s %s %s", d->domid, id,
              d->vdev, p->path);
     rc = disk_deed_words(d, GUARD_DISK_MADE, words);
-    if (!rc && link(p->path, d->snapshot) < 0)
+    if (!rc)
+        rc = qcow2_names_lock(d->c, p->path, &fd);
+    if (rc)
+        return rc;
+    if (link(p->path, d->snapshot) < 0)
         rc = fail(d->c, -errno, "%s", d->snapshot);
+    close(fd);
     return rc;
 }
 
@@ -348,7 +354,8 @@ static int is_exchanged(struct ckpt *c, const struct switch_words *w)
 }
 
 /* The node of the image, which QEMU has open under the name it has to have
- * again before it is written to. */
+ * again before it is written to; or under the snapshot's, when somebody has
+ * mended the names since. */
 static int find_image(struct ckpt *c, const struct qcow2_nodes *nodes,
                       const struct switch_words *w,
                       const struct qcow2_node *overlay,
@@ -360,7 +367,8 @@ static int find_image(struct ckpt *c, const struct qcow2_nodes *nodes,
     *out = NULL;
     for (size_t i = 0; i < nodes->nr; i++)
         if (&nodes->list[i] != overlay &&
-            !strcmp(nodes->list[i].file, w->path) &&
+            (!strcmp(nodes->list[i].file, w->path) ||
+             !strcmp(nodes->list[i].file, w->snapshot)) &&
             nodes->list[i].depth + 1 == overlay->depth)
             *out = &nodes->list[i];
     if (!*out)
@@ -380,6 +388,7 @@ static int fold_running(struct ckpt *c, struct qmp *q,
                         const struct switch_words *w)
 {
     const struct qcow2_node *overlay, *image;
+    char reopened[QCOW2_NODE_NAME_MAX];
     struct qcow2_nodes nodes;
     int rc;
 
@@ -388,9 +397,18 @@ static int fold_running(struct ckpt *c, struct qmp *q,
         return rc;
     overlay = qcow2_node_named(&nodes, w->overlay);
     if (overlay && overlay->depth) {
+        const char *base = NULL;
+
         rc = find_image(c, &nodes, w, overlay, &image);
         if (!rc)
-            rc = qcow2_node_commit(q, overlay->name, image->name);
+            base = image->name;
+        if (!rc && !strcmp(image->file, w->snapshot)) {
+            rc = qcow2_node_reopen(q, &nodes, overlay, image, w->path, "-i",
+                                   reopened);
+            base = reopened;
+        }
+        if (!rc)
+            rc = qcow2_node_commit(q, overlay->name, base);
     }
     if (!rc && overlay)
         rc = qcow2_node_del(q, overlay->name, overlay->file);
@@ -423,7 +441,7 @@ static int fold(struct ckpt *c, const struct switch_words *w)
 static int take_back_switch(struct ckpt *c, const struct switch_words *w)
 {
     char new_path[DISK_FILE_MAX];
-    int rc;
+    int fd, rc;
 
     if (access(w->snapshot, F_OK) < 0)
         return errno == ENOENT ? 0 : fail(c, -errno, "%s", w->snapshot);
@@ -431,62 +449,88 @@ static int take_back_switch(struct ckpt *c, const struct switch_words *w)
     if (!rc)
         rc = disk_file_name_new(c, w->path, new_path);
     if (!rc)
-        rc = is_exchanged(c, w);
-    if (rc < 0)
+        rc = qcow2_names_lock(c, w->path, &fd);
+    if (rc)
         return rc;
-    if (rc && rename(w->snapshot, w->path) < 0)
-        return fail(c, -errno, "%s", w->path);
-    rc = disk_file_unlink(c, w->snapshot);
+    rc = is_exchanged(c, w);
+    if (rc > 0)
+        rc = rename(w->snapshot, w->path) < 0 ? fail(c, -errno, "%s", w->path)
+                                              : 0;
+    if (!rc)
+        rc = disk_file_unlink(c, w->snapshot);
+    close(fd);
     return rc ? rc : disk_file_unlink(c, new_path);
 }
 
 static int qcow2_take_back(struct ckpt *c, const char *words)
 {
+    const char *path = strchr(words, '/');
     struct switch_words w;
-    int rc;
+    int fd, rc;
 
     if (read_words(words, &w))
         return take_back_switch(c, &w);
+    rc = qcow2_names_lock(c, path ? path : "/", &fd);
+    if (rc)
+        return rc;
     rc = disk_file_take_back(c, words);
+    close(fd);
     return rc == -ENOENT ? fail(c, -EINVAL, "qcow2: no deed: %s.", words) : rc;
 }
 
 /* --- rollback, fork, check ------------------------------------------------- */
 
+/* A new file above @snapshot, while nobody removes that. */
+static int make_above(struct disk *d, const char *path, const char *snapshot,
+                      const struct stat *as)
+{
+    struct qcow2_head head;
+    int fd, rc;
+
+    rc = qcow2_names_lock(d->c, path, &fd);
+    if (rc)
+        return rc;
+    rc = qcow2_read(d->c, snapshot, &head);
+    if (!rc)
+        rc = make_overlay(d, GUARD_DISK_MOVED, path, snapshot, head.size_bytes,
+                          as);
+    close(fd);
+    return rc;
+}
+
 static int qcow2_rollback(struct disk *d, const char *snapshot)
 {
     char path[DISK_FILE_MAX], new_path[DISK_FILE_MAX];
-    struct qcow2_head head;
     struct stat st;
-    int rc;
+    int fd, rc;
 
     rc = disk_file_find(d->c, d->target, path, &st);
     if (!rc)
         rc = disk_file_name_new(d->c, path, new_path);
     if (!rc)
-        rc = qcow2_read(d->c, snapshot, &head);
+        rc = make_above(d, new_path, snapshot, &st);
     if (!rc)
-        rc = make_overlay(d, GUARD_DISK_MOVED, new_path, snapshot,
-                          head.size_bytes, &st);
-    return rc ? rc : disk_file_exchange(d, path);
+        rc = qcow2_names_lock(d->c, path, &fd);
+    if (rc)
+        return rc;
+    rc = disk_file_exchange(d, path);
+    close(fd);
+    return rc;
 }
 
 static int qcow2_fork(struct disk *d, const char *snapshot, const char *name,
                       char **target_out)
 {
     char path[DISK_FILE_MAX], original[DISK_FILE_MAX];
-    struct qcow2_head head;
     struct stat st;
     int rc;
 
     rc = disk_file_name_fork(d->c, snapshot, name, d->vdev, path);
-    if (!rc)
-        rc = qcow2_read(d->c, snapshot, &head);
     if (rc)
         return rc;
-    rc = make_overlay(d, GUARD_DISK_MOVED, path, snapshot, head.size_bytes,
-                      disk_file_find(d->c, d->target, original, &st) ? NULL
-                                                                     : &st);
+    rc =
+        make_above(d, path, snapshot,
+                   disk_file_find(d->c, d->target, original, &st) ? NULL : &st);
     if (rc == -EEXIST)
         return fail(d->c, rc,
                     "%s is another fork's disk; remove it, or choose another "

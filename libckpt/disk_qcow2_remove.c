@@ -10,20 +10,28 @@
  *             fork-a ----/
  *
  * A file that a running QEMU has open is changed by that QEMU (block-stream),
- * another by qemu-img, which QEMU's locks keep from touching one in use.
- * Dying in the middle leaves every file readable; to remove again goes on.
+ * a snapshot that none has by qemu-img.  Which QEMU has a file is told by its
+ * inode: from arm to drain of a take it has two names.  Dying in the middle
+ * leaves every file readable; to remove again goes on.
  *
- * A file that several running QEMUs have open can be written by none of them:
- * what is beneath it stays until one alone has it, or none (-EBUSY, owed.h).
+ * What is beneath a file stays for now (-EBUSY, owed.h) when that file
+ *   - is open in several running QEMUs: none of them can write it;
+ *   - is a guest's disk that none has open.  A domain may be started on it at
+ *     any moment, and QEMU's xen-block opens disks without the locks that
+ *     would keep qemu-img away: both would write it.  Nor may it be renamed
+ *     meanwhile, as a guest that reboots then would not come up.
  */
 #include "disk_qcow2.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "ctx.h"
 #include "qcow2_file.h"
@@ -31,46 +39,78 @@
 #include "spawn.h"
 
 #define QEMU_IMG_TIMEOUT_MS 7200000u
+#define NAME_MAX_BYTES (DISK_FILE_MAX + 2)
+#define ROUNDS_MAX 8u
 
+struct above {
+    char path[DISK_FILE_MAX]; /* one of its names */
+    struct stat st;
+};
 struct removal {
     struct ckpt *c;
     const char *snapshot;
     struct stat st;
     char beneath[DISK_FILE_MAX], beneath_format[16];
-    char (*above)[DISK_FILE_MAX]; /* owned: files directly above it */
+    struct above *above; /* owned: files directly above it */
     size_t nr_above;
 };
 
 /* --- what lies above ------------------------------------------------------- */
 
-static int add_above(struct removal *r, const char *path)
+static bool is_same(const struct stat *a, const struct stat *b)
 {
-    char(*more)[DISK_FILE_MAX];
+    return a->st_ino == b->st_ino && a->st_dev == b->st_dev;
+}
 
+/* A file that is just being snapshotted has two names. */
+static int add_above(struct removal *r, const char *path, const struct stat *st)
+{
+    struct above *more;
+
+    for (size_t i = 0; i < r->nr_above; i++)
+        if (is_same(&r->above[i].st, st))
+            return 0;
     more = reallocarray(r->above, r->nr_above + 1, sizeof(*more));
     if (!more)
         return fail(r->c, -ENOMEM, "%s", path);
     r->above = more;
-    strcpy(r->above[r->nr_above++], path);
+    more += r->nr_above++;
+    strcpy(more->path, path);
+    more->st = *st;
     return 0;
+}
+
+/* No qcow2, or none that is understood (@why): it may lie where it wants, but
+ * not above the snapshot. */
+static int check_other(struct removal *r, const char *path, int why)
+{
+    bool is_mentioned;
+    int rc;
+
+    rc = qcow2_mentions(r->c, path, strrchr(r->snapshot, '/') + 1,
+                        &is_mentioned);
+    if (rc || !is_mentioned)
+        return rc == -ENOENT ? 0 : rc;
+    return fail_prefix(r->c, why, "%s may be beneath another", r->snapshot);
 }
 
 static int look_at(struct removal *r, const char *path)
 {
     char beneath[DISK_FILE_MAX], format[16];
-    struct stat st;
+    struct stat st, beneath_st;
     int rc;
 
     if (lstat(path, &st) < 0 || !S_ISREG(st.st_mode))
         return 0;
     rc = qcow2_backing(r->c, path, beneath, format);
-    if (rc == -EIO || rc == -ENOMEM)
+    if (rc == -ENOENT)
+        return 0; /* removed meanwhile */
+    if (rc == -ENOTSUP || rc == -EUCLEAN || rc == -ENAMETOOLONG)
+        return check_other(r, path, rc);
+    if (rc || !beneath[0] || stat(beneath, &beneath_st) < 0 ||
+        !is_same(&beneath_st, &r->st))
         return rc;
-    /* Else no qcow2, or none of ours: ours say what is beneath. */
-    if (rc || !beneath[0] || stat(beneath, &st) < 0 ||
-        st.st_ino != r->st.st_ino || st.st_dev != r->st.st_dev)
-        return 0;
-    return add_above(r, path);
+    return add_above(r, path, &st);
 }
 
 static int find_above(struct removal *r)
@@ -95,8 +135,7 @@ static int find_above(struct removal *r)
 
 static int check_room(const struct removal *r)
 {
-    const uint64_t need =
-        (uint64_t)r->st.st_blocks * 512 * (r->nr_above ? r->nr_above : 0);
+    const uint64_t need = (uint64_t)r->st.st_blocks * 512 * r->nr_above;
     struct statvfs s;
 
     if (statvfs(r->snapshot, &s) < 0)
@@ -112,50 +151,68 @@ static int check_room(const struct removal *r)
 }
 
 /* What @path is to call the file beneath it: short where both are in one
- * folder, which may be moved as a whole. */
-static const char *beneath_for(const struct removal *r, const char *path)
+ * folder, which may be moved as a whole.  "": nothing is. */
+static void beneath_for(const struct removal *r, const char *path,
+                        char out[NAME_MAX_BYTES])
 {
     const char *slash = strrchr(path, '/'), *other = strrchr(r->beneath, '/');
 
     if (other && other - r->beneath == slash - path &&
         !memcmp(path, r->beneath, (size_t)(slash - path)))
-        return other + 1;
-    return r->beneath;
+        snprintf(out, NAME_MAX_BYTES, "./%s", other + 1);
+    else
+        snprintf(out, NAME_MAX_BYTES, "%s", r->beneath);
 }
 
 /* --- in a running QEMU ----------------------------------------------------- */
 
-/* -ENOENT: this one has it not open. */
-static int stream_in(struct removal *r, struct qmp *q, uint32_t domid,
-                     const char *path)
+struct nodes_of {
+    const struct qcow2_node *top; /* writes the file above */
+    const struct qcow2_node *old, *base;
+};
+
+static int find_nodes(struct removal *r, const struct qcow2_nodes *nodes,
+                      const struct above *above, struct nodes_of *out)
 {
-    const struct qcow2_node *top, *old, *base;
-    struct qcow2_nodes nodes;
+    const struct qcow2_node *having = qcow2_node_having(nodes, &above->st);
     int rc;
 
+    if (!having)
+        return fail(r->c, -EBUSY, "%s: the domain that ran on it is gone.",
+                    above->path);
+    rc = qcow2_node_active(r->c, nodes, having->file, &out->top);
+    out->old = qcow2_node_of(nodes, r->snapshot);
+    out->base = r->beneath[0] ? qcow2_node_of(nodes, r->beneath) : NULL;
+    if (!rc && (!out->old || (r->beneath[0] && !out->base)))
+        rc = fail(r->c, -EBUSY,
+                  "%s: what the device model has open beneath it is not what "
+                  "is on disk.",
+                  above->path);
+    return rc;
+}
+
+static int stream_in(struct removal *r, struct qmp *q,
+                     const struct above *above)
+{
+    char beneath[NAME_MAX_BYTES];
+    struct qcow2_nodes nodes;
+    struct nodes_of of;
+    int rc;
+
+    beneath_for(r, above->path, beneath);
     rc = qcow2_node_mend(q);
     if (!rc)
         rc = qcow2_nodes_read(q, &nodes);
     if (rc)
         return rc;
-    top = qcow2_node_of(&nodes, path);
-    old = qcow2_node_of(&nodes, r->snapshot);
-    base = r->beneath[0] ? qcow2_node_of(&nodes, r->beneath) : NULL;
-    if (!top) {
-        rc = -ENOENT;
-    } else if (!old || (r->beneath[0] && !base)) {
-        rc = fail(r->c, -EBUSY,
-                  "%s: what the device model of domain %" PRIu32
-                  " has open beneath it is not what is on disk.",
-                  path, domid);
-    } else {
-        rc = qcow2_node_stream(q, top->name, base ? base->name : NULL,
-                               base ? beneath_for(r, path) : "");
-        /* One that a checkpoint added stays until it is deleted; else it is
-         * gone already, which is as good. */
-        if (!rc && !strncmp(old->name, "ckpt-", 5))
-            rc = qcow2_node_del(q, old->name, old->file);
-    }
+    rc = find_nodes(r, &nodes, above, &of);
+    if (!rc)
+        rc = qcow2_node_stream(q, of.top->name, of.base ? of.base->name : NULL,
+                               beneath);
+    /* One that a checkpoint added stays until it is deleted; else it is gone
+     * already, which is as good. */
+    if (!rc && !strncmp(of.old->name, "ckpt-", 5))
+        rc = qcow2_node_del(q, of.old->name, of.old->file);
     qcow2_nodes_fini(&nodes);
     return rc;
 }
@@ -165,8 +222,9 @@ struct found {
     unsigned nr;    /* how many have */
 };
 
-/* Whether the QEMU of @domid has @path open. */
-static int look_in(struct removal *r, uint32_t domid, const char *path,
+/* Whether the QEMU of @domid has the file open.  Only looks: that domain may
+ * be in the middle of a take. */
+static int look_in(struct removal *r, uint32_t domid, const struct stat *st,
                    struct found *out)
 {
     struct qcow2_nodes nodes = {.nr = 0};
@@ -179,10 +237,8 @@ static int look_in(struct removal *r, uint32_t domid, const char *path,
     if (rc == -ECONNREFUSED || rc == -ENOENT) {
         rc = 0; /* left by one that is dead */
     } else if (!rc) {
-        rc = qcow2_node_mend(q);
-        if (!rc)
-            rc = qcow2_nodes_read(q, &nodes);
-        if (!rc && qcow2_node_of(&nodes, path)) {
+        rc = qcow2_nodes_read(q, &nodes);
+        if (!rc && qcow2_node_having(&nodes, st)) {
             out->domid = domid;
             out->nr++;
         }
@@ -192,7 +248,8 @@ static int look_in(struct removal *r, uint32_t domid, const char *path,
     return rc;
 }
 
-static int find_qemus(struct removal *r, const char *path, struct found *out)
+static int find_qemus(struct removal *r, const struct stat *st,
+                      struct found *out)
 {
     const char *run = getenv("CKPT_QMP_DIR");
     DIR *dir = opendir(run ? run : "/var/run/xen");
@@ -205,14 +262,15 @@ static int find_qemus(struct removal *r, const char *path, struct found *out)
         n = 0;
         if (sscanf(e->d_name, "qmp-libxl-%" SCNu32 "%n", &domid, &n) == 1 &&
             !e->d_name[n])
-            rc = look_in(r, domid, path, out);
+            rc = look_in(r, domid, st, out);
     }
     if (dir)
         closedir(dir);
     return rc;
 }
 
-static int stream_by(struct removal *r, uint32_t domid, const char *path)
+static int stream_by(struct removal *r, uint32_t domid,
+                     const struct above *above)
 {
     struct qmp *q = NULL;
     int rc;
@@ -221,68 +279,129 @@ static int stream_by(struct removal *r, uint32_t domid, const char *path)
     if (!rc)
         rc = qmp_connect(q);
     if (!rc)
-        rc = stream_in(r, q, domid, path);
+        rc = stream_in(r, q, above);
     qmp_free(q);
-    return rc;
+    /* Gone since it was found: what it wrote is to be looked at anew. */
+    return rc == -ENOENT || rc == -ECONNREFUSED ? -EBUSY : rc;
 }
 
 /* --- at rest --------------------------------------------------------------- */
 
 static int rebase(struct removal *r, const char *path)
 {
-    const char *onto[] = {"qemu-img",
-                          "rebase",
-                          "-q",
-                          "-f",
-                          "qcow2",
-                          "-F",
-                          r->beneath_format,
-                          "-b",
-                          beneath_for(r, path),
-                          path,
+    char beneath[NAME_MAX_BYTES];
+    const char *onto[] = {"qemu-img", "rebase",          "-q", "-f",    "qcow2",
+                          "-F",       r->beneath_format, "-b", beneath, path,
                           NULL};
     const char *flat[] = {"qemu-img", "rebase", "-q", "-f", "qcow2",
                           "-b",       "",       path, NULL};
 
+    beneath_for(r, path, beneath);
     return spawn_run(r->c, r->beneath[0] ? onto : flat, QEMU_IMG_TIMEOUT_MS,
                      NULL);
 }
 
-/* -EBUSY: those who run on @path may not write it. */
-static int detach(struct removal *r, const char *path)
+/* -EBUSY: those who run on it may not write it, or nobody may for now. */
+static int detach(struct removal *r, const struct above *above)
 {
     struct found found;
-    int rc = find_qemus(r, path, &found);
+    int rc = find_qemus(r, &above->st, &found);
 
     if (rc)
         return rc;
     if (found.nr > 1)
         return fail(r->c, -EBUSY,
                     "%s is above it, and %u running domains have that open.",
-                    path, found.nr);
-    return found.nr ? stream_by(r, found.domid, path) : rebase(r, path);
+                    above->path, found.nr);
+    if (found.nr)
+        return stream_by(r, found.domid, above);
+    if (above->st.st_nlink != 1 || disk_file_check_ours(r->c, above->path))
+        return fail(r->c, -EBUSY,
+                    "%s is above it, which a domain may be started on at any "
+                    "moment. Delete again while one runs on it, or once that "
+                    "file is removed.",
+                    above->path);
+    return rebase(r, above->path);
+}
+
+/* Who removes @path has it alone (LOCK_EX), and nobody removes what is beneath
+ * it meanwhile (LOCK_SH).  NFS gives no lock to one who only reads, and with
+ * one who writes qemu-img would collide: there it goes without. */
+static int lock_file(struct ckpt *c, const char *path, int how, int *fd_out)
+{
+    *fd_out = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (*fd_out < 0)
+        return fail(c, -errno, "%s", path);
+    if (flock(*fd_out, how | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+        return 0;
+    return fail(c, -EBUSY,
+                "%s: another checkpoint's snapshot that touches it is just "
+                "being removed.",
+                path);
+}
+
+/* One look at all that is above.  When there is nothing, the snapshot goes
+ * before anything can come. */
+static int look(struct removal *r, bool *is_gone_out)
+{
+    int fd, rc;
+
+    r->nr_above = 0;
+    *is_gone_out = false;
+    rc = qcow2_names_lock(r->c, r->snapshot, &fd);
+    if (rc)
+        return rc;
+    rc = find_above(r);
+    if (!rc && !r->nr_above) {
+        rc = disk_file_unlink(r->c, r->snapshot);
+        *is_gone_out = !rc;
+    }
+    close(fd);
+    return rc;
+}
+
+/* While one is detached another may come: a checkpoint is taken of a disk that
+ * lies above the snapshot, and from then on that is two. */
+static int remove_locked(struct removal *r)
+{
+    bool is_gone;
+    int rc;
+
+    for (unsigned round = 0; round < ROUNDS_MAX; round++) {
+        rc = look(r, &is_gone);
+        if (rc || is_gone)
+            return rc;
+        rc = check_room(r);
+        for (size_t i = 0; !rc && i < r->nr_above; i++)
+            rc = detach(r, &r->above[i]);
+        if (rc)
+            return rc;
+    }
+    return fail(r->c, -EBUSY, "%s: there is always something above it.",
+                r->snapshot);
 }
 
 int qcow2_remove(struct ckpt *c, const char *snapshot)
 {
     struct removal r = {.c = c, .snapshot = snapshot};
-    size_t i;
-    int rc;
+    int fd = -1, beneath_fd = -1, rc;
 
     rc = disk_file_check_ours(c, snapshot);
     if (rc)
         return rc;
     if (lstat(snapshot, &r.st) < 0)
         return errno == ENOENT ? 0 : fail(c, -errno, "%s", snapshot);
-    rc = qcow2_backing(c, snapshot, r.beneath, r.beneath_format);
+    rc = lock_file(c, snapshot, LOCK_EX, &fd);
     if (!rc)
-        rc = find_above(&r);
+        rc = qcow2_backing(c, snapshot, r.beneath, r.beneath_format);
+    if (!rc && r.beneath[0])
+        rc = lock_file(c, r.beneath, LOCK_SH, &beneath_fd);
     if (!rc)
-        rc = check_room(&r);
-    for (i = 0; !rc && i < r.nr_above; i++)
-        rc = detach(&r, r.above[i]);
-    if (!rc)
-        rc = disk_file_unlink(c, snapshot);
+        rc = remove_locked(&r);
     free(r.above);
+    if (fd >= 0)
+        close(fd);
+    if (beneath_fd >= 0)
+        close(beneath_fd);
     return rc;
 }

@@ -106,6 +106,13 @@ yajl_val json_member(yajl_val object, const char *key)
     return NULL;
 }
 
+const char *json_text_in(yajl_val object, const char *key)
+{
+    const char *s = YAJL_GET_STRING(json_member(object, key));
+
+    return s ? s : "";
+}
+
 static int fail_member(struct ckpt *c, const char *what, const char *key,
                        const char *wanted)
 {

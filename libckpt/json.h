@@ -28,6 +28,8 @@ int json_parse_deep(struct ckpt *c, const char *what, const char *text,
 
 /* The member, borrowed from @object; NULL when there is none. */
 yajl_val json_member(yajl_val object, const char *key);
+/* Borrowed; "" when it is none, or not there. */
+const char *json_text_in(yajl_val object, const char *key);
 
 /* *value_out is owned by the caller, at most @max_len bytes long. */
 int json_get_string(struct ckpt *c, const char *what, yajl_val object,

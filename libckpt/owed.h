@@ -3,9 +3,9 @@
 #define CKPT_OWED_H
 /*
  * Disk snapshots of deleted checkpoints that are to go: of a deletion under way
- * or one that died, or since more than one guest still reads through them
- * (DISK_CAP_OWED).  They are written down in the store before the checkpoint
- * leaves it, and collected by later deletions and prunes.
+ * or one that died, or since guests still read through them, or somebody else
+ * does (DISK_CAP_OWED).  They are written down in the store before the
+ * checkpoint leaves it, and collected by later deletions and prunes.
  */
 #include <stddef.h>
 #include <stdint.h>

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "ctx.h"
@@ -112,30 +113,82 @@ int qcow2_parse(const uint8_t *bytes, size_t len_bytes, struct qcow2_head *out)
     return rc ? rc : parse_extensions(bytes, len_bytes, head_bytes, out);
 }
 
-int qcow2_read(struct ckpt *c, const char *path, struct qcow2_head *out)
+static int read_bytes(struct ckpt *c, const char *path, uint8_t **out,
+                      size_t *len_out)
 {
-    uint8_t *bytes = malloc(QCOW2_HEAD_MAX);
     ssize_t n = 0;
-    int fd, rc;
+    int fd, rc = 0;
 
-    if (!bytes)
+    *out = malloc(QCOW2_HEAD_MAX);
+    if (!*out)
         return fail(c, -ENOMEM, "%s", path);
     fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd >= 0)
-        n = pread(fd, bytes, QCOW2_HEAD_MAX, 0);
-    if (fd < 0 || n < 0) {
+        n = pread(fd, *out, QCOW2_HEAD_MAX, 0);
+    if (fd < 0 || n < 0)
         rc = fail(c, -errno, "%s", path);
-    } else {
-        rc = qcow2_parse(bytes, (size_t)n, out);
+    else
+        *len_out = (size_t)n;
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
+int qcow2_read(struct ckpt *c, const char *path, struct qcow2_head *out)
+{
+    uint8_t *bytes;
+    size_t len;
+    int rc;
+
+    rc = read_bytes(c, path, &bytes, &len);
+    if (!rc) {
+        rc = qcow2_parse(bytes, len, out);
         if (rc == -ENOTSUP)
             fail(c, rc, "%s: it is no qcow2 image.", path);
         else if (rc)
             fail(c, rc, "%s: its qcow2 header is damaged.", path);
     }
-    if (fd >= 0)
-        close(fd);
     free(bytes);
     return rc;
+}
+
+int qcow2_mentions(struct ckpt *c, const char *path, const char *name,
+                   bool *out)
+{
+    uint8_t *bytes;
+    size_t len;
+    int rc;
+
+    rc = read_bytes(c, path, &bytes, &len);
+    if (!rc)
+        *out = len >= 4 && !memcmp(bytes, "QFI\xfb", 4) &&
+               memmem(bytes, len, name, strlen(name));
+    free(bytes);
+    return rc;
+}
+
+/* --- the folder ------------------------------------------------------------ */
+
+int qcow2_names_lock(struct ckpt *c, const char *path, int *fd_out)
+{
+    const char *slash = strrchr(path, '/');
+    char dir[DISK_FILE_MAX];
+    int rc;
+
+    snprintf(dir, sizeof(dir), "%.*s",
+             slash && slash != path ? (int)(slash - path) : 1, path);
+    *fd_out = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (*fd_out < 0)
+        return fail(c, -errno, "%s", dir);
+    while (flock(*fd_out, LOCK_EX) < 0) {
+        if (errno == EINTR)
+            continue;
+        rc = fail(c, -errno, "%s: flock", dir);
+        close(*fd_out);
+        *fd_out = -1;
+        return rc;
+    }
+    return 0;
 }
 
 /* --- the chain ------------------------------------------------------------- */
@@ -153,6 +206,7 @@ int qcow2_backing(struct ckpt *c, const char *path, char out[DISK_FILE_MAX],
 {
     const char *slash = strrchr(path, '/');
     struct qcow2_head head;
+    const char *name;
     int n, rc;
 
     out[0] = format_out[0] = '\0';
@@ -164,11 +218,12 @@ int qcow2_backing(struct ckpt *c, const char *path, char out[DISK_FILE_MAX],
                     "%s: its backing file (%s) is no local file, or of a "
                     "format that is not said (qemu-img rebase -u -F).",
                     path, head.backing);
-    n = head.backing[0] == '/'
-            ? snprintf(out, DISK_FILE_MAX, "%s", head.backing)
-            : snprintf(out, DISK_FILE_MAX, "%.*s/%s",
-                       slash ? (int)(slash - path) : 1, slash ? path : ".",
-                       head.backing);
+    for (name = head.backing; !strncmp(name, "./", 2);)
+        name += 2;
+    n = *name == '/' ? snprintf(out, DISK_FILE_MAX, "%s", name)
+                     : snprintf(out, DISK_FILE_MAX, "%.*s/%s",
+                                slash ? (int)(slash - path) : 1,
+                                slash ? path : ".", name);
     memcpy(format_out, head.backing_format, sizeof(head.backing_format));
     return n < DISK_FILE_MAX
                ? 0
@@ -217,13 +272,13 @@ int qcow2_make_overlay(struct ckpt *c, const char *path, const char *backing,
                        uint64_t size_bytes)
 {
     const char *slash = strrchr(backing, '/');
-    char size[32];
+    char size[32], name[DISK_FILE_MAX + 2];
     /* -u: the backing file is in use, and is not to be opened. */
-    const char *argv[] = {"qemu-img", "create", "-q",    "-u",
-                          "-f",       "qcow2",  "-F",    "qcow2",
-                          "-b",       slash ? slash + 1 : backing,
-                          path,       size,     NULL};
+    const char *argv[] = {"qemu-img", "create", "-q", "-u", "-f", "qcow2", "-F",
+                          "qcow2",    "-b",     name, path, size, NULL};
 
+    /* Without "./" what is before a ':' in it would be a protocol. */
+    snprintf(name, sizeof(name), "./%s", slash ? slash + 1 : backing);
     snprintf(size, sizeof(size), "%" PRIu64, size_bytes);
     return spawn_run(c, argv, QEMU_IMG_TIMEOUT_MS, NULL);
 }

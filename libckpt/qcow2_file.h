@@ -32,6 +32,15 @@ int qcow2_read(struct ckpt *c, const char *path, struct qcow2_head *out);
 int qcow2_backing(struct ckpt *c, const char *path, char out[DISK_FILE_MAX],
                   char format_out[16]);
 
+/* Whether it is a qcow2 file, whole or not, in whose first bytes @name is to be
+ * read: the name of what is beneath it is. */
+int qcow2_mentions(struct ckpt *c, const char *path, const char *name,
+                   bool *out);
+/* Until *fd_out is closed no file in the folder of @path comes to lie above
+ * another one, or changes its name in a way that one who looks through the
+ * folder could miss it.  For moments only. */
+int qcow2_names_lock(struct ckpt *c, const char *path, int *fd_out);
+
 struct qcow2_chain {
     char (*path)[DISK_FILE_MAX]; /* owned; the top one first */
     size_t nr;

@@ -20,16 +20,8 @@
 #define NODES_MAX 8192u
 #define NAME_MAX_BYTES (1u << 20)
 #define NAME_DEPTH_MAX 1024u
-#define JOB_ID "xen-ckpt"
 
 /* --- what there is --------------------------------------------------------- */
-
-static const char *text_in(yajl_val v, const char *key)
-{
-    const char *s = YAJL_GET_STRING(json_member(v, key));
-
-    return s ? s : "";
-}
 
 static uint64_t number_in(yajl_val v, const char *key)
 {
@@ -41,7 +33,7 @@ static uint64_t number_in(yajl_val v, const char *key)
 /* "json:{...}" is how QEMU calls what was not opened by a mere name. */
 static void read_file(struct ckpt *c, yajl_val v, char out[DISK_FILE_MAX])
 {
-    const char *file = text_in(v, "file"), *name = file;
+    const char *file = json_text_in(v, "file"), *name = file;
     yajl_val tree = NULL;
     char *real;
 
@@ -50,7 +42,7 @@ static void read_file(struct ckpt *c, yajl_val v, char out[DISK_FILE_MAX])
         if (json_parse_deep(c, "QMP", file + 5, NAME_MAX_BYTES, NAME_DEPTH_MAX,
                             &tree))
             return;
-        name = text_in(json_member(tree, "file"), "filename");
+        name = json_text_in(json_member(tree, "file"), "filename");
     }
     real = *name == '/' ? realpath(name, NULL) : NULL;
     if (*name == '/' && strlen(real ? real : name) < DISK_FILE_MAX)
@@ -64,7 +56,8 @@ static bool read_node(struct ckpt *c, yajl_val v, struct qcow2_node *n)
 {
     yajl_val cache = json_member(v, "cache"), image = json_member(v, "image");
     yajl_val snapshots = json_member(image, "snapshots");
-    const char *name = text_in(v, "node-name"), *format = text_in(v, "drv");
+    const char *name = json_text_in(v, "node-name"),
+               *format = json_text_in(v, "drv");
 
     memset(n, 0, sizeof(*n));
     if (strlen(name) >= sizeof(n->name) ||
@@ -162,37 +155,6 @@ int qcow2_node_active(struct ckpt *c, const struct qcow2_nodes *n,
 
 /* --- commands -------------------------------------------------------------- */
 
-static void begin(struct json *j, const char *command)
-{
-    json_begin(j);
-    json_put_string(j, "execute", command);
-    json_open_object(j, "arguments");
-}
-
-static int call(struct qmp *q, struct json *j)
-{
-    char *text;
-    int rc;
-
-    json_close_object(j);
-    rc = json_end(qmp_ctx(q), j, "a QMP command", &text);
-    if (rc)
-        return rc;
-    rc = qmp_call(q, text, NULL);
-    free(text);
-    return rc;
-}
-
-static int call_1(struct qmp *q, const char *command, const char *key,
-                  const char *value)
-{
-    struct json j;
-
-    begin(&j, command);
-    json_put_string(&j, key, value);
-    return call(q, &j);
-}
-
 static void put_cache(struct json *j, const struct qcow2_node *like)
 {
     json_open_object(j, "cache");
@@ -241,20 +203,20 @@ int qcow2_node_add(struct qmp *q, const char *name, const char *path,
     int rc;
 
     name_file(file_name, name);
-    begin(&j, "blockdev-add");
+    qmp_begin(&j, "blockdev-add");
     put_file(&j, file_name, path, like);
-    rc = call(q, &j);
+    rc = qmp_end(q, &j);
     if (rc)
         return rc;
-    begin(&j, "blockdev-add");
+    qmp_begin(&j, "blockdev-add");
     put_overlay(&j, name, like);
     json_put_null(&j, "backing");
     json_put_string(&j, "file", file_name);
-    rc = call(q, &j);
+    rc = qmp_end(q, &j);
     if (!rc)
         return 0;
     memcpy(words, qmp_ctx(q)->error, sizeof(words));
-    call_1(q, "blockdev-del", "node-name", file_name);
+    qmp_call_1(q, "blockdev-del", "node-name", file_name);
     memcpy(qmp_ctx(q)->error, words, sizeof(words));
     return rc;
 }
@@ -268,7 +230,7 @@ static int add_snapshot(struct qmp *q, const char *name, const char *path,
     struct json j;
 
     name_file(file_name, name);
-    begin(&j, "blockdev-add");
+    qmp_begin(&j, "blockdev-add");
     json_put_string(&j, "driver", "qcow2");
     json_put_string(&j, "node-name", name);
     json_put_bool(&j, "read-only", true);
@@ -280,7 +242,7 @@ static int add_snapshot(struct qmp *q, const char *name, const char *path,
     json_open_object(&j, "file");
     put_file(&j, file_name, path, like);
     json_close_object(&j);
-    return call(q, &j);
+    return qmp_end(q, &j);
 }
 
 /* @overlay, of qcow2_node_add(), lies above the node @backing from now on. */
@@ -291,7 +253,7 @@ static int set_backing(struct qmp *q, const char *overlay, const char *backing,
     struct json j;
 
     name_file(file_name, overlay);
-    begin(&j, "blockdev-reopen");
+    qmp_begin(&j, "blockdev-reopen");
     json_open_array(&j, "options");
     json_open_object(&j, NULL);
     put_overlay(&j, overlay, like);
@@ -299,7 +261,7 @@ static int set_backing(struct qmp *q, const char *overlay, const char *backing,
     json_put_string(&j, "file", file_name);
     json_close_object(&j);
     json_close_array(&j);
-    return call(q, &j);
+    return qmp_end(q, &j);
 }
 
 /* Files that were opened as nodes of their own stay open without an image
@@ -315,8 +277,9 @@ static void del_files(struct qmp *q, const char *path)
         for (size_t i = 0; YAJL_IS_ARRAY(list) && i < list->u.array.len; i++) {
             v = list->u.array.values[i];
             read_file(c, v, file);
-            if (!strcmp(text_in(v, "drv"), "file") && !strcmp(file, path))
-                call_1(q, "blockdev-del", "node-name", text_in(v, "node-name"));
+            if (!strcmp(json_text_in(v, "drv"), "file") && !strcmp(file, path))
+                qmp_call_1(q, "blockdev-del", "node-name",
+                           json_text_in(v, "node-name"));
         }
         yajl_tree_free(list);
     }
@@ -325,7 +288,7 @@ static void del_files(struct qmp *q, const char *path)
 
 int qcow2_node_del(struct qmp *q, const char *name, const char *path)
 {
-    int rc = call_1(q, "blockdev-del", "node-name", name);
+    int rc = qmp_call_1(q, "blockdev-del", "node-name", name);
 
     if (!rc)
         del_files(q, path);
@@ -336,51 +299,92 @@ int qcow2_node_switch(struct qmp *q, const char *node, const char *overlay)
 {
     struct json j;
 
-    begin(&j, "blockdev-snapshot");
+    qmp_begin(&j, "blockdev-snapshot");
     json_put_string(&j, "node", node);
     json_put_string(&j, "overlay", overlay);
-    return call(q, &j);
+    return qmp_end(q, &j);
 }
 
 /* --- names ----------------------------------------------------------------- */
+
+/* What the image beneath an overlay of ours is called once the names are
+ * exchanged: web.qcow2 and ckpt-ID-xvda make web.qcow2.ckpt-ID-xvda. */
+static bool name_beneath(const struct qcow2_node *overlay,
+                         char out[DISK_FILE_MAX])
+{
+    return !strncmp(overlay->name, "ckpt-", 5) &&
+           (size_t)snprintf(out, DISK_FILE_MAX, "%s.%s", overlay->file,
+                            overlay->name) < DISK_FILE_MAX;
+}
 
 /* The image beneath @overlay, if it goes by the overlay's name. */
 static const struct qcow2_node *misnamed(const struct qcow2_nodes *n,
                                          const struct qcow2_node *overlay)
 {
-    if (strncmp(overlay->name, "ckpt-", 5))
+    const struct qcow2_node *found = NULL, *node;
+    char snapshot[DISK_FILE_MAX];
+
+    if (!name_beneath(overlay, snapshot))
         return NULL;
-    for (size_t i = 0; i < n->nr; i++)
-        if (&n->list[i] != overlay && n->list[i].depth + 1 == overlay->depth &&
-            !strcmp(n->list[i].file, overlay->file))
+    for (size_t i = 0; i < n->nr; i++) {
+        node = &n->list[i];
+        if (node == overlay || node->depth + 1 != overlay->depth)
+            continue;
+        if (!strcmp(node->file, snapshot))
+            return NULL; /* mended; the other is the next take's overlay */
+        if (!strcmp(node->file, overlay->file))
+            found = node;
+    }
+    return found;
+}
+
+static bool is_file(const char *path, const struct stat *st)
+{
+    struct stat s;
+
+    return !stat(path, &s) && s.st_ino == st->st_ino && s.st_dev == st->st_dev;
+}
+
+const struct qcow2_node *qcow2_node_having(const struct qcow2_nodes *n,
+                                           const struct stat *st)
+{
+    const struct qcow2_node *image;
+    char snapshot[DISK_FILE_MAX];
+
+    for (size_t i = 0; i < n->nr; i++) {
+        if (is_file(n->list[i].file, st))
             return &n->list[i];
+        image = misnamed(n, &n->list[i]);
+        if (image && name_beneath(&n->list[i], snapshot) &&
+            is_file(snapshot, st))
+            return image;
+    }
     return NULL;
 }
 
-static int mend(struct qmp *q, const struct qcow2_nodes *n,
-                const struct qcow2_node *overlay,
-                const struct qcow2_node *image)
+int qcow2_node_reopen(struct qmp *q, const struct qcow2_nodes *n,
+                      const struct qcow2_node *overlay,
+                      const struct qcow2_node *image, const char *path,
+                      const char *suffix, char name_out[QCOW2_NODE_NAME_MAX])
 {
-    char snapshot[DISK_FILE_MAX], beneath[DISK_FILE_MAX], format[16];
-    char name[FILE_NODE_MAX], words[sizeof(qmp_ctx(q)->error)];
+    char beneath[DISK_FILE_MAX], format[16], words[sizeof(qmp_ctx(q)->error)];
     const struct qcow2_node *backing = NULL;
     struct ckpt *c = qmp_ctx(q);
     int rc;
 
-    snprintf(name, sizeof(name), "%s-s", overlay->name);
-    rc = qcow2_backing(c, overlay->file, snapshot, format);
-    if (!rc)
-        rc = qcow2_backing(c, snapshot, beneath, format);
+    snprintf(name_out, QCOW2_NODE_NAME_MAX, "%.*s%s", QCOW2_NODE_NAME_MAX - 4,
+             overlay->name, suffix);
+    rc = qcow2_backing(c, path, beneath, format);
     if (rc)
         return rc;
     if (beneath[0] && !(backing = qcow2_node_of(n, beneath)))
         return fail(c, -EIO,
                     "%s: the device model does not have it open, and %s is "
                     "above it.",
-                    beneath, snapshot);
-    rc = add_snapshot(q, name, snapshot, backing ? backing->name : "", overlay);
+                    beneath, path);
+    rc = add_snapshot(q, name_out, path, backing ? backing->name : "", overlay);
     if (!rc)
-        rc = set_backing(q, overlay->name, name, overlay);
+        rc = set_backing(q, overlay->name, name_out, overlay);
     if (rc)
         return rc;
     /* One that QEMU itself made goes by itself. */
@@ -388,6 +392,26 @@ static int mend(struct qmp *q, const struct qcow2_nodes *n,
     if (qcow2_node_del(q, image->name, image->file))
         memcpy(c->error, words, sizeof(words));
     return 0;
+}
+
+static int mend(struct qmp *q, const struct qcow2_nodes *n,
+                const struct qcow2_node *overlay,
+                const struct qcow2_node *image)
+{
+    char snapshot[DISK_FILE_MAX], own[DISK_FILE_MAX], format[16];
+    char name[QCOW2_NODE_NAME_MAX];
+    int rc;
+
+    rc = qcow2_backing(qmp_ctx(q), overlay->file, snapshot, format);
+    if (rc)
+        return rc;
+    /* Else another file has the name, and what is beneath that is not what is
+     * beneath the overlay. */
+    if (!name_beneath(overlay, own) || strcmp(own, snapshot))
+        return fail(qmp_ctx(q), -EBUSY,
+                    "%s: the disk is just being snapshotted or rolled back.",
+                    overlay->file);
+    return qcow2_node_reopen(q, n, overlay, image, snapshot, "-s", name);
 }
 
 int qcow2_node_mend(struct qmp *q)
@@ -404,109 +428,4 @@ int qcow2_node_mend(struct qmp *q)
     }
     qcow2_nodes_fini(&n);
     return rc;
-}
-
-/* --- jobs ------------------------------------------------------------------ */
-
-/* "running", "ready", "concluded", ...; "" when there is no such job. */
-static int job_status(struct qmp *q, char status[24], char error[256])
-{
-    yajl_val list, v;
-    int rc;
-
-    status[0] = error[0] = '\0';
-    rc = qmp_call(q, "{\"execute\":\"query-jobs\"}", &list);
-    if (rc)
-        return rc;
-    for (size_t i = 0; YAJL_IS_ARRAY(list) && i < list->u.array.len; i++) {
-        v = list->u.array.values[i];
-        if (strcmp(text_in(v, "id"), JOB_ID))
-            continue;
-        snprintf(status, 24, "%s", text_in(v, "status"));
-        snprintf(error, 256, "%s", text_in(v, "error"));
-    }
-    yajl_tree_free(list);
-    return 0;
-}
-
-/* Does what the job waits for; *is_over_out: it is concluded. */
-static int step_job(struct qmp *q, bool *is_over_out, bool *is_asked)
-{
-    char status[24], error[256];
-    int rc;
-
-    *is_over_out = false;
-    rc = job_status(q, status, error);
-    if (rc)
-        return rc;
-    if (!strcmp(status, "ready") && !*is_asked) {
-        *is_asked = true;
-        return call_1(q, "job-complete", "id", JOB_ID);
-    }
-    if (!strcmp(status, "concluded")) {
-        *is_over_out = true;
-        rc = call_1(q, "job-dismiss", "id", JOB_ID);
-        return error[0] ? fail(qmp_ctx(q), -EIO, "QEMU: %s.", error) : rc;
-    }
-    if (!status[0])
-        return fail(qmp_ctx(q), -EIO, "QEMU: the block job is gone.");
-    return 0;
-}
-
-static int finish_job(struct qmp *q)
-{
-    bool is_over = false, is_asked = false, is_cancelled = false;
-    unsigned seen = 0;
-    int rc = 0;
-
-    while (!rc && !is_over) {
-        qmp_await_event(q, &seen, 0);
-        rc = step_job(q, &is_over, &is_asked);
-        if (rc || is_over)
-            break;
-        if (!is_asked && !is_cancelled && check_cancel(qmp_ctx(q))) {
-            is_cancelled = true;
-            rc = call_1(q, "job-cancel", "id", JOB_ID);
-        }
-        /* No event is no failure: the next look says whether it lives. */
-        if (!rc && qmp_await_event(q, &seen, 2000) == -EPIPE)
-            rc = -EPIPE;
-    }
-    return is_cancelled ? check_cancel(qmp_ctx(q)) : rc;
-}
-
-static void put_job(struct json *j)
-{
-    json_put_string(j, "job-id", JOB_ID);
-    json_put_bool(j, "auto-dismiss", false);
-}
-
-int qcow2_node_commit(struct qmp *q, const char *overlay, const char *base)
-{
-    struct json j;
-    int rc;
-
-    begin(&j, "block-commit");
-    put_job(&j);
-    json_put_string(&j, "device", overlay);
-    json_put_string(&j, "base-node", base);
-    rc = call(q, &j);
-    return rc ? rc : finish_job(q);
-}
-
-int qcow2_node_stream(struct qmp *q, const char *top, const char *base,
-                      const char *backing)
-{
-    struct json j;
-    int rc;
-
-    begin(&j, "block-stream");
-    put_job(&j);
-    json_put_string(&j, "device", top);
-    if (base) {
-        json_put_string(&j, "base-node", base);
-        json_put_string(&j, "backing-file", backing);
-    }
-    rc = call(q, &j);
-    return rc ? rc : finish_job(q);
 }

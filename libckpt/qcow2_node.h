@@ -5,6 +5,8 @@
  * qcow2 files that a running QEMU has open: its block nodes, and the commands
  * that change them.  All but qcow2_node_switch() belong outside a pause.
  */
+#include <sys/stat.h>
+
 #include "disk_file.h"
 #include "qmp.h"
 
@@ -33,11 +35,21 @@ const struct qcow2_node *qcow2_node_named(const struct qcow2_nodes *n,
 /* Any that has @path open; NULL: none. */
 const struct qcow2_node *qcow2_node_of(const struct qcow2_nodes *n,
                                        const char *path);
+/* Any that has the file of @st open, by whichever name; NULL: none. */
+const struct qcow2_node *qcow2_node_having(const struct qcow2_nodes *n,
+                                           const struct stat *st);
 /* After a switch QEMU has the image beneath the overlay open under the name
  * that is now the overlay's.  Opens every such image under its own name, in
  * the place of the old node.  To be called before any of them is written to
- * or made an end of a stream. */
+ * or made an end of a stream.  -EBUSY: the names are in between, as they are
+ * for a moment in a take or a rollback. */
 int qcow2_node_mend(struct qmp *q);
+/* Opens the file of @image, beneath @overlay, as @path, in the place of that
+ * node; *name_out is the new one's, of the overlay's with @suffix. */
+int qcow2_node_reopen(struct qmp *q, const struct qcow2_nodes *n,
+                      const struct qcow2_node *overlay,
+                      const struct qcow2_node *image, const char *path,
+                      const char *suffix, char name_out[QCOW2_NODE_NAME_MAX]);
 /* The one through which @path is written.  -ENOENT: this QEMU has it not.
  * -EBUSY: two have. */
 int qcow2_node_active(struct ckpt *c, const struct qcow2_nodes *n,

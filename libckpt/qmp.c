@@ -255,6 +255,37 @@ int qmp_call(struct qmp *q, const char *command, yajl_val *answer_out)
     return rc ? rc : read_answer(q, "return", answer_out);
 }
 
+void qmp_begin(struct json *j, const char *command)
+{
+    json_begin(j);
+    json_put_string(j, "execute", command);
+    json_open_object(j, "arguments");
+}
+
+int qmp_end(struct qmp *q, struct json *j)
+{
+    char *text;
+    int rc;
+
+    json_close_object(j);
+    rc = json_end(qmp_ctx(q), j, "a QMP command", &text);
+    if (rc)
+        return rc;
+    rc = qmp_call(q, text, NULL);
+    free(text);
+    return rc;
+}
+
+int qmp_call_1(struct qmp *q, const char *command, const char *key,
+               const char *value)
+{
+    struct json j;
+
+    qmp_begin(&j, command);
+    json_put_string(&j, key, value);
+    return qmp_end(q, &j);
+}
+
 int qmp_connect(struct qmp *q)
 {
     int rc;

@@ -15,6 +15,7 @@
 #include <yajl/yajl_tree.h>
 
 struct ckpt;
+struct json;
 struct qmp;
 
 #define QMP_TIMEOUT_MS 10000u
@@ -32,6 +33,11 @@ void qmp_free(struct qmp *q);    /* hangs up; NULL is fine */
  * returned, owned, released with yajl_tree_free().  QEMU's refusal is -EIO
  * with its words. */
 int qmp_call(struct qmp *q, const char *command, yajl_val *answer_out);
+/* One with arguments: they are put between the two. */
+void qmp_begin(struct json *j, const char *command);
+int qmp_end(struct qmp *q, struct json *j);
+int qmp_call_1(struct qmp *q, const char *command, const char *key,
+               const char *value);
 /* Returns once an event has come since *seen, which is brought up to date;
  * -ETIMEDOUT.  Begin with *seen from a call with @timeout_ms 0. */
 int qmp_await_event(struct qmp *q, unsigned *seen, unsigned timeout_ms);

@@ -55,6 +55,13 @@ bool thin_parse(const char *params, dev_t *pool_out, uint32_t *id_out)
            (!id[n] || id[n] == ' ');
 }
 
+bool thin_has_origin(const char *params)
+{
+    const char *id = strchr(params, ' ');
+
+    return id && strchr(id + 1, ' ');
+}
+
 static int read_table(struct ckpt *c, int dm_fd, struct thin *t)
 {
     struct dm_target table;
@@ -183,4 +190,28 @@ int thin_check_pool(struct ckpt *c, int dm_fd, dev_t dev, double limit)
     int rc = read_pool(c, dm_fd, dev, &p);
 
     return rc ? rc : judge_pool(c, &p, limit);
+}
+
+bool thin_is_zeroing(const char *params)
+{
+    return !strstr(params, " skip_block_zeroing");
+}
+
+int thin_check_zeroing(struct ckpt *c, int dm_fd, dev_t dev)
+{
+    struct dm_target table;
+    struct pool p;
+    int rc;
+
+    name_pool(dm_fd, dev, &p);
+    rc = dm_table(dm_fd, dev, &table);
+    if (rc)
+        return fail(c, rc, "thin pool %s: its table", p.name);
+    if (thin_is_zeroing(table.params))
+        return 0;
+    return fail(c, -ENOTSUP,
+                "thin pool %s does not zero its blocks, so that a new disk "
+                "would show what deleted ones had: switch that on (lvchange "
+                "--zero y; without LVM, a table without skip_block_zeroing).",
+                p.name);
 }

@@ -33,6 +33,16 @@ int thin_look(struct ckpt *c, int dm_fd, const char *target, struct thin *out);
 /* "POOL ID" of a thin volume's table, with or without an external origin. */
 bool thin_parse(const char *params, dev_t *pool_out, uint32_t *id_out);
 
+/* It has one: what was never written to the volume is read from there. */
+bool thin_has_origin(const char *params);
+
+/* "METADATA DATA BLOCK LOW-WATER N FEATURE..." of a pool's table: what is not
+ * written of a new block is zero. */
+bool thin_is_zeroing(const char *params);
+/* -ENOTSUP when the pool does not, so that a new volume would show what was in
+ * others. */
+int thin_check_zeroing(struct ckpt *c, int dm_fd, dev_t pool);
+
 /* -ENOSPC when data or metadata of the pool are @limit_percent full or more;
  * -EIO when it cannot be written to. */
 int thin_check_pool(struct ckpt *c, int dm_fd, dev_t pool,

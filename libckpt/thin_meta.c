@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -175,13 +176,33 @@ static void cut_off(struct disk_extents *e, uint64_t size_bytes)
     }
 }
 
+/* What the open volume lacks is then in another device. */
+static int look_for_origin(struct ckpt *c, int dm_fd, int fd, const char *name,
+                           bool *has_origin_out)
+{
+    struct dm_target table;
+    struct stat st;
+    int rc = fstat(fd, &st) < 0 ? -errno : dm_table(dm_fd, st.st_rdev, &table);
+
+    if (rc)
+        return fail(c, rc, "%s: its table", name);
+    *has_origin_out = thin_has_origin(table.params);
+    return 0;
+}
+
 int thin_content(struct ckpt *c, int dm_fd, dev_t pool, uint32_t id,
                  const char *name, struct disk_content *out)
 {
     char text[16];
     const char *argv[] = {"thin_dump", "-m", "--dev-id", text, "", NULL};
+    bool has_origin;
     int rc;
 
+    rc = look_for_origin(c, dm_fd, out->fd, name, &has_origin);
+    if (rc)
+        return rc;
+    if (has_origin)
+        return disk_content_whole(c, out);
     snprintf(text, sizeof(text), "%" PRIu32, id);
     disk_extents_fini(&out->data);
     rc = ask(c, dm_fd, pool, argv, &out->data);

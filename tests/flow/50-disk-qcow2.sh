@@ -6,7 +6,7 @@
 # killed anywhere, and chains.
 # shellcheck disable=SC2010,SC2015
 set -u
-for program in qemu-storage-daemon qemu-img qemu-io jq; do
+for program in qemu-storage-daemon qemu-img qemu-io jq ss; do
     command -v $program >/dev/null || { echo "needs $program"; exit 77; }
 done
 
@@ -40,12 +40,13 @@ must() { "$@" || fail "$*"; }
 must_not() { "$@" && fail "not refused: $*"; }
 said() { grep -q -- "$1" "$out" || fail "did not say: $1"; }
 
-# serve FILE DOMID: as the QEMU of a domain would have it open.
+# serve FILE DOMID [off]: as the QEMU of a domain would have it open; without the
+# locks by which qemu-img would know, as xen-block has it.
 serve() {
     qemu-storage-daemon \
         --chardev "socket,path=$dir/run/qmp-libxl-$2,server=on,wait=off,id=m" \
         --monitor chardev=m \
-        --blockdev "driver=qcow2,node-name=disk,file.driver=file,file.filename=$1" \
+        --blockdev "driver=qcow2,node-name=disk,file.driver=file,file.filename=$1,file.locking=${3:-auto}" \
         --nbd-server "addr.type=unix,addr.path=$dir/nbd-$2" \
         --export type=nbd,id=e,node-name=disk,name=d,writable=on \
         --pidfile "$dir/pid-$2" --daemonize || exit 99
@@ -85,6 +86,16 @@ for line in sys.stdin:
 print(answer)' "$dir/run/qmp-libxl-$1" |
         jq -r '.return[] | select(.drv == "qcow2") | .backing_file_depth' |
         sort
+}
+qmp() { # DOMID COMMAND...: as libxl would; prints the last answer
+    timeout 8 python3 -c '
+import socket, sys
+s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); f = s.makefile("rw")
+f.readline()
+for command in ["{\"execute\":\"qmp_capabilities\"}"] + sys.argv[2:]:
+    f.write(command + "\n"); f.flush(); answer = f.readline()
+    while "\"event\"" in answer: answer = f.readline()
+print(answer, end="")' "$dir/run/qmp-libxl-$1" "${@:2}"
 }
 opened() { # DOMID FILE: by which descriptors it has the file open
     find "/proc/$(cat "$dir/pid-$1")/fd" -lname "$2" -printf '%f\n'
@@ -297,6 +308,154 @@ kill -0 "$(cat "$dir/pid-7")" || fail "the device model is dead"
 io 7 "read -P 3 0 64k" "read -P 9 16777728 1k"
 sound
 
+# while_it_waits BEATS COMMAND...: disk_tool does the beats, as domain 7,
+# and goes on once COMMAND has come to its end.
+while_it_waits() {
+    local beats=$1 job rc
+    shift
+    [ -p "$dir/run/go" ] || mkfifo "$dir/run/go"
+    exec 8<>"$dir/run/go"
+    # shellcheck disable=SC2086
+    "$tool" xvda="$web" -- domid:7 driver:qcow2 guard $beats stop \
+        <&8 >"$dir/io.job" 2>&1 8>&- &
+    job=$!
+    timeout 20 tail -n +1 -f "$dir/io.job" --pid=$job | grep -q -m1 waiting ||
+        fail "$beats: $(cat "$dir/io.job")"
+    "$@"
+    echo >&8
+    wait $job
+    rc=$?
+    exec 8>&-
+    [ $rc -eq 0 ] || fail "$beats: $(cat "$dir/io.job")"
+}
+
+title "a take under way, and a deletion on behalf of another domain"
+stop_serving 7
+serve "$web" 7 off
+mkdir -p "$dir/run/bin"
+cat >"$dir/run/bin/qemu-img" <<P
+#!/bin/bash
+[ "\$1" != rebase ] || echo "\${@: -1}" >>"$dir/run/rebased"
+PATH=$PATH exec qemu-img "\$@"
+P
+chmod +x "$dir/run/bin/qemu-img"
+rebased() { # COMMAND...: sets REBASED, the files that qemu-img rebased in it
+    rm -f "$dir/run/rebased"
+    PATH=$dir/run/bin:$PATH "$@"
+    REBASED=$(cat "$dir/run/rebased" 2>/dev/null)
+}
+for id in 1 2 3; do
+    io 7 "write -P 1$id $((50 + id))M 64k" flush
+    must run domid:7 driver:qcow2 guard arm:500$id cut drain keep stop
+done
+io 7 "write -P 14 54M 64k" flush
+while_it_waits "arm:6001 wait undo" rebased must run driver:qcow2 "remove:$web.ckpt-5003-xvda"
+[ -z "$REBASED" ] || fail "what the guest writes was changed by qemu-img: $REBASED"
+io 7 "read -P 13 53M 64k" "read -P 14 54M 64k"
+io 7 "write -P 15 54M 64k" flush
+while_it_waits "arm:6002 cut drain wait undo" rebased must run driver:qcow2 "remove:$web.ckpt-5002-xvda"
+grep -q ckpt-guard "$dir/io.job" && fail "the take was not undone by itself: $(cat "$dir/io.job")"
+[ -z "$REBASED" ] || fail "what the guest goes back to was changed by qemu-img: $REBASED"
+io 7 "read -P 12 52M 64k" "read -P 13 53M 64k" "read -P 15 54M 64k"
+must run domid:7 driver:qcow2 guard arm:6003 cut drain keep stop
+io 7 "write -P 16 54M 64k" flush
+holds "$web.ckpt-6003-xvda" 15 54M
+must run driver:qcow2 "remove:$web.ckpt-6003-xvda" "remove:$web.ckpt-5001-xvda"
+io 7 "read -P 11 51M 64k" "read -P 16 54M 64k"
+sound
+
+title "what comes to lie above a snapshot while it is removed"
+low=$dir/low.qcow2
+at_rest() { # IMAGE VERB...
+    local image=$1
+    shift
+    timeout 120 "$tool" xvda="$image" -- driver:qcow2 "$@" >"$out" 2>&1 7>&- 8>&-
+    local rc=$?
+    cat "$out"
+    return "$rc"
+}
+qemu-img create -q -f qcow2 "$low" 4M
+qemu-io -f qcow2 -c "write -q -P 21 0 64k" "$low"
+for id in 8001 8002; do must at_rest "$low" guard arm:$id cut drain keep stop; done
+cat >"$dir/run/bin/qemu-img" <<P
+#!/bin/bash
+PATH=$PATH
+# What a take of a fork makes of the fork's file.
+[ "\$1" != rebase ] || [ -e "$low.ckpt-8003-xvda" ] ||
+    qemu-img create -q -u -f qcow2 -F qcow2 -b "$low.ckpt-8001-xvda" "$low.ckpt-8003-xvda" 4M
+exec qemu-img "\$@"
+P
+PATH=$dir/run/bin:$PATH must at_rest "$low" "remove:$low.ckpt-8001-xvda"
+holds "$low.ckpt-8002-xvda" 21 0
+holds "$low.ckpt-8003-xvda" 21 0
+
+title "what lies above it, but is damaged, is not passed over"
+must at_rest "$low" guard arm:8004 cut drain keep stop
+cp "$low" "$dir/low-2.qcow2"
+printf '\377\377' | dd of="$low" bs=1 seek=100 conv=notrunc status=none
+printf 'QFI\373\0\0\0\3' >"$dir/raw-of-another" # which says nothing of it
+must_not at_rest "$dir/low-2.qcow2" "remove:$low.ckpt-8004-xvda"
+said "header is damaged"
+said "low.qcow2.ckpt-8004-xvda may be beneath"
+mv "$dir/low-2.qcow2" "$low"
+must at_rest "$low" "remove:$low.ckpt-8002-xvda"
+holds "$low" 21 0
+rm "$low"
+must at_rest "$web" "remove:$low.ckpt-8004-xvda" "remove:$low.ckpt-8003-xvda"
+rm "$dir/raw-of-another"
+
+title "two at once that touch each other"
+qemu-img create -q -f qcow2 "$low" 4M
+for id in 8005 8006; do must at_rest "$low" guard arm:$id cut drain keep stop; done
+exec 9<"$low.ckpt-8005-xvda"
+flock 9
+must_not at_rest "$low" "remove:$low.ckpt-8006-xvda"
+said "is just being removed"
+exec 9<&-
+rm "$low"*
+
+title "a colon in the name is no protocol"
+low=$dir/lo:w.qcow2
+qemu-img create -q -f qcow2 "$low" 4M
+serve "$low" 9
+io 9 "write -P 22 0 64k"
+for id in 8007 8008; do
+    timeout 60 "$tool" xvda="$low" -- domid:9 driver:qcow2 guard arm:$id cut drain keep stop \
+        >"$out" 2>&1 || fail "a colon: $(cat "$out")"
+done
+io 9 "read -P 22 0 64k"
+must at_rest "$low" "remove:$low.ckpt-8007-xvda"
+stop_serving 9
+holds "$low" 22 0
+must_not at_rest "$low" "remove:$low.ckpt-8008-xvda"
+said "may be started on"
+holds "$low" 22 0
+rm "$low"*
+
+title "a block job that somebody left"
+must run domid:7 driver:qcow2 guard arm:9001 cut drain keep stop
+qmp 7 "{\"execute\":\"blockdev-create\",\"arguments\":{\"job-id\":\"xen-ckpt\",\"options\":
+{\"driver\":\"file\",\"filename\":\"$dir/run/made\",\"size\":0}}}" | tr -d '\n' | grep -q '"return"' || fail "no job"
+must run driver:qcow2 "remove:$web.ckpt-9001-xvda"
+qmp 7 '{"execute":"query-jobs"}' | grep -q '"return": \[\]' || fail "a job is left"
+
+title "libxl gets a word in while one runs"
+must run domid:7 driver:qcow2 guard arm:9002 cut drain keep stop
+qemu-img create -q -f qcow2 "$dir/run/slow" 4M
+qemu-io -f qcow2 -c "write -q -P 1 0 4M" "$dir/run/slow"
+qemu-img create -q -f qcow2 -F qcow2 -b "$dir/run/slow" "$dir/run/slower"
+qmp 7 "{\"execute\":\"blockdev-add\",\"arguments\":{\"driver\":\"qcow2\",\"node-name\":\"slower\",\"file\":
+{\"driver\":\"file\",\"filename\":\"$dir/run/slower\"}}}" \
+    '{"execute":"block-stream","arguments":{"job-id":"xen-ckpt","device":"slower","speed":65536,"auto-dismiss":false}}' >/dev/null
+run driver:qcow2 "remove:$web.ckpt-9002-xvda" &
+job=$!
+while kill -0 $job && ! ss -x state connected | grep -q qmp-libxl-7; do
+    read -rt 0.05 <> <(:) # lint: sleep ok: a connection of others has no event
+done
+qmp 7 '{"execute":"block-job-set-speed","arguments":{"device":"xen-ckpt","speed":0}}' |
+    grep -q '"return": {}' || fail "nobody else was let in"
+wait $job || fail "the removal: $(cat "$out")"
+
 title "rollback, under an open device"
 io 7 "write -P 6 0 64k" flush
 remember
@@ -355,9 +514,18 @@ title "at rest: nobody has the files open"
 must run driver:qcow2 guard arm:6666 cut drain keep stop
 holds "$web" 7 0
 must run driver:qcow2 guard arm:7777 undo stop
-must run driver:qcow2 "remove:$web.ckpt-6666-xvda" "remove:$web.ckpt-5555-xvda" \
-    "remove:$web.ckpt-2222-xvda"
+must_not run driver:qcow2 "remove:$web.ckpt-6666-xvda"
+said "may be started on at any moment"
+must run driver:qcow2 "remove:$web.ckpt-5555-xvda" # beneath snapshots alone
 holds "$web" 7 0
+serve "$web" 7
+serve "$fork" 8
+must run driver:qcow2 "remove:$web.ckpt-6666-xvda"
+io 7 "read -P 7 0 64k"
+stop_serving 7
+rm "$web"
+must run driver:qcow2 "remove:$web.ckpt-2222-xvda"
+stop_serving 8
 holds "$fork" 9 8M
 sound
 left=$(cd "$dir" && ls | grep -cE 'ckpt')

@@ -132,7 +132,10 @@ mapfile -t steps < <(sed -nE '/^static const struct step import_steps/,/^};/s/^ 
     libckpt/archive_read.c)
 [ ${#steps[@]} -eq 7 ] || fail "the steps of an import: ${steps[*]}"
 must xl checkpoint-delete four
+said 'may be started on at any moment' # so the snapshot stays for now
 rm "$dir/d.qcow2"
+must xl checkpoint-prune
+nothing_of d.qcow2
 for step in "${steps[@]}"; do
     for where in before after; do
         CKPT_FAULT="kill:$where:import:$step" \
@@ -142,6 +145,7 @@ for step in "${steps[@]}"; do
             same "$dir/d.qcow2"
             must xl checkpoint-delete four
             rm "$dir/d.qcow2"
+            must xl checkpoint-prune
         else
             nothing_of d.qcow2
             listed 3
@@ -167,8 +171,10 @@ done
 listed 3
 same "$dir/d.qcow2"
 
-# --- deleted, the snapshots go and the disks stay -------------------------------------
+# --- deleted, the disks stay, and the snapshots go with them ---------------------------
 
 must xl checkpoint-delete one two three
 same "$dir/a.qcow2"
+rm "$dir"/[a-d].qcow2
+must xl checkpoint-prune
 [ -z "$(compgen -G "$dir/*.ckpt-*")" ] || { ls "$dir"; fail "snapshots are left"; }

@@ -79,10 +79,22 @@ static void a_thin_table_names_pool_and_id(void **state)
     assert_int_equal(minor(pool), 3);
     assert_int_equal(id, 17);
     assert_true(thin_parse("254:3 17 254:9", &pool, &id));
+    assert_true(thin_has_origin("254:3 17 254:9"));
+    assert_false(thin_has_origin("254:3 17"));
     assert_false(thin_parse("254:3", &pool, &id));
     assert_false(thin_parse("254:3 x", &pool, &id));
     assert_false(thin_parse("254:3 17x", &pool, &id));
     assert_false(thin_parse("/dev/x 17", &pool, &id));
+}
+
+static void a_pools_table_says_whether_it_zeroes(void **state)
+{
+    (void)state;
+    assert_true(thin_is_zeroing("254:0 254:1 128 100"));
+    assert_true(thin_is_zeroing("254:0 254:1 128 0 1 no_discard_passdown"));
+    assert_false(thin_is_zeroing("254:0 254:1 128 0 1 skip_block_zeroing"));
+    assert_false(thin_is_zeroing(
+        "254:0 254:1 128 0 2 ignore_discard skip_block_zeroing"));
 }
 
 static void one_without_a_uuid_is_known_by_its_name(void **state)
@@ -105,6 +117,7 @@ int main(void)
         cmocka_unit_test(a_volume_that_is_not_ours_is_left_alone),
         cmocka_unit_test(names_fit_for_a_table),
         cmocka_unit_test(a_thin_table_names_pool_and_id),
+        cmocka_unit_test(a_pools_table_says_whether_it_zeroes),
         cmocka_unit_test(one_without_a_uuid_is_known_by_its_name),
     };
 

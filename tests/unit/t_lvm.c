@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "ctx.h"
+#include "disk.h"
 #include "fake/scratch.h"
 
 /* After ctx.h: it has a macro fail(). */
@@ -295,6 +296,25 @@ static void only_what_has_our_tag_is_removed(void **state)
     assert_file("log", "lvremove -f -y -S lv_uuid=\"" UUID_A "\" -- vg0/web\n");
 }
 
+static void a_snapshot_that_is_read_is_busy(void **state)
+{
+    const char *row = REPORT(ROW("web", UUID_A, "xen-ckpt"));
+    char open_row[512], *attr;
+
+    (void)state;
+    write_file("lvremove", "#!/bin/sh\necho 'in use' >&2\nexit 5\n", 0700);
+    write_file("report", row, 0600);
+    assert_int_equal(disk_lvmthin.remove(&c, "vg0/web"), -EIO);
+    snprintf(open_row, sizeof(open_row), "%s", row);
+    attr = strstr(open_row, "Vwi-a-");
+    attr[5] = 'o';
+    write_file("report", open_row, 0600);
+    assert_int_equal(disk_lvmthin.remove(&c, "vg0/web"), -EBUSY);
+    assert_non_null(strstr(c.error, "in use"));
+    assert_true(disk_lvmthin.caps & DISK_CAP_OWED);
+    assert_true(disk_dmthin.caps & DISK_CAP_OWED);
+}
+
 static void what_is_named_with_its_uuid_must_have_it(void **state)
 {
     (void)state;
@@ -354,6 +374,7 @@ int main(void)
         T(the_lock_is_where_lvms_configuration_says),
         T(the_lock_keeps_writers_out_and_is_waited_for),
         T(only_what_has_our_tag_is_removed),
+        T(a_snapshot_that_is_read_is_busy),
         T(what_is_named_with_its_uuid_must_have_it),
         T(what_is_gone_needs_no_undoing),
         T(a_volume_is_renamed_back_only_from_its_later_name),
