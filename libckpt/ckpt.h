@@ -104,7 +104,8 @@ struct ckpt_disk {
     char *driver;      /* "lvmthin"; "none" for a disk without snapshot */
     char *target;      /* what the guest's configuration names */
     char *snapshot;    /* the snapshot's name in the driver's words, or NULL */
-    char *why_none;    /* "excluded", "read-only", "cdrom", "empty", or NULL */
+    char *why_none;    /* "excluded", "read-only", "cdrom", "empty", "imported"
+                        * (by xl save, which has no disks), or NULL */
     uint64_t size_bytes; /* 0 when not known */
 };
 

@@ -73,6 +73,26 @@ static int find_gone(struct rollback *r)
     return rc ? rc : xen_uuid_free(r->op.x, uuid);
 }
 
+/* Memory of then over a disk of now destroys what is on it.  Who excluded a
+ * disk at the take was told so; of one that is missing otherwise nobody chose
+ * that. */
+static int check_disks(struct rollback *r)
+{
+    for (size_t i = 0; i < r->info.nr_disks; i++) {
+        const struct ckpt_disk *d = &r->info.disks[i];
+
+        if (checkpoint_is_left_out(d) &&
+            !(d->why_none && !strcmp(d->why_none, "excluded")))
+            return fail(r->c, -ENOTSUP,
+                        "checkpoint %s has no snapshot of disk %s (%s), which "
+                        "the guest writes. If nothing has written it since, "
+                        "xl checkpoint-export and xl restore bring the domain "
+                        "back on it as it is.",
+                        r->info.id, d->vdev, d->target);
+    }
+    return 0;
+}
+
 static int rollback_find(void *arg)
 {
     struct rollback *r = arg;
@@ -86,6 +106,8 @@ static int rollback_find(void *arg)
     }
     if (!rc)
         rc = checkpoint_find(r->c, r->op.dom.uuid, r->checkpoint, &r->info);
+    if (!rc)
+        rc = check_disks(r);
     if (rc)
         return rc;
     snprintf(r->name, sizeof(r->name), "%.250s",

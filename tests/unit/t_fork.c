@@ -53,19 +53,24 @@ void op_close(struct op *op, bool dont_wait)
     memset(op, 0, sizeof(*op));
 }
 
-int take_inner(struct ckpt *c, const char *domain,
-               const struct ckpt_take_opts *opts, struct ckpt_info *info_out)
+static void commit(struct ckpt *c, const struct ckpt_info *info)
 {
     struct image *img;
     char *text;
 
-    (void)opts;
-    scratch_info(info_out, ID, "fork", domain, UUID);
-    assert_int_equal(checkpoint_to_json(c, info_out, &text), 0);
+    assert_int_equal(checkpoint_to_json(c, info, &text), 0);
     assert_int_equal(image_create(c->store, ID, &img), 0);
     assert_int_equal(image_put_blob(img, "config", "{}", 3), 0);
     assert_int_equal(image_commit(img, text), 0);
     free(text);
+}
+
+int take_inner(struct ckpt *c, const char *domain,
+               const struct ckpt_take_opts *opts, struct ckpt_info *info_out)
+{
+    (void)opts;
+    scratch_info(info_out, ID, "fork", domain, UUID);
+    commit(c, info_out);
     return 0;
 }
 
@@ -182,6 +187,37 @@ static void and_with_one_that_failed(void **state)
     assert_int_equal(scratch_count(w->dir, "store/checkpoints"), 0);
 }
 
+static int fork_with_disk(struct ckpt *c, const char *why_none)
+{
+    const struct ckpt_fork_opts opts = {.name = "child"};
+    struct ckpt_domain child = {.name = NULL};
+    struct ckpt_info info;
+    unsigned nr;
+    int rc;
+
+    scratch_info(&info, ID, "then", "gone", UUID);
+    scratch_add_disk(&info, why_none);
+    commit(c, &info);
+    rc = ckpt_fork(c, ID, &opts, &child, &nr);
+    if (rc)
+        assert_non_null(strstr(ckpt_error(c), "xvda (/dev/vg0/web, "));
+    ckpt_domain_fini(&child);
+    assert_int_equal(ckpt_delete(c, ID), 0);
+    ckpt_info_fini(&info);
+    return rc;
+}
+
+static void no_disk_is_written_by_two(void **state)
+{
+    struct scratch_world *w = *state;
+
+    is_cancelled = false;
+    assert_int_equal(fork_with_disk(w->c, "read-only"), 0);
+    assert_int_equal(fork_with_disk(w->c, "cdrom"), 0);
+    assert_int_equal(fork_with_disk(w->c, "excluded"), -ENOTSUP);
+    assert_int_equal(fork_with_disk(w->c, "imported"), -ENOTSUP);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -189,6 +225,8 @@ int main(void)
                                         scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(and_with_one_that_failed, scratch_setup,
                                         scratch_teardown),
+        cmocka_unit_test_setup_teardown(no_disk_is_written_by_two,
+                                        scratch_setup, scratch_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
