@@ -119,6 +119,9 @@ static int fork_open(void *arg)
     if (rc)
         return rc;
     f->config = json;
+    rc = xen_config_check_fork(f->op.x, f->config);
+    if (rc)
+        return rc;
     f->targets = calloc(f->disks.nr + 1, sizeof(*f->targets));
     if (!f->targets)
         return fail(f->c, -ENOMEM, "the list of disks");

@@ -20,6 +20,7 @@
 #define UUID "11111111-1111-1111-1111-111111111111"
 #define ID "00000000000000aa"
 
+static bool is_shared; /* something of the host */
 static bool is_cancelled; /* while a child is built */
 
 int op_find(struct ckpt *c, const char *domain, struct xen_dom *dom_out)
@@ -108,6 +109,12 @@ int xen_config_rewrite(struct xen *x, const char *json,
     return 0;
 }
 
+int xen_config_check_fork(struct xen *x, const char *json)
+{
+    (void)json;
+    return is_shared ? fail((struct ckpt *)x, -ENOTSUP, "a folder") : 0;
+}
+
 int xen_config_memory(struct xen *x, const char *json, uint64_t *bytes_out)
 {
     (void)x, (void)json;
@@ -180,6 +187,10 @@ static void and_with_one_that_failed(void **state)
     is_cancelled = false;
     assert_int_equal(fork_web(w->c, "taken"), -EEXIST);
     assert_string_equal(ckpt_error(w->c), "taken is taken.");
+    assert_int_equal(scratch_count(w->dir, "store/checkpoints"), 0);
+    is_shared = true;
+    assert_int_equal(fork_web(w->c, "child"), -ENOTSUP);
+    is_shared = false;
     assert_int_equal(scratch_count(w->dir, "store/checkpoints"), 0);
     is_cancelled = true;
     assert_int_equal(fork_web(w->c, "child"), -ECANCELED);

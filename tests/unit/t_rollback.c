@@ -36,6 +36,7 @@ static struct domain {
 static char disk_has;          /* 'n'ow, or what the 'c'heckpoint has */
 static bool is_old_disk_there; /* beside it, while it can be put back */
 static uint64_t free_bytes;
+static bool is_held; /* by the old one, what the new one needs */
 
 /* --- the guard ------------------------------------------------------------- */
 
@@ -151,6 +152,12 @@ int xen_config_rewrite(struct xen *x, const char *json,
     return 0;
 }
 
+int xen_config_check_beside(struct xen *x, const char *json)
+{
+    (void)x, (void)json;
+    return is_held ? fail(handle, -EEXIST, "eth0 is held") : 0;
+}
+
 int xen_config_memory(struct xen *x, const char *json, uint64_t *bytes_out)
 {
     (void)x, (void)json;
@@ -229,6 +236,7 @@ int build_start(struct ckpt *c, const char *config, struct image *img,
                 struct build **b_out, uint32_t *domid_out)
 {
     (void)c, (void)config, (void)img;
+    assert_false(is_held && domains[OLD].is_there);
     domains[NEW] =
         (struct domain){.is_there = true, .nr_pauses = 1, .name = "web"};
     *b_out = (struct build *)&domains[NEW];
@@ -419,6 +427,20 @@ static void nor_is_the_old_one_left_paused_when_it_goes_first(void **state)
     assert_true(nr_undone >= 4);
 }
 
+static void what_both_cannot_have_makes_the_old_one_go_first(void **state)
+{
+    struct scratch_world *w = *state;
+
+    free_bytes = 1u << 30;
+    is_held = true;
+    assert_int_equal(roll_back(w->c, 0, 0), -EEXIST);
+    assert_runs(OLD);
+    assert_int_equal(nr_calls, 0);
+    assert_int_equal(roll_back(w->c, 0, CKPT_ROLLBACK_DESTROY_FIRST), 0);
+    assert_runs(NEW);
+    is_held = false;
+}
+
 static void what_was_excluded_stays_as_it_is(void **state)
 {
     struct scratch_world *w = *state;
@@ -447,6 +469,9 @@ int main(void)
             scratch_teardown),
         cmocka_unit_test_setup_teardown(
             nor_is_the_old_one_left_paused_when_it_goes_first, setup,
+            scratch_teardown),
+        cmocka_unit_test_setup_teardown(
+            what_both_cannot_have_makes_the_old_one_go_first, setup,
             scratch_teardown),
         cmocka_unit_test_setup_teardown(what_was_excluded_stays_as_it_is,
                                         setup_excluded, scratch_teardown),
