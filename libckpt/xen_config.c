@@ -357,7 +357,7 @@ static int new_generation(struct xen *x, libxl_domain_config *config,
     libxl_ms_vm_genid *id = &config->b_info.u.hvm.ms_vm_genid;
 
     if (config->b_info.type != LIBXL_DOMAIN_TYPE_HVM ||
-        !fresh)
+        (!fresh && libxl_ms_vm_genid_is_zero(id)))
         return 0;
     return getrandom(id, 16, 0) == 16
                ? 0

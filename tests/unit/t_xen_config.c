@@ -86,6 +86,7 @@ static int teardown(void **state)
     HVM("", ",\"p9s\":[{\"devid\":0,\"tag\":\"t\",\"path\":\"/srv/web\","      \
             "\"security_model\":\"none\"}]")
 #define USB HVM("\"usbdevice_list\":[\"tablet\",\"host:1234:5678\"]", "")
+#define GENID "[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16]"
 
 static void assert_held(const char *json, const char *by)
 {
@@ -156,12 +157,44 @@ static void its_ports_are_its_own(void **state)
     free(fork);
 }
 
+static void generation(const char *json, libxl_ms_vm_genid *out)
+{
+    libxl_domain_config config;
+
+    libxl_domain_config_init(&config);
+    assert_int_equal(libxl_domain_config_from_json(x.ctx, &config, json), 0);
+    *out = config.b_info.u.hvm.ms_vm_genid;
+    libxl_domain_config_dispose(&config);
+}
+
+static void a_rollback_is_another_generation_too(void **state)
+{
+    static const char json[] = HVM("\"ms_vm_genid\":" GENID, "");
+    libxl_ms_vm_genid then, now;
+    char *back;
+
+    (void)state;
+    generation(json, &then);
+    assert_false(libxl_ms_vm_genid_is_zero(&then));
+    back = rewrite(json, false);
+    generation(back, &now);
+    free(back);
+    assert_false(libxl_ms_vm_genid_is_zero(&now));
+    assert_memory_not_equal(&then, &now, sizeof(now));
+    /* One that has none gets none. */
+    back = rewrite(PLAIN, false);
+    generation(back, &now);
+    free(back);
+    assert_true(libxl_ms_vm_genid_is_zero(&now));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_only_one_can_have_is_named_before_a_rollback),
         cmocka_unit_test(a_fork_shares_neither_folder_nor_device),
         cmocka_unit_test(its_ports_are_its_own),
+        cmocka_unit_test(a_rollback_is_another_generation_too),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
