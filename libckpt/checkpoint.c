@@ -445,6 +445,14 @@ static int move_heads(struct ckpt *c, const struct ckpt_info *info)
     return rc;
 }
 
+bool checkpoint_is_left_out(const struct ckpt_disk *disk)
+{
+    const char *why = disk->why_none ? disk->why_none : "";
+
+    return !(disk->snapshot && *disk->snapshot) && strcmp(why, "read-only") &&
+           strcmp(why, "cdrom") && strcmp(why, "empty");
+}
+
 /* In this order every state between is a sound tree: a child of the
  * grandparent, a head on an ancestor. */
 int checkpoint_remove(struct ckpt *c, const struct ckpt_info *info)

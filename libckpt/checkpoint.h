@@ -63,6 +63,9 @@ int checkpoint_may_go(struct ckpt *c, const struct ckpt_info *info);
 int checkpoint_quota(struct ckpt *c, const char *domain_uuid,
                      uint64_t need_bytes);
 
+/* The guest writes @disk, and a checkpoint has no snapshot of it. */
+bool checkpoint_is_left_out(const struct ckpt_disk *disk);
+
 /* Takes @info out of the tree and the store: children get its parent, a head
  * on it moves to its parent.  The caller holds the domain's lock.
  * Disk snapshots are the caller's business. */

@@ -104,7 +104,8 @@ struct ckpt_disk {
     char *driver;      /* "lvmthin"; "none" for a disk without snapshot */
     char *target;      /* what the guest's configuration names */
     char *snapshot;    /* the snapshot's name in the driver's words, or NULL */
-    char *why_none;    /* "excluded", "read-only", "cdrom", "empty", or NULL */
+    char *why_none;    /* "excluded", "read-only", "cdrom", "empty", "imported"
+                        * (by xl save, which has no disks), or NULL */
     uint64_t size_bytes; /* 0 when not known */
 };
 
@@ -223,8 +224,9 @@ CKPT_API int ckpt_take_group(ckpt *c, const char *group,
                              struct ckpt_info *infos_out);
 
 #define CKPT_ROLLBACK_LEAVE_PAUSED (1u << 0)
-/* The running domain may be destroyed before the new one stands, where the
- * host has no memory for both.  Without this flag that is -ENOMEM. */
+/* The running domain is destroyed before the new one is built, where the host has
+ * no memory for both, or a name or port of it is needed by both.  Without this
+ * flag that is -ENOMEM, -EEXIST. */
 #define CKPT_ROLLBACK_DESTROY_FIRST (1u << 1)
 
 struct ckpt_rollback_opts {

@@ -89,11 +89,13 @@ static int check_shared(struct fork *f)
     for (i = 0; i < f->info.nr_disks; i++) {
         const struct ckpt_disk *d = &f->info.disks[i];
 
-        if (d->why_none && !strcmp(d->why_none, "excluded"))
+        if (checkpoint_is_left_out(d))
             return fail(f->c, -ENOTSUP,
-                        "disk %s (%s) was excluded from checkpoint %s: a fork "
-                        "would write to the same disk as the original.",
-                        d->vdev, d->target, f->info.id);
+                        "checkpoint %s has no snapshot of disk %s (%s, %s): a "
+                        "fork would write to the same disk as the original. "
+                        "Fork from a checkpoint that has one.",
+                        f->info.id, d->vdev, d->target,
+                        d->why_none ? d->why_none : "none");
     }
     return 0;
 }
@@ -117,6 +119,9 @@ static int fork_open(void *arg)
     if (rc)
         return rc;
     f->config = json;
+    rc = xen_config_check_fork(f->op.x, f->config);
+    if (rc)
+        return rc;
     f->targets = calloc(f->disks.nr + 1, sizeof(*f->targets));
     if (!f->targets)
         return fail(f->c, -ENOMEM, "the list of disks");

@@ -92,6 +92,21 @@ static int copy_text(struct import *im, char **to, const char *from)
     return *to ? 0 : fail(im->c, -ENOMEM, IMPORT);
 }
 
+static bool is_set(yajl_val object, const char *key)
+{
+    yajl_val v = json_member(object, key);
+
+    return v && YAJL_IS_INTEGER(v) && YAJL_GET_INTEGER(v);
+}
+
+/* libxl leaves out what is 0 or empty. */
+static const char *why_none(yajl_val disk)
+{
+    if (is_set(disk, "is_cdrom"))
+        return json_member(disk, "pdev_path") ? "cdrom" : "empty";
+    return is_set(disk, "readwrite") ? "imported" : "read-only";
+}
+
 static int read_disks(struct import *im, yajl_val config)
 {
     struct ckpt_info *info = &im->info;
@@ -119,7 +134,7 @@ static int read_disks(struct import *im, yajl_val config)
         if (!rc)
             rc = copy_text(im, &d->driver, "none");
         if (!rc)
-            rc = copy_text(im, &d->why_none, "imported");
+            rc = copy_text(im, &d->why_none, why_none(v));
     }
     return rc;
 }

@@ -10,8 +10,9 @@
  * the disks are switched before the pause: the old one still runs then, on the
  * volumes it holds open.
  *
- * With too little memory for both the old one has to go first; that is done
- * only when asked for (CKPT_ROLLBACK_DESTROY_FIRST).
+ * With too little memory for both, or with something of the host that only one
+ * can have, the old one has to go first; that is done when asked for
+ * (CKPT_ROLLBACK_DESTROY_FIRST), and only then.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,7 +40,7 @@ struct rollback {
     char *config;                     /* of the new one */
     char name[256];                   /* which both have in turn */
     char aside[300];                  /* the old one's meanwhile */
-    bool old_goes_first;              /* no room for both */
+    bool old_goes_first;              /* asked for */
     unsigned token_pause, token_name; /* of the old one */
     struct build *build;
     uint32_t new_domid;
@@ -73,6 +74,26 @@ static int find_gone(struct rollback *r)
     return rc ? rc : xen_uuid_free(r->op.x, uuid);
 }
 
+/* Memory of then over a disk of now destroys what is on it.  Who excluded a
+ * disk at the take was told so; of one that is missing otherwise nobody chose
+ * that. */
+static int check_disks(struct rollback *r)
+{
+    for (size_t i = 0; i < r->info.nr_disks; i++) {
+        const struct ckpt_disk *d = &r->info.disks[i];
+
+        if (checkpoint_is_left_out(d) &&
+            !(d->why_none && !strcmp(d->why_none, "excluded")))
+            return fail(r->c, -ENOTSUP,
+                        "checkpoint %s has no snapshot of disk %s (%s), which "
+                        "the guest writes. If nothing has written it since, "
+                        "xl checkpoint-export and xl restore bring the domain "
+                        "back on it as it is.",
+                        r->info.id, d->vdev, d->target);
+    }
+    return 0;
+}
+
 static int rollback_find(void *arg)
 {
     struct rollback *r = arg;
@@ -86,6 +107,8 @@ static int rollback_find(void *arg)
     }
     if (!rc)
         rc = checkpoint_find(r->c, r->op.dom.uuid, r->checkpoint, &r->info);
+    if (!rc)
+        rc = check_disks(r);
     if (rc)
         return rc;
     snprintf(r->name, sizeof(r->name), "%.250s",
@@ -118,31 +141,43 @@ static int make_config(struct rollback *r)
     return rc;
 }
 
+static int no_room(struct rollback *r, uint64_t have, uint64_t need)
+{
+    if (r->old_goes_first)
+        return fail(r->c, -ENOMEM,
+                    "Xen has %llu MiB for the new domain once the old one is "
+                    "gone, and it needs %llu MiB.",
+                    (unsigned long long)have >> 20,
+                    (unsigned long long)need >> 20);
+    return fail(r->c, -ENOMEM,
+                "Xen has %llu MiB free, the new domain needs %llu MiB beside "
+                "the old one. Free some, or let the old one be destroyed "
+                "before the new one stands (--destroy-first).",
+                (unsigned long long)have >> 20, (unsigned long long)need >> 20);
+}
+
 static int rollback_room(void *arg)
 {
     struct rollback *r = arg;
     uint64_t need, have;
     int rc;
 
+    r->old_goes_first =
+        r->has_old && r->flags & CKPT_ROLLBACK_DESTROY_FIRST;
     rc = image_open(r->c->store, r->info.id, &r->img);
     if (!rc)
         rc = make_config(r);
+    if (!rc && r->has_old && !r->old_goes_first)
+        rc = xen_config_check_beside(r->op.x, r->config);
     if (!rc)
         rc = xen_config_memory(r->op.x, r->config, &need);
     if (!rc)
         rc = xen_free_bytes(r->op.x, &have);
-    if (rc || have >= need)
+    if (rc)
         return rc;
-    if (r->has_old && r->flags & CKPT_ROLLBACK_DESTROY_FIRST &&
-        have + r->op.dom.memory_bytes >= need) {
-        r->old_goes_first = true;
-        return 0;
-    }
-    return fail(r->c, -ENOMEM,
-                "Xen has %llu MiB free, the new domain needs %llu MiB beside "
-                "the old one. Free some, or let the old one be destroyed "
-                "before the new one stands (--destroy-first).",
-                (unsigned long long)have >> 20, (unsigned long long)need >> 20);
+    if (r->old_goes_first)
+        have += r->op.dom.memory_bytes;
+    return have >= need ? 0 : no_room(r, have, need);
 }
 
 static void rollback_room_undo(void *arg)

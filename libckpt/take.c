@@ -151,7 +151,7 @@ int take_find(void *arg)
     memcpy(info->domain_uuid, t->op.dom.uuid, sizeof(info->domain_uuid));
     info->has_memory = t->has_memory;
     info->memory_bytes = t->has_memory ? t->op.dom.memory_bytes : 0;
-    t->monitor = xen_monitor_fd(&t->op.dom);
+    t->monitor = xen_monitor_fd(t->op.x, &t->op.dom);
     return 0;
 }
 

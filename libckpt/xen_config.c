@@ -96,6 +96,32 @@ void xen_disks_free(struct xen_disk *disks, size_t nr)
     free(disks);
 }
 
+static bool is_host_usb(const char *device)
+{
+    return !strncmp(device, "host:", 5);
+}
+
+/* Both are for the emulated serial ports, or both for the old USB devices: one
+ * in @one, or several in @list; NULL: none of them @is so. */
+static const char *find_text(const char *one, char *const *list,
+                             bool (*is)(const char *))
+{
+    if (one && is(one))
+        return one;
+    for (; list && *list; list++)
+        if (is(*list))
+            return *list;
+    return NULL;
+}
+
+static const char *find_host_usb(const libxl_domain_config *config)
+{
+    if (config->b_info.type != LIBXL_DOMAIN_TYPE_HVM)
+        return NULL;
+    return find_text(config->b_info.u.hvm.usbdevice,
+                     config->b_info.u.hvm.usbdevice_list, is_host_usb);
+}
+
 int xen_config_check(struct xen *x, const char *domain, const char *json)
 {
     libxl_domain_config config;
@@ -109,7 +135,7 @@ int xen_config_check(struct xen *x, const char *domain, const char *json)
         what = "a passed-through PCI device";
     else if (config.num_dtdevs)
         what = "a passed-through device-tree device";
-    else if (config.num_usbdevs)
+    else if (config.num_usbdevs || find_host_usb(&config))
         what = "a passed-through USB device";
     else if (config.num_rdms)
         what = "reserved device memory";
@@ -122,6 +148,155 @@ int xen_config_check(struct xen *x, const char *domain, const char *json)
                     "checkpoint. Detach it first.",
                     domain, what);
     return 0;
+}
+
+/* --- what two domains cannot both have ------------------------------------ */
+
+static bool is_of_host(const char *serial)
+{
+    return strcmp(serial, "pty") && strcmp(serial, "null") &&
+           strcmp(serial, "none") && strncmp(serial, "vc", 2);
+}
+
+static bool is_listening(const char *serial)
+{
+    return !strncmp(serial, "tcp:", 4) || !strncmp(serial, "telnet:", 7) ||
+           !strncmp(serial, "websocket:", 10) || !strncmp(serial, "unix:", 5);
+}
+
+static const char *find_serial(const libxl_domain_config *config,
+                               bool (*is)(const char *))
+{
+    if (config->b_info.type != LIBXL_DOMAIN_TYPE_HVM)
+        return NULL;
+    return find_text(config->b_info.u.hvm.serial,
+                     config->b_info.u.hvm.serial_list, is);
+}
+
+static const char *find_socket(const libxl_domain_config *config)
+{
+    for (int i = 0; i < config->num_channels; i++)
+        if (config->channels[i].connection == LIBXL_CHANNEL_CONNECTION_SOCKET)
+            return config->channels[i].u.socket.path;
+    return NULL;
+}
+
+static bool is_fixed(const libxl_vnc_info *vnc)
+{
+    return !libxl_defbool_is_default(vnc->enable) &&
+           libxl_defbool_val(vnc->enable) &&
+           !libxl_defbool_is_default(vnc->findunused) &&
+           !libxl_defbool_val(vnc->findunused);
+}
+
+static bool has_fixed_vnc(const libxl_domain_config *config)
+{
+    if (config->b_info.type == LIBXL_DOMAIN_TYPE_HVM &&
+        is_fixed(&config->b_info.u.hvm.vnc))
+        return true;
+    for (int i = 0; i < config->num_vfbs; i++)
+        if (is_fixed(&config->vfbs[i].vnc))
+            return true;
+    return false;
+}
+
+int xen_config_check_beside(struct xen *x, const char *json)
+{
+    const char *what = NULL, *which = NULL;
+    libxl_domain_config config;
+    int rc;
+
+    rc = parse(x, json, &config);
+    if (rc)
+        return rc;
+    for (int i = 0; i < config.num_nics && !which; i++)
+        which = config.nics[i].ifname;
+    if (which)
+        what = "the network interface (vifname) ";
+    else if ((which = find_serial(&config, is_listening)))
+        what = "the serial port ";
+    else if ((which = find_socket(&config)))
+        what = "the channel's socket ";
+    else if (has_fixed_vnc(&config)) {
+        what = "a VNC port that is fixed (vncunused=0)";
+        which = "";
+    }
+    if (what)
+        rc = fail(x->c, -EEXIST,
+                  "the new domain needs %s%s, which the old one holds. Let the "
+                  "old one be destroyed before the new one stands "
+                  "(--destroy-first).",
+                  what, which ? which : "");
+    libxl_domain_config_dispose(&config);
+    return rc;
+}
+
+int xen_config_check_fork(struct xen *x, const char *json)
+{
+    libxl_domain_config config;
+    const char *which;
+    int rc;
+
+    rc = parse(x, json, &config);
+    if (rc)
+        return rc;
+    if (config.num_p9s)
+        rc = fail(x->c, -ENOTSUP,
+                  "the host's folder %s is shared with the domain (p9): a fork "
+                  "would write to it as well. Fork one that was created "
+                  "without it.",
+                  config.p9s[0].path ? config.p9s[0].path : "");
+    else if ((which = find_host_usb(&config)))
+        rc = fail(x->c, -ENOTSUP,
+                  "the domain has the host's USB device (usbdevice \"%s\"), "
+                  "which two cannot have. Fork one that was created without "
+                  "it.",
+                  which);
+    if (!rc && (which = find_serial(&config, is_of_host)))
+        warn(x->c, "serial port %s stays the original's: a fork has a pty",
+             which);
+    if (!rc && (which = find_socket(&config)))
+        warn(x->c, "the channel's socket %s stays the original's: a fork has a "
+                   "pty",
+             which);
+    libxl_domain_config_dispose(&config);
+    return rc;
+}
+
+/* The guest does not see to what its ports lead. */
+static int own_serial(struct xen *x, char **serial)
+{
+    if (!*serial || !is_of_host(*serial))
+        return 0;
+    free(*serial);
+    *serial = strdup("pty");
+    return *serial ? 0 : fail(x->c, -ENOMEM, "a serial port");
+}
+
+/* Ports of its own in place of the original's. */
+static int own_ports(struct xen *x, libxl_domain_config *config)
+{
+    libxl_domain_build_info *b = &config->b_info;
+    int rc = 0;
+
+    for (int i = 0; i < config->num_channels; i++) {
+        libxl_device_channel *ch = &config->channels[i];
+
+        if (ch->connection != LIBXL_CHANNEL_CONNECTION_SOCKET)
+            continue;
+        free(ch->u.socket.path);
+        ch->u.socket.path = NULL;
+        ch->connection = LIBXL_CHANNEL_CONNECTION_PTY;
+    }
+    for (int i = 0; i < config->num_vfbs; i++)
+        libxl_defbool_set(&config->vfbs[i].vnc.findunused, true);
+    if (b->type != LIBXL_DOMAIN_TYPE_HVM)
+        return 0;
+    libxl_defbool_set(&b->u.hvm.vnc.findunused, true);
+    rc = own_serial(x, &b->u.hvm.serial);
+    for (char **s = b->u.hvm.serial_list; !rc && s && *s; s++)
+        rc = own_serial(x, s);
+    return rc;
 }
 
 static int set_targets(struct xen *x, libxl_domain_config *config,
@@ -171,10 +346,22 @@ static int make_fresh(struct xen *x, libxl_domain_config *config)
         free(config->nics[i].ifname); /* the old one's vif has that name */
         config->nics[i].ifname = NULL;
     }
-    if (config->c_info.type == LIBXL_DOMAIN_TYPE_HVM &&
-        getrandom(&config->b_info.u.hvm.ms_vm_genid, 16, 0) != 16)
-        return fail(x->c, -errno, "random numbers for a generation id");
-    return 0;
+    return own_ports(x, config);
+}
+
+/* What a guest did with random numbers of that instant it must not do again:
+ * also one that is rolled back is told, if it is one that looks. */
+static int new_generation(struct xen *x, libxl_domain_config *config,
+                          bool fresh)
+{
+    libxl_ms_vm_genid *id = &config->b_info.u.hvm.ms_vm_genid;
+
+    if (config->b_info.type != LIBXL_DOMAIN_TYPE_HVM ||
+        (!fresh && libxl_ms_vm_genid_is_zero(id)))
+        return 0;
+    return getrandom(id, 16, 0) == 16
+               ? 0
+               : fail(x->c, -errno, "random numbers for a generation id");
 }
 
 int xen_config_rewrite(struct xen *x, const char *json,
@@ -197,6 +384,8 @@ int xen_config_rewrite(struct xen *x, const char *json,
     rc = set_targets(x, &config, id);
     if (!rc && id->fresh)
         rc = make_fresh(x, &config);
+    if (!rc)
+        rc = new_generation(x, &config, id->fresh);
     if (rc)
         goto out;
     snprintf(uuid_out, 37, LIBXL_UUID_FMT,

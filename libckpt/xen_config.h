@@ -34,10 +34,18 @@ void xen_disks_free(struct xen_disk *disks, size_t nr);
  * Nothing has been touched. */
 int xen_config_check(struct xen *x, const char *domain, const char *json);
 
-/* What makes a copy another machine; NULL members stay as they are. */
+/* -EEXIST, naming it, when a domain of this configuration cannot be built while
+ * the one it replaces is there: a name or port of the host that has one owner. */
+int xen_config_check_beside(struct xen *x, const char *json);
+/* -ENOTSUP, naming it, when it has something of the host that a fork must not
+ * have too.  What a fork gets one of its own instead is told as a warning. */
+int xen_config_check_fork(struct xen *x, const char *json);
+
+/* What makes a copy another machine; NULL members stay as they are.  A
+ * generation id becomes another one with every copy. */
 struct xen_identity {
     const char *name;
-    bool fresh; /* new UUID, MACs, generation id */
+    bool fresh; /* new UUID, MACs; ports of its own */
     bool no_network; /* without its interfaces */
     /* Disk targets by vdev, both borrowed. */
     const char *const *vdevs;

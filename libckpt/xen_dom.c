@@ -248,35 +248,57 @@ out:
     return rc;
 }
 
-/* xl's background process has its log, /var/log/xen/xl-NAME.log, as stdout. */
-static int is_monitor(int proc, const char *pid, const char *log)
+/* xl's background process has its log, /var/log/xen/xl-NAME.log, as stdout:
+ * NAME, or "" of another process.  It is the name of the domain's creation. */
+static void monitored_name(int proc, const char *pid, char name_out[256])
 {
+    static const char head[] = "/var/log/xen/xl-", tail[] = ".log";
+    const size_t head_len = sizeof(head) - 1, tail_len = sizeof(tail) - 1;
     char path[64], target[256];
     ssize_t n;
 
+    name_out[0] = '\0';
     snprintf(path, sizeof(path), "%.16s/fd/1", pid);
     n = readlinkat(proc, path, target, sizeof(target) - 1);
-    if (n < 0)
-        return 0;
+    if (n <= (ssize_t)(head_len + tail_len) || strncmp(target, head, head_len))
+        return;
     target[n] = '\0';
-    return !strcmp(target, log);
+    if (strcmp(target + n - tail_len, tail))
+        return;
+    target[(size_t)n - tail_len] = '\0';
+    memcpy(name_out, target + head_len, (size_t)n - tail_len - head_len + 1);
 }
 
-int xen_monitor_fd(const struct xen_dom *dom)
+/*
+ * Nothing of a monitor tells the domid, and after xl rename its log has a name
+ * that is no domain's.  One such process alone may be this domain's.  That it
+ * is, is seen when it leaves with the domain's suspend: ours is started then
+ * and not otherwise, so there are never two.  Of several, none is taken.
+ */
+int xen_monitor_fd(struct xen *x, const struct xen_dom *dom)
 {
-    char log[256];
+    int pid = 0, renamed = 0, nr_renamed = 0;
+    char name[256];
     struct dirent *e;
+    uint32_t domid;
     DIR *dir;
-    int fd = -1;
 
-    snprintf(log, sizeof(log), "/var/log/xen/xl-%s.log", dom->name);
     dir = opendir("/proc");
     if (!dir)
         return -1;
-    while (fd < 0 && (e = readdir(dir)))
-        if (isdigit((unsigned char)e->d_name[0]) &&
-            is_monitor(dirfd(dir), e->d_name, log))
-            fd = (int)syscall(SYS_pidfd_open, atoi(e->d_name), 0);
+    while (!pid && (e = readdir(dir))) {
+        if (!isdigit((unsigned char)e->d_name[0]))
+            continue;
+        monitored_name(dirfd(dir), e->d_name, name);
+        if (!strcmp(name, dom->name)) {
+            pid = atoi(e->d_name);
+        } else if (name[0] && libxl_name_to_domid(x->ctx, name, &domid)) {
+            renamed = atoi(e->d_name);
+            nr_renamed++;
+        }
+    }
     closedir(dir);
-    return fd;
+    if (!pid && nr_renamed == 1)
+        pid = renamed;
+    return pid ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
 }

@@ -78,6 +78,6 @@ void xen_vm_node_free(struct xen_vm_node *node);
  * SUSPEND).  A descriptor for it that polls readable once it has left; -1
  * when there is none.
  */
-int xen_monitor_fd(const struct xen_dom *dom);
+int xen_monitor_fd(struct xen *x, const struct xen_dom *dom);
 
 #endif

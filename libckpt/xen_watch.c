@@ -32,6 +32,8 @@ static libxl_action_on_shutdown action_of(const struct watcher *w, int reason)
         return w->config.on_crash;
     case LIBXL_SHUTDOWN_REASON_WATCHDOG:
         return w->config.on_watchdog;
+    case LIBXL_SHUTDOWN_REASON_SOFT_RESET:
+        return w->config.on_soft_reset;
     default:
         return LIBXL_ACTION_ON_SHUTDOWN_DESTROY;
     }
@@ -80,6 +82,19 @@ static enum next restart_beside(struct watcher *w)
     return NEXT_RESTARTED;
 }
 
+/* It began another kernel by itself (kexec, kdump): domain and memory stay,
+ * its devices are connected anew.  HVM alone; what cannot be is destroyed. */
+static enum next soft_reset(struct watcher *w)
+{
+    reload(w);
+    if (libxl_domain_soft_reset(w->ctx, &w->config, w->domid, NULL, NULL)) {
+        libxl_domain_destroy(w->ctx, w->domid, NULL);
+        return NEXT_DONE;
+    }
+    libxl_domain_unpause(w->ctx, w->domid, NULL);
+    return NEXT_RESTARTED;
+}
+
 static void dump_core(struct watcher *w)
 {
     char path[512];
@@ -102,8 +117,9 @@ static enum next act(struct watcher *w, int reason)
         dump_core(w);
         __attribute__((fallthrough));
     case LIBXL_ACTION_ON_SHUTDOWN_RESTART:
-    case LIBXL_ACTION_ON_SHUTDOWN_SOFT_RESET:
         return restart(w);
+    case LIBXL_ACTION_ON_SHUTDOWN_SOFT_RESET:
+        return soft_reset(w);
     case LIBXL_ACTION_ON_SHUTDOWN_RESTART_RENAME:
         return restart_beside(w);
     case LIBXL_ACTION_ON_SHUTDOWN_PRESERVE:
@@ -113,34 +129,36 @@ static enum next act(struct watcher *w, int reason)
 }
 
 /* One registration: libxl reports one shutdown for each, so after a suspend
- * there must be a new one. */
+ * there must be a new one.  It is over before anything is done: a domain that
+ * is reset keeps its id. */
 static enum next wait_once(struct watcher *w)
 {
     libxl_evgen_domain_death *death = NULL;
     enum next next = NEXT_DONE;
+    bool is_shut_down = false;
     libxl_event *event;
+    int reason = 0;
 
     if (libxl_evenable_domain_death(w->ctx, w->domid, 0, &death))
         return NEXT_DONE;
-    while (!libxl_event_wait(w->ctx, &event, LIBXL_EVENTMASK_ALL, NULL,
-                             NULL)) {
-        int type = event->type, reason = 0;
+    while (!is_shut_down && !libxl_event_wait(w->ctx, &event,
+                                              LIBXL_EVENTMASK_ALL, NULL,
+                                              NULL)) {
+        int type = event->type;
         bool mine = event->domid == w->domid;
 
-        if (type == LIBXL_EVENT_TYPE_DOMAIN_SHUTDOWN)
+        if (mine && type == LIBXL_EVENT_TYPE_DOMAIN_SHUTDOWN) {
+            is_shut_down = true;
             reason = event->u.domain_shutdown.shutdown_reason;
+        }
         libxl_event_free(w->ctx, event);
-        if (!mine)
-            continue;
-        if (type == LIBXL_EVENT_TYPE_DOMAIN_DEATH)
+        if (mine && type == LIBXL_EVENT_TYPE_DOMAIN_DEATH)
             break; /* somebody destroyed it */
-        if (type != LIBXL_EVENT_TYPE_DOMAIN_SHUTDOWN)
-            continue;
-        next = reason == LIBXL_SHUTDOWN_REASON_SUSPEND ? NEXT_WAIT
-                                                       : act(w, reason);
-        break;
     }
     libxl_evdisable_domain_death(w->ctx, death);
+    if (is_shut_down)
+        next = reason == LIBXL_SHUTDOWN_REASON_SUSPEND ? NEXT_WAIT
+                                                       : act(w, reason);
     return next;
 }
 

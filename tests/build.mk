@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-only
 # A test is a file in its folder: tests/unit/t_NAME.c or tests/flow/NAME.sh
 # is found by being there.  Programs link the core of the library and the
-# fakes, never xen_*.c.
+# fakes, never xen_*.c; but t_xen_NAME has that one file of it, over libxl.
 UNIT_SRCS := $(sort $(wildcard tests/unit/t_*.c))
 CONFORM_SRCS := $(sort $(wildcard tests/conform/*.c))
 FAKE_SRCS := $(sort $(wildcard tests/fake/*.c))
@@ -31,8 +31,12 @@ $(B)/libckptd.a: $(filter-out %/main.o,$(CKPTD_OBJS)) $(B)/ckptd/job/retain.o \
 TEST_ARCHIVES := $(B)/libfake.a $(B)/libckpt-core.a $(B)/libckptd.a
 TEST_LIBS = -Wl$(,)--start-group $(TEST_ARCHIVES) -Wl$(,)--end-group \
 	$(PKG_LIBS) $(CKPTD_LIBS)
+XEN_UNITS := $(filter $(B)/tests/unit/t_xen_%,$(UNIT_BINS))
+$(addsuffix .o,$(XEN_UNITS)): CFLAGS_T += -std=gnu11 # Xen's headers want it
+$(XEN_UNITS): $(B)/tests/unit/t_%: $(B)/libckpt/%.o
 $(TEST_BINS): %: %.o $(TEST_ARCHIVES)
-	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) -o $@ $< $(TEST_LIBS) -lcmocka
+	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) \
+	    $(TEST_LIBS) -lcmocka
 $(FUZZ_BINS): %: %.o $(TEST_ARCHIVES)
 	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $< \
 	    $(TEST_LIBS)

@@ -15,8 +15,8 @@ const struct opt rollback_opts[] = {
      .help = "Leave the domain paused afterwards."},
     {.name = "destroy-first",
      .offset = OPT_FIELD(destroy_first),
-     .help = "Permit destroying the running domain before the new one stands, "
-             "where the host has no memory for both."},
+     .help = "Destroy the running domain before the new one is built, where "
+             "the host has no memory or ports for both."},
     {.name = NULL},
 };
 

@@ -327,6 +327,17 @@ void scratch_info(struct ckpt_info *info_out, const char *id, const char *name,
     info_out->created_unix_us = 1;
 }
 
+void scratch_add_disk(struct ckpt_info *info, const char *why_none)
+{
+    info->disks = calloc(1, sizeof(*info->disks));
+    insist(!!info->disks, "memory");
+    info->nr_disks = 1;
+    info->disks[0].vdev = copy_of("xvda");
+    info->disks[0].target = copy_of("/dev/vg0/web");
+    info->disks[0].driver = copy_of("none");
+    info->disks[0].why_none = copy_of(why_none);
+}
+
 void scratch_commit(struct ckpt *c, const struct ckpt_info *info)
 {
     struct image *img;

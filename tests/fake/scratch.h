@@ -57,6 +57,10 @@ void scratch_read_all(struct ckpt *c, const char *id, unsigned batches);
 bool scratch_same(struct ckpt *c, const char *id, const char *other_id,
                   const char *const *blobs);
 
+/* "xvda" on "/dev/vg0/web", written by the guest unless @why_none says else; the
+ * only one. */
+void scratch_add_disk(struct ckpt_info *info, const char *why_none);
+
 /* All that a manifest must have; strings are owned by *info_out. */
 void scratch_info(struct ckpt_info *info_out, const char *id, const char *name,
                   const char *domain_name, const char *domain_uuid);

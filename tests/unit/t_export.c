@@ -28,8 +28,9 @@
 #define NOTE_FRAME 77u
 #define CONFIG                                                                 \
     "{\"c_info\":{\"type\":\"hvm\",\"name\":\"web\",\"uuid\":\"" UUID "\"},"   \
-    "\"disks\":[{\"pdev_path\":\"/dev/vg/a\",\"vdev\":\"xvda\"},"              \
-    "{\"vdev\":\"hdc\"}]}"
+    "\"disks\":[{\"pdev_path\":\"/dev/vg/a\",\"vdev\":\"xvda\","              \
+    "\"readwrite\":1},{\"vdev\":\"hdc\",\"is_cdrom\":1},"                      \
+    "{\"pdev_path\":\"/dev/vg/b\",\"vdev\":\"xvdb\"}]}"
 
 /* As Xen begins and ends a stream of an HVM guest, in short. */
 static void make_machine(struct ckpt *c, struct machine *m)
@@ -134,9 +135,11 @@ static void what_goes_out_comes_back(void **state)
     assert_string_equal(info.domain_name, "web");
     assert_string_equal(info.domain_uuid, UUID);
     assert_string_equal(info.domain_type, "hvm");
-    assert_int_equal(info.nr_disks, 2);
+    assert_int_equal(info.nr_disks, 3);
     assert_string_equal(info.disks[0].target, "/dev/vg/a");
     assert_string_equal(info.disks[0].why_none, "imported");
+    assert_string_equal(info.disks[1].why_none, "empty");
+    assert_string_equal(info.disks[2].why_none, "read-only");
     assert_true(info.stored_bytes < 64 * 1024); /* all pages are there */
     assert_same(w->c, info.id);
     ckpt_info_fini(&info);

@@ -20,6 +20,7 @@
 #define UUID "11111111-1111-1111-1111-111111111111"
 #define ID "00000000000000aa"
 
+static bool is_shared; /* something of the host */
 static bool is_cancelled; /* while a child is built */
 
 int op_find(struct ckpt *c, const char *domain, struct xen_dom *dom_out)
@@ -53,19 +54,24 @@ void op_close(struct op *op, bool dont_wait)
     memset(op, 0, sizeof(*op));
 }
 
-int take_inner(struct ckpt *c, const char *domain,
-               const struct ckpt_take_opts *opts, struct ckpt_info *info_out)
+static void commit(struct ckpt *c, const struct ckpt_info *info)
 {
     struct image *img;
     char *text;
 
-    (void)opts;
-    scratch_info(info_out, ID, "fork", domain, UUID);
-    assert_int_equal(checkpoint_to_json(c, info_out, &text), 0);
+    assert_int_equal(checkpoint_to_json(c, info, &text), 0);
     assert_int_equal(image_create(c->store, ID, &img), 0);
     assert_int_equal(image_put_blob(img, "config", "{}", 3), 0);
     assert_int_equal(image_commit(img, text), 0);
     free(text);
+}
+
+int take_inner(struct ckpt *c, const char *domain,
+               const struct ckpt_take_opts *opts, struct ckpt_info *info_out)
+{
+    (void)opts;
+    scratch_info(info_out, ID, "fork", domain, UUID);
+    commit(c, info_out);
     return 0;
 }
 
@@ -101,6 +107,12 @@ int xen_config_rewrite(struct xen *x, const char *json,
     *json_out = strdup(json);
     memcpy(uuid_out, UUID, sizeof(UUID));
     return 0;
+}
+
+int xen_config_check_fork(struct xen *x, const char *json)
+{
+    (void)json;
+    return is_shared ? fail((struct ckpt *)x, -ENOTSUP, "a folder") : 0;
 }
 
 int xen_config_memory(struct xen *x, const char *json, uint64_t *bytes_out)
@@ -176,10 +188,45 @@ static void and_with_one_that_failed(void **state)
     assert_int_equal(fork_web(w->c, "taken"), -EEXIST);
     assert_string_equal(ckpt_error(w->c), "taken is taken.");
     assert_int_equal(scratch_count(w->dir, "store/checkpoints"), 0);
+    is_shared = true;
+    assert_int_equal(fork_web(w->c, "child"), -ENOTSUP);
+    is_shared = false;
+    assert_int_equal(scratch_count(w->dir, "store/checkpoints"), 0);
     is_cancelled = true;
     assert_int_equal(fork_web(w->c, "child"), -ECANCELED);
     assert_true(*ckpt_error(w->c));
     assert_int_equal(scratch_count(w->dir, "store/checkpoints"), 0);
+}
+
+static int fork_with_disk(struct ckpt *c, const char *why_none)
+{
+    const struct ckpt_fork_opts opts = {.name = "child"};
+    struct ckpt_domain child = {.name = NULL};
+    struct ckpt_info info;
+    unsigned nr;
+    int rc;
+
+    scratch_info(&info, ID, "then", "gone", UUID);
+    scratch_add_disk(&info, why_none);
+    commit(c, &info);
+    rc = ckpt_fork(c, ID, &opts, &child, &nr);
+    if (rc)
+        assert_non_null(strstr(ckpt_error(c), "xvda (/dev/vg0/web, "));
+    ckpt_domain_fini(&child);
+    assert_int_equal(ckpt_delete(c, ID), 0);
+    ckpt_info_fini(&info);
+    return rc;
+}
+
+static void no_disk_is_written_by_two(void **state)
+{
+    struct scratch_world *w = *state;
+
+    is_cancelled = false;
+    assert_int_equal(fork_with_disk(w->c, "read-only"), 0);
+    assert_int_equal(fork_with_disk(w->c, "cdrom"), 0);
+    assert_int_equal(fork_with_disk(w->c, "excluded"), -ENOTSUP);
+    assert_int_equal(fork_with_disk(w->c, "imported"), -ENOTSUP);
 }
 
 int main(void)
@@ -189,6 +236,8 @@ int main(void)
                                         scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(and_with_one_that_failed, scratch_setup,
                                         scratch_teardown),
+        cmocka_unit_test_setup_teardown(no_disk_is_written_by_two,
+                                        scratch_setup, scratch_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

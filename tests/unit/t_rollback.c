@@ -36,6 +36,7 @@ static struct domain {
 static char disk_has;          /* 'n'ow, or what the 'c'heckpoint has */
 static bool is_old_disk_there; /* beside it, while it can be put back */
 static uint64_t free_bytes;
+static bool is_held; /* by the old one, what the new one needs */
 
 /* --- the guard ------------------------------------------------------------- */
 
@@ -151,6 +152,12 @@ int xen_config_rewrite(struct xen *x, const char *json,
     return 0;
 }
 
+int xen_config_check_beside(struct xen *x, const char *json)
+{
+    (void)x, (void)json;
+    return is_held ? fail(handle, -EEXIST, "eth0 is held") : 0;
+}
+
 int xen_config_memory(struct xen *x, const char *json, uint64_t *bytes_out)
 {
     (void)x, (void)json;
@@ -229,6 +236,7 @@ int build_start(struct ckpt *c, const char *config, struct image *img,
                 struct build **b_out, uint32_t *domid_out)
 {
     (void)c, (void)config, (void)img;
+    assert_false(is_held && domains[OLD].is_there);
     domains[NEW] =
         (struct domain){.is_there = true, .nr_pauses = 1, .name = "web"};
     *b_out = (struct build *)&domains[NEW];
@@ -314,7 +322,7 @@ void disks_close(struct disks *d)
 
 /* --- the promises ---------------------------------------------------------- */
 
-static int setup(void **state)
+static int setup_with(void **state, const char *why_none)
 {
     struct scratch_world *w;
     struct ckpt_info info;
@@ -324,6 +332,8 @@ static int setup(void **state)
     scratch_setup(state);
     w = *state;
     scratch_info(&info, ID, "then", "web", UUID);
+    if (why_none)
+        scratch_add_disk(&info, why_none);
     assert_int_equal(checkpoint_to_json(w->c, &info, &text), 0);
     assert_int_equal(image_create(w->c->store, ID, &img), 0);
     assert_int_equal(image_put_blob(img, "config", "{}", 3), 0);
@@ -331,6 +341,21 @@ static int setup(void **state)
     free(text);
     ckpt_info_fini(&info);
     return 0;
+}
+
+static int setup(void **state)
+{
+    return setup_with(state, NULL);
+}
+
+static int setup_excluded(void **state)
+{
+    return setup_with(state, "excluded");
+}
+
+static int setup_imported(void **state)
+{
+    return setup_with(state, "imported");
 }
 
 /* With the guard killed at its @n-th call. */
@@ -402,6 +427,40 @@ static void nor_is_the_old_one_left_paused_when_it_goes_first(void **state)
     assert_true(nr_undone >= 4);
 }
 
+static void what_both_cannot_have_makes_the_old_one_go_first(void **state)
+{
+    struct scratch_world *w = *state;
+
+    free_bytes = 1u << 30;
+    is_held = true;
+    assert_int_equal(roll_back(w->c, 0, 0), -EEXIST);
+    assert_runs(OLD);
+    assert_int_equal(nr_calls, 0);
+    assert_int_equal(roll_back(w->c, 0, CKPT_ROLLBACK_DESTROY_FIRST), 0);
+    assert_runs(NEW);
+    is_held = false;
+}
+
+static void what_was_excluded_stays_as_it_is(void **state)
+{
+    struct scratch_world *w = *state;
+
+    free_bytes = 1u << 30;
+    assert_int_equal(roll_back(w->c, 0, 0), 0);
+    assert_runs(NEW);
+}
+
+static void a_disk_that_nobody_excluded_is_not_missed_in_silence(void **state)
+{
+    struct scratch_world *w = *state;
+
+    free_bytes = 1u << 30;
+    assert_int_equal(roll_back(w->c, 0, 0), -ENOTSUP);
+    assert_non_null(strstr(ckpt_error(w->c), "xvda (/dev/vg0/web)"));
+    assert_runs(OLD);
+    assert_int_equal(nr_calls, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -411,6 +470,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             nor_is_the_old_one_left_paused_when_it_goes_first, setup,
             scratch_teardown),
+        cmocka_unit_test_setup_teardown(
+            what_both_cannot_have_makes_the_old_one_go_first, setup,
+            scratch_teardown),
+        cmocka_unit_test_setup_teardown(what_was_excluded_stays_as_it_is,
+                                        setup_excluded, scratch_teardown),
+        cmocka_unit_test_setup_teardown(
+            a_disk_that_nobody_excluded_is_not_missed_in_silence,
+            setup_imported, scratch_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
