@@ -194,15 +194,59 @@ static int thin_look_at(struct place *p)
 
 static int open_device(struct place *p)
 {
-    uint64_t size_bytes;
+    struct stat st;
+    int rc;
 
     p->fd = open(p->disk.target, O_RDWR | O_CLOEXEC | O_EXCL);
-    if (p->fd < 0 || ioctl(p->fd, BLKGETSIZE64, &size_bytes) < 0)
+    if (p->fd < 0 || ioctl(p->fd, BLKGETSIZE64, &p->device_bytes) < 0 ||
+        fstat(p->fd, &st) < 0)
         return fail(p->disk.c, -errno, "%s", p->disk.target);
-    if (size_bytes < p->size_bytes)
+    if (p->device_bytes < p->size_bytes)
         return fail(p->disk.c, -EIO, "%s: it was made too small.",
                     p->disk.target);
-    return p->kind->drv->probe(&p->disk);
+    rc = thin_stale_bytes(p->disk.c, st.st_rdev, &p->block_bytes);
+    return rc ? rc : p->kind->drv->probe(&p->disk);
+}
+
+static int zero(struct place *p, uint64_t from, uint64_t to)
+{
+    static const uint8_t zeros[65536];
+    int rc = 0;
+
+    while (!rc && from < to) {
+        const size_t n =
+            to - from < sizeof(zeros) ? (size_t)(to - from) : sizeof(zeros);
+
+        rc = fd_write(p, zeros, n, from);
+        from += n;
+    }
+    return rc;
+}
+
+/* Writes rise, so what is zeroed behind one is written by the next. */
+static int thin_write(struct place *p, const void *data, size_t len_bytes,
+                      uint64_t offset_bytes)
+{
+    const uint64_t block = p->block_bytes, end = offset_bytes + len_bytes;
+    uint64_t first, last;
+    int rc = 0;
+
+    if (!block)
+        return fd_write(p, data, len_bytes, offset_bytes);
+    first = offset_bytes - offset_bytes % block;
+    last = end + (block - end % block) % block;
+    if (last > p->device_bytes)
+        last = p->device_bytes;
+    if (first < p->clean_bytes)
+        first = p->clean_bytes;
+    rc = zero(p, first, offset_bytes);
+    if (!rc)
+        rc = fd_write(p, data, len_bytes, offset_bytes);
+    if (!rc)
+        rc = zero(p, end > p->clean_bytes ? end : p->clean_bytes, last);
+    if (last > p->clean_bytes)
+        p->clean_bytes = last;
+    return rc;
 }
 
 /* A pool may grow by itself, so data_bytes says nothing; drv->probe() looks at
@@ -312,7 +356,7 @@ static const struct place_kind kinds[] = {
      .drv = &disk_lvmthin,
      .look = thin_look_at,
      .make = thin_make,
-     .write = fd_write,
+     .write = thin_write,
      .finish = fd_finish,
      .keep = thin_keep},
     {.prefix = "dmthin:",
@@ -320,7 +364,7 @@ static const struct place_kind kinds[] = {
      .drv = &disk_dmthin,
      .look = dmthin_look_at,
      .make = dmthin_make,
-     .write = fd_write,
+     .write = thin_write,
      .finish = fd_finish,
      .keep = keep_nothing},
     {.prefix = RBD_URL,

@@ -28,6 +28,8 @@ struct place {
     char *where; /* owned; what follows the prefix */
     int fd;      /* takes the content, or -1 */
     uint64_t size_bytes;
+    /* Of a thin volume; see thin_stale_bytes().  Nothing is stale below clean. */
+    uint64_t block_bytes, device_bytes, clean_bytes;
 };
 
 /* @text is PLACE of the operator's "VDEV=PLACE".  Nothing is touched. */

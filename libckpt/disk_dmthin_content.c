@@ -129,8 +129,6 @@ int dmthin_create(struct disk *d, const char *pool_name, const char *name,
     if (!rc)
         rc = thin_check_pool(d->c, dm_fd, pool.dev, THIN_FULL_PERCENT);
     if (!rc)
-        rc = thin_check_zeroing(d->c, dm_fd, pool.dev);
-    if (!rc)
         rc = dmthin_make_volume(d, dm_fd, GUARD_DISK_MADE, &pool, name, NULL,
                                 &id);
     close(dm_fd);

@@ -130,19 +130,6 @@ int lvmthin_hide(struct ckpt *c, const char *snapshot, const char *tag)
 
 /* --- a new one ------------------------------------------------------------- */
 
-/* Of a pool that is active: with its first volume it is. */
-static int check_zeroing(struct ckpt *c, const char *vg, const char *pool)
-{
-    dev_t dev;
-    int fd, rc = lvmthin_pool(c, vg, pool, &fd, &dev);
-
-    if (rc)
-        return rc;
-    rc = thin_check_zeroing(c, fd, dev);
-    close(fd);
-    return rc;
-}
-
 int lvmthin_create(struct disk *d, const char *vg, const char *pool,
                    const char *name, uint64_t size_bytes)
 {
@@ -164,7 +151,5 @@ int lvmthin_create(struct disk *d, const char *vg, const char *pool,
     lvm_list_fini(&l);
     if (!rc)
         rc = lvmthin_deed_remove(d, vg, name);
-    if (!rc)
-        rc = lvm_create_thin(d->c, vg, pool, name, size_bytes);
-    return rc ? rc : check_zeroing(d->c, vg, pool);
+    return rc ? rc : lvm_create_thin(d->c, vg, pool, name, size_bytes);
 }

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -197,21 +198,33 @@ bool thin_is_zeroing(const char *params)
     return !strstr(params, " skip_block_zeroing");
 }
 
-int thin_check_zeroing(struct ckpt *c, int dm_fd, dev_t dev)
+uint64_t thin_block_bytes(const char *params)
+{
+    unsigned long long sectors = 0;
+
+    return sscanf(params, "%*s %*s %llu", &sectors) == 1 ? sectors * 512 : 0;
+}
+
+int thin_stale_bytes(struct ckpt *c, dev_t volume, uint64_t *bytes_out)
 {
     struct dm_target table;
-    struct pool p;
-    int rc;
+    uint32_t id;
+    dev_t pool;
+    int fd, rc;
 
-    name_pool(dm_fd, dev, &p);
-    rc = dm_table(dm_fd, dev, &table);
+    *bytes_out = 0;
+    rc = dm_open(&fd);
     if (rc)
-        return fail(c, rc, "thin pool %s: its table", p.name);
-    if (thin_is_zeroing(table.params))
-        return 0;
-    return fail(c, -ENOTSUP,
-                "thin pool %s does not zero its blocks, so that a new disk "
-                "would show what deleted ones had: switch that on (lvchange "
-                "--zero y; without LVM, a table without skip_block_zeroing).",
-                p.name);
+        return fail(c, rc, "/dev/mapper/control");
+    rc = dm_table(fd, volume, &table);
+    if (!rc && !thin_parse(table.params, &pool, &id))
+        rc = -EIO;
+    if (!rc)
+        rc = dm_table(fd, pool, &table);
+    close(fd);
+    if (rc)
+        return fail(c, rc, "the table of a thin volume and its pool");
+    if (!thin_is_zeroing(table.params))
+        *bytes_out = thin_block_bytes(table.params);
+    return 0;
 }

@@ -39,9 +39,11 @@ bool thin_has_origin(const char *params);
 /* "METADATA DATA BLOCK LOW-WATER N FEATURE..." of a pool's table: what is not
  * written of a new block is zero. */
 bool thin_is_zeroing(const char *params);
-/* -ENOTSUP when the pool does not, so that a new volume would show what was in
- * others. */
-int thin_check_zeroing(struct ckpt *c, int dm_fd, dev_t pool);
+/* And how large a block is. */
+uint64_t thin_block_bytes(const char *params);
+/* How much of a new @volume the first write to it makes real, of which what is
+ * not written is what other volumes had: a block; 0 of a pool that zeroes. */
+int thin_stale_bytes(struct ckpt *c, dev_t volume, uint64_t *bytes_out);
 
 /* -ENOSPC when data or metadata of the pool are @limit_percent full or more;
  * -EIO when it cannot be written to. */

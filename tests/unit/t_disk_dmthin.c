@@ -93,6 +93,9 @@ static void a_pools_table_says_whether_it_zeroes(void **state)
     assert_true(thin_is_zeroing("254:0 254:1 128 100"));
     assert_true(thin_is_zeroing("254:0 254:1 128 0 1 no_discard_passdown"));
     assert_false(thin_is_zeroing("254:0 254:1 128 0 1 skip_block_zeroing"));
+    assert_true(thin_block_bytes("254:0 254:1 128 0 1 skip_block_zeroing") ==
+                65536);
+    assert_true(thin_block_bytes("254:0") == 0);
     assert_false(thin_is_zeroing(
         "254:0 254:1 128 0 2 ignore_discard skip_block_zeroing"));
 }
