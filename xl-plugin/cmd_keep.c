@@ -97,12 +97,11 @@ static void print_pruned(FILE *f, const struct args *a,
                     a->dry_run ? "would be deleted" : "deleted");
     }
     if (!a->quiet && r->owed)
-        fprintf(
-            f,
-            "%" PRIu64 " disk snapshot%s of deleted checkpoints (%s) stay%s "
-            "while running guests read through %s\n",
-            r->owed, r->owed == 1 ? "" : "s", print_size(owed, r->owed_bytes),
-            r->owed == 1 ? "s" : "", r->owed == 1 ? "it" : "them");
+        fprintf(f,
+                "%" PRIu64 " disk snapshot%s of deleted checkpoints (%s) stay%s "
+                "while in use, or beneath the disk of a guest\n",
+                r->owed, r->owed == 1 ? "" : "s",
+                print_size(owed, r->owed_bytes), r->owed == 1 ? "s" : "");
     if (a->quiet || a->dry_run)
         return;
     fprintf(f, "%s given back", print_size(freed, r->space.freed_bytes));
