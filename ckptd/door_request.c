@@ -7,8 +7,6 @@
 
 #include "policy.h"
 
-#define COUNT_MAX 256u
-
 static bool is_id_char(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
@@ -73,7 +71,7 @@ int door_request_parse(const char *value, size_t len_bytes,
     at += 4;
     if (at == end)
         return 0;
-    return *at == ' ' && take_number(at + 1, end, COUNT_MAX, &r->count)
+    return *at == ' ' && take_number(at + 1, end, FORK_COUNT_MAX, &r->count)
                ? 0
                : -EINVAL;
 }

@@ -32,15 +32,16 @@ struct front_job *front_job(struct front *f, uint64_t id)
 /* The oldest query that has ended, or the oldest of all that have. */
 static size_t first_to_go(const struct front *f)
 {
-    size_t oldest = 0;
+    size_t oldest = 0, query = f->nr_jobs;
 
-    for (size_t i = f->nr_jobs; i-- > 0;)
-        if (f->jobs[i].w.state >= JOB_DONE)
-            oldest = i;
-    for (size_t i = oldest; i < f->nr_jobs; i++)
-        if (f->jobs[i].w.state >= JOB_DONE && verb_is_short(f->jobs[i].w.verb))
-            return i;
-    return oldest;
+    for (size_t i = f->nr_jobs; i-- > 0;) {
+        if (f->jobs[i].w.state < JOB_DONE)
+            continue;
+        oldest = i;
+        if (verb_is_short(f->jobs[i].w.verb))
+            query = i;
+    }
+    return query < f->nr_jobs ? query : oldest;
 }
 
 /* Room for one more. */

@@ -140,7 +140,7 @@ static int run_fork(struct client *cl, struct request *rq)
     if ((rc = TEXT("domain", false, domain)) ||
         (rc = TEXT("checkpoint", !t->domain[0], checkpoint)) ||
         (rc = TEXT("name", false, name)) ||
-        (rc = param_u32(rq, "count", 256, &t->count)) ||
+        (rc = param_u32(rq, "count", FORK_COUNT_MAX, &t->count)) ||
         (rc = param_flag(rq, "paused", TASK_PAUSED, &t->flags)) ||
         (rc = param_flag(rq, "no_network", TASK_NO_NETWORK, &t->flags)) ||
         (rc = param_u32(rq, "timeout_ms", 3600000, &t->timeout_ms)))

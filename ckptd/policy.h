@@ -14,6 +14,8 @@ enum {
     GUEST_QUIESCE = 1u << 3, /* it is asked to freeze its filesystems */
 };
 
+#define FORK_COUNT_MAX 256u /* children of one request */
+
 struct policy {
     uint32_t guest_requests;   /* GUEST_*; 0: the guest gets no door */
     uint32_t guest_rate_hour;  /* accepted requests an hour, on average */

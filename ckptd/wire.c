@@ -247,7 +247,7 @@ static int check(struct wire *m)
         return may_ask(&m->u.submit.task) ? 0 : -EPROTO;
     case WIRE_GUEST:
         return m->u.guest.request != GUEST_FORK ||
-                       (m->u.guest.count && m->u.guest.count <= 256)
+                       (m->u.guest.count && m->u.guest.count <= FORK_COUNT_MAX)
                    ? 0
                    : -EPROTO;
     case WIRE_RUN:

@@ -229,7 +229,7 @@ static int thin_write(struct place *p, const void *data, size_t len_bytes,
 {
     const uint64_t block = p->block_bytes, end = offset_bytes + len_bytes;
     uint64_t first, last;
-    int rc = 0;
+    int rc;
 
     if (!block)
         return fd_write(p, data, len_bytes, offset_bytes);
@@ -244,8 +244,7 @@ static int thin_write(struct place *p, const void *data, size_t len_bytes,
         rc = fd_write(p, data, len_bytes, offset_bytes);
     if (!rc)
         rc = zero(p, end > p->clean_bytes ? end : p->clean_bytes, last);
-    if (last > p->clean_bytes)
-        p->clean_bytes = last;
+    p->clean_bytes = last;
     return rc;
 }
 

@@ -326,22 +326,6 @@ static void let_io_flow(struct disk *disks, size_t nr)
                 break;
 }
 
-int disks_lock(struct disk *disks, size_t nr)
-{
-    int rc = 0;
-
-    for (size_t i = 0; i < nr && !rc; i++) {
-        if (disks[i].why_none || !disks[i].drv->lock)
-            continue;
-        rc = disks[i].drv->lock(&disks[i]);
-        if (rc)
-            fail_prefix(disks[i].c, rc, "disk %s", disks[i].vdev);
-    }
-    if (rc)
-        disks_unlock(disks, nr);
-    return rc;
-}
-
 void disks_unlock(struct disk *disks, size_t nr)
 {
     for (size_t i = nr; i-- > 0;)
@@ -349,17 +333,49 @@ void disks_unlock(struct disk *disks, size_t nr)
             disks[i].drv->unlock(&disks[i]);
 }
 
-int disks_cut(struct disk *disks, size_t nr)
+/* One beat, over those that have a snapshot, until one fails. */
+static int each(struct disk *disks, size_t nr, int (*beat)(struct disk *d))
 {
     int rc = 0;
 
     for (size_t i = 0; i < nr && !rc; i++) {
         if (disks[i].why_none)
             continue;
-        rc = disks[i].drv->cut(&disks[i]);
+        rc = beat(&disks[i]);
         if (rc)
             fail_prefix(disks[i].c, rc, "disk %s", disks[i].vdev);
     }
+    return rc;
+}
+
+static int lock_one(struct disk *d)
+{
+    return d->drv->lock ? d->drv->lock(d) : 0;
+}
+
+static int cut_one(struct disk *d)
+{
+    return d->drv->cut(d);
+}
+
+static int drain_one(struct disk *d)
+{
+    return d->drv->drain(d);
+}
+
+int disks_lock(struct disk *disks, size_t nr)
+{
+    int rc = each(disks, nr, lock_one);
+
+    if (rc)
+        disks_unlock(disks, nr);
+    return rc;
+}
+
+int disks_cut(struct disk *disks, size_t nr)
+{
+    int rc = each(disks, nr, cut_one);
+
     if (rc)
         let_io_flow(disks, nr);
     return rc;
@@ -367,15 +383,8 @@ int disks_cut(struct disk *disks, size_t nr)
 
 int disks_drain(struct disk *disks, size_t nr)
 {
-    int rc = 0;
+    int rc = each(disks, nr, drain_one);
 
-    for (size_t i = 0; i < nr && !rc; i++) {
-        if (disks[i].why_none)
-            continue;
-        rc = disks[i].drv->drain(&disks[i]);
-        if (rc)
-            fail_prefix(disks[i].c, rc, "disk %s", disks[i].vdev);
-    }
     if (rc)
         let_io_flow(disks, nr);
     return rc;

@@ -20,6 +20,12 @@
 #define DISK_FILE_MAX 384 /* a path, its NUL included: it fits in a deed */
 #define DISK_FILE_NEW ".ckpt-new"
 
+/* Both are of one file, whatever it is called. */
+static inline bool disk_file_is_same(const struct stat *a, const struct stat *b)
+{
+    return a->st_ino == b->st_ino && a->st_dev == b->st_dev;
+}
+
 /* -ENOTSUP with words when @target is no regular file. */
 int disk_file_find(struct ckpt *c, const char *target,
                    char path_out[DISK_FILE_MAX], struct stat *st_out);

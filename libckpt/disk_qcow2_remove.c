@@ -57,18 +57,13 @@ struct removal {
 
 /* --- what lies above ------------------------------------------------------- */
 
-static bool is_same(const struct stat *a, const struct stat *b)
-{
-    return a->st_ino == b->st_ino && a->st_dev == b->st_dev;
-}
-
 /* A file that is just being snapshotted has two names. */
 static int add_above(struct removal *r, const char *path, const struct stat *st)
 {
     struct above *more;
 
     for (size_t i = 0; i < r->nr_above; i++)
-        if (is_same(&r->above[i].st, st))
+        if (disk_file_is_same(&r->above[i].st, st))
             return 0;
     more = reallocarray(r->above, r->nr_above + 1, sizeof(*more));
     if (!more)
@@ -108,7 +103,7 @@ static int look_at(struct removal *r, const char *path)
     if (rc == -ENOTSUP || rc == -EUCLEAN || rc == -ENAMETOOLONG)
         return check_other(r, path, rc);
     if (rc || !beneath[0] || stat(beneath, &beneath_st) < 0 ||
-        !is_same(&beneath_st, &r->st))
+        !disk_file_is_same(&beneath_st, &r->st))
         return rc;
     return add_above(r, path, &st);
 }

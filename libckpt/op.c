@@ -20,7 +20,8 @@ static int lock(struct op *op, const char *uuid)
     return store_lock(op->c->store, uuid, &op->lock, &op->lock_fd);
 }
 
-int op_open(struct op *op, struct ckpt *c, const char *domain)
+int op_open(struct op *op, struct ckpt *c, const char *domain,
+            struct xen_stamp **stamp_out)
 {
     int rc;
 
@@ -32,6 +33,8 @@ int op_open(struct op *op, struct ckpt *c, const char *domain)
         rc = xen_dom_find(op->x, domain, &op->dom);
     if (!rc)
         rc = lock(op, op->dom.uuid);
+    if (!rc && stamp_out)
+        rc = xen_stamp_take(op->x, &op->dom, stamp_out);
     if (!rc)
         rc = xen_config_read(op->x, op->dom.domid, &op->config);
     if (!rc)

@@ -28,8 +28,10 @@ struct op {
 /* Who @domain is, and no more; -ENOENT: there is none. */
 int op_find(struct ckpt *c, const char *domain, struct xen_dom *dom_out);
 /* Finds @domain, takes the lock on it, reads and checks its configuration,
- * starts the guard.  Nothing of the guest is touched. */
-int op_open(struct op *op, struct ckpt *c, const char *domain);
+ * starts the guard.  Nothing of the guest is touched.  With @stamp_out the
+ * configuration is that of the domain as the stamp says. */
+int op_open(struct op *op, struct ckpt *c, const char *domain,
+            struct xen_stamp **stamp_out);
 /* The same for a checkpoint's domain, which need not be running. */
 int op_open_uuid(struct op *op, struct ckpt *c, const char *domain_uuid);
 /* For what touches no domain: no connection to Xen. */

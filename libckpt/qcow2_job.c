@@ -125,42 +125,49 @@ static int clear_job(struct qmp *q)
                                    "QEMU: a block job of ours is under way.");
 }
 
-static void put_job(struct json *j)
+static int begin_job(struct qmp *q, struct json *j, const char *command)
 {
+    int rc = clear_job(q);
+
+    if (rc)
+        return rc;
+    qmp_begin(j, command);
     json_put_string(j, "job-id", JOB_ID);
     json_put_bool(j, "auto-dismiss", false);
+    return 0;
+}
+
+static int run_job(struct qmp *q, struct json *j)
+{
+    int rc = qmp_end(q, j);
+
+    return rc ? rc : finish_job(q);
 }
 
 int qcow2_node_commit(struct qmp *q, const char *overlay, const char *base)
 {
     struct json j;
-    int rc = clear_job(q);
+    int rc = begin_job(q, &j, "block-commit");
 
     if (rc)
         return rc;
-    qmp_begin(&j, "block-commit");
-    put_job(&j);
     json_put_string(&j, "device", overlay);
     json_put_string(&j, "base-node", base);
-    rc = qmp_end(q, &j);
-    return rc ? rc : finish_job(q);
+    return run_job(q, &j);
 }
 
 int qcow2_node_stream(struct qmp *q, const char *top, const char *base,
                       const char *backing)
 {
     struct json j;
-    int rc = clear_job(q);
+    int rc = begin_job(q, &j, "block-stream");
 
     if (rc)
         return rc;
-    qmp_begin(&j, "block-stream");
-    put_job(&j);
     json_put_string(&j, "device", top);
     if (base) {
         json_put_string(&j, "base-node", base);
         json_put_string(&j, "backing-file", backing);
     }
-    rc = qmp_end(q, &j);
-    return rc ? rc : finish_job(q);
+    return run_job(q, &j);
 }

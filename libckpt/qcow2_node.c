@@ -342,7 +342,7 @@ static bool is_file(const char *path, const struct stat *st)
 {
     struct stat s;
 
-    return !stat(path, &s) && s.st_ino == st->st_ino && s.st_dev == st->st_dev;
+    return !stat(path, &s) && disk_file_is_same(&s, st);
 }
 
 const struct qcow2_node *qcow2_node_having(const struct qcow2_nodes *n,

@@ -99,7 +99,7 @@ static int rollback_find(void *arg)
     struct rollback *r = arg;
     int rc;
 
-    rc = op_open(&r->op, r->c, r->domain);
+    rc = op_open(&r->op, r->c, r->domain, NULL);
     r->has_old = !rc;
     if (rc == -ENOENT && !r->op.lock) {
         op_close(&r->op, false);

@@ -21,7 +21,6 @@
 #include "store.h"
 #include "take.h"
 #include "watch.h"
-#include "xen_config.h"
 #include "xen_ring.h"
 
 #define CONFIG_BLOB "config"
@@ -86,20 +85,6 @@ static int after_standing_by(struct take *t)
     return copy_string(t, &t->info.name, name);
 }
 
-/* What is read after the stamp is of the domain that the stamp is of. */
-static int stamp_it(struct take *t)
-{
-    struct op *op = &t->op;
-    int rc;
-
-    rc = xen_stamp_take(op->x, &op->dom, &t->stamp);
-    free(op->config);
-    op->config = NULL;
-    if (!rc)
-        rc = xen_config_read(op->x, op->dom.domid, &op->config);
-    return rc ? rc : xen_config_check(op->x, op->dom.name, op->config);
-}
-
 static int check_opts(const struct take *t)
 {
     if (t->opts->flags & CKPT_TAKE_QUIESCE && !t->opts->freeze)
@@ -129,9 +114,7 @@ int take_find(void *arg)
 
     rc = check_opts(t);
     if (!rc)
-        rc = op_open(&t->op, t->c, t->domain);
-    if (!rc)
-        rc = stamp_it(t);
+        rc = op_open(&t->op, t->c, t->domain, &t->stamp);
     if (!rc)
         rc = name_it(t);
     if (!rc)

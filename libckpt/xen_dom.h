@@ -42,8 +42,8 @@ int xen_uuid_free(struct xen *x, const char *uuid);
 /* "pv", "pvh", "hvm". */
 const char *xen_type_name(enum xen_type type);
 
-/* A domain that is made ready for long before it is cut: -ESTALE when by then it
- * is not the same in devices, name and size.  The stamp is owned, also after a
+/* A domain is looked at before it is cut: -ESTALE when by then it is not the same
+ * in devices, name and size.  The stamp is owned, also after a
  * failure. */
 struct xen_stamp;
 int xen_stamp_take(struct xen *x, const struct xen_dom *dom,

@@ -44,10 +44,10 @@ static void mark(struct xs_handle *xsh, uint32_t domid)
 
 static void unmark(struct xs_handle *xsh, uint32_t domid)
 {
-    char mark[64];
+    char path[64];
 
-    mark_path(domid, mark, sizeof(mark));
-    xs_rm(xsh, XBT_NULL, mark); /* harmless if it stays: see is_marked() */
+    mark_path(domid, path, sizeof(path));
+    xs_rm(xsh, XBT_NULL, path); /* harmless if it stays: see is_marked() */
 }
 
 enum still { STILL_NO, STILL_SUSPENDED, STILL_GONE };
@@ -307,11 +307,11 @@ static int cont_quietly(uint32_t domid)
  */
 static bool is_marked(struct xs_handle *xsh, uint32_t domid)
 {
-    char mark[64], *value;
+    char path[64], *value;
     unsigned len;
 
-    mark_path(domid, mark, sizeof(mark));
-    value = xs_read(xsh, XBT_NULL, mark, &len);
+    mark_path(domid, path, sizeof(path));
+    value = xs_read(xsh, XBT_NULL, path, &len);
     free(value);
     return value != NULL;
 }
@@ -366,7 +366,7 @@ static int undo_wait(xc_interface *xch, struct xs_handle *xsh, uint32_t domid,
     }
 }
 
-#define MOMENT_MS 10000
+#define MOMENT_MS 10000 /* from a request, if it was made, to the suspension */
 
 static int undo_first(xc_interface *xch, struct xs_handle *xsh, uint32_t domid,
                       unsigned wait_ms)
