@@ -42,10 +42,9 @@ must "detach" xl block-detach $g xvdb
 running $g "after the refusals"
 
 step "a disk that comes while a take is made ready"
-is_stopped() { grep -q '^State:.T' "/proc/$take/status"; }
 CKPT_FAULT="stop:after:take:memory armed" xl-ckpt checkpoint $g -n two >"$T/out" 2>&1 &
 take=$!
-wait_until 120 is_stopped || fail "the take is not made ready"
+wait_until 120 is_stopped $take || fail "the take is not made ready"
 must "attach" xl block-attach $g "phy:$loop,xvdb,w"
 kill -CONT $take
 CHECKS=$((CHECKS + 1))

@@ -29,14 +29,13 @@ must "take" xl checkpoint $g -n two
 check_stored two
 
 # A domain has one capture, and another store knows nothing of our lock.
-is_stopped() { grep -q '^State:.T' "/proc/$take/status"; }
 other=$T/other
 mkdir "$other"
 for at in "after:take:memory armed" "after:take:disks stored"; do
     step "taken over at $at"
     CKPT_FAULT=stop:$at xl-ckpt checkpoint $g -n mine >"$T/out" 2>&1 &
     take=$!
-    wait_until 120 is_stopped || fail "$at: it does not come there"
+    wait_until 120 is_stopped $take || fail "$at: it does not come there"
     CKPT_STORE=$other must "$at: the other store's take" xl checkpoint $g -n theirs
     kill -CONT $take
     CHECKS=$((CHECKS + 1))

@@ -43,7 +43,6 @@ take four
 is "what four builds on" "$(field three id)" "$(field four base)"
 
 step "pages come back while an increment is read"
-is_stopped() { grep -q '^State:.T' "/proc/$take/status"; }
 has_mib() { [ "$(xl list "$g" | awk 'NR == 2 { print $3 }')" -eq "$1" ]; }
 must "balloon down" xl mem-set $g 112
 wait_until 60 has_mib 112 || fail "it does not become smaller"
@@ -51,7 +50,7 @@ running $g "smaller again"
 CHECKS=$((CHECKS + 1))
 CKPT_FAULT='stop:after:take:disks stored' xl-ckpt checkpoint $g -n without >"$T/out" 2>&1 &
 take=$!
-wait_until 120 is_stopped || fail "there is no cut"
+wait_until 120 is_stopped $take || fail "there is no cut"
 must "balloon up" xl mem-set $g 128
 wait_until 60 has_mib 128 || fail "it does not become larger"
 kill -CONT "$take"

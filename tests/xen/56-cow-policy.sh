@@ -11,7 +11,6 @@
 . "$(dirname "$0")/door.sh"
 g=policy
 
-is_stopped() { grep -q '^State:.T' "/proc/$1/status"; }
 no_daemon() { ! pgrep -x ckptd >/dev/null; }
 capture() { field "$1" "capture.$2"; }
 

@@ -154,6 +154,9 @@ same_memory() {
         fail "$1 is not the memory of $2: $(tail -8 "$T/equal")"
 }
 
+# A process that CKPT_FAULT=stop:... has stopped.
+is_stopped() { grep -q '^State:.T' "/proc/$1/status"; }
+
 # --- the state of the host --------------------------------------------------
 
 checkpoint_ids() { xl checkpoint-list --json | grep -Eo '"id": "[0-9a-f]+"' | cut -d'"' -f4 | sort; }
