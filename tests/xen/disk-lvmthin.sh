@@ -284,6 +284,15 @@ grep -q '^changed ' "$out" && fail "it differs from itself"
 dmsetup status vg0-pool-tpool | grep -q ' - rw' || fail "$(dmsetup status vg0-pool-tpool)"
 must run_one remove:vg0/ckpt-aaaa-xvda remove:vg0/ckpt-bbbb-xvda
 
+title "a snapshot that is read stays for now"
+must run_one guard arm:cccc cut drain keep stop
+lvchange -qq -ay -K vg0/ckpt-cccc-xvda || fail "activating the snapshot"
+exec 6</dev/vg0/ckpt-cccc-xvda
+must_not run_one remove:vg0/ckpt-cccc-xvda
+said "remove:vg0/ckpt-cccc-xvda: Device or resource busy"
+exec 6<&-
+must run_one remove:vg0/ckpt-cccc-xvda
+
 # LVM and the pool agree: it can still do everything.
 title "LVM is content"
 must lvcreate -qq -s -n last vg0/web
