@@ -292,10 +292,14 @@ out:
 static int dirty_cut(struct mem *m)
 {
     struct dirty *d = m->priv;
-    uint64_t cursor = 0, count;
+    uint64_t cursor = 0, count, nr_gfns;
     int rc;
 
-    rc = xen_dirty_fetch(d->bitmap, true, &count);
+    rc = xen_nr_gfns(m->x, m->dom->domid, &nr_gfns);
+    if (!rc && nr_gfns > d->nr_gfns)
+        return xen_outgrown(m->x, m->dom->domid);
+    if (!rc)
+        rc = xen_dirty_fetch(d->bitmap, true, &count);
     if (rc)
         return rc;
     m->passes++;

@@ -21,6 +21,7 @@
 #include "store.h"
 #include "take.h"
 #include "watch.h"
+#include "xen_config.h"
 #include "xen_ring.h"
 
 #define CONFIG_BLOB "config"
@@ -278,8 +279,11 @@ int take_mem_drain(void *arg)
         info->pages_in_pause = t->mem.pages_in_pause;
         info->capture = t->mem.capture;
     }
-    rc = image_put_blob(t->img, CONFIG_BLOB, t->op.config,
-                        strlen(t->op.config) + 1);
+    rc = xen_config_resize(t->op.x, t->op.dom.domid, t->times.nr_pages,
+                           &t->op.config);
+    if (!rc)
+        rc = image_put_blob(t->img, CONFIG_BLOB, t->op.config,
+                            strlen(t->op.config) + 1);
     if (!rc)
         rc = image_sync(t->img);
     image_stats(t->img, &info->pages_stored, &info->pages_zero,

@@ -126,9 +126,8 @@ static int ask_to_stand_still(struct take *t)
     return t->has_memory ? ask_to_suspend(t) : ask_to_pause(t);
 }
 
-/* Who has got a disk since, or another size, is not cut.  With one that stood by
- * it is seen while the guest is on its way, for it waits: nothing of it is lost
- * but a moment. */
+/* Who has got a disk since is not cut.  With one that stood by it is seen while
+ * the guest is on its way, for it waits: nothing of it is lost but a moment. */
 static int check_same(const struct take *t, bool is_asked)
 {
     return is_asked == !!t->opts->stand_by

@@ -398,6 +398,51 @@ out:
     return rc;
 }
 
+/* What libxl lets a domain of x86 have beyond its target (LIBXL_MAXMEM_CONSTANT
+ * in libxl_internal.h), for it is built with no more than both together. */
+#define BEYOND_TARGET_KIB 1024
+
+static void resize(libxl_domain_build_info *b,
+                   const libxl_domain_build_info *now, uint64_t nr_pages)
+{
+    uint64_t kib = nr_pages * (XC_PAGE_SIZE / 1024);
+
+    b->target_memkb = now->target_memkb;
+    b->max_memkb = now->max_memkb;
+    if (b->target_memkb + BEYOND_TARGET_KIB < kib)
+        b->target_memkb = kib - BEYOND_TARGET_KIB;
+    if (b->max_memkb < b->target_memkb)
+        b->max_memkb = b->target_memkb;
+}
+
+int xen_config_resize(struct xen *x, uint32_t domid, uint64_t nr_pages,
+                      char **json_io)
+{
+    libxl_domain_config config, now;
+    char *json;
+    int rc;
+
+    rc = parse(x, *json_io, &config);
+    if (rc)
+        return rc;
+    libxl_domain_config_init(&now);
+    /* One that went down after its cut has the size it had before. */
+    if (libxl_retrieve_domain_configuration(x->ctx, domid, &now, NULL))
+        resize(&config.b_info, &config.b_info, nr_pages);
+    else
+        resize(&config.b_info, &now.b_info, nr_pages);
+    json = libxl_domain_config_to_json(x->ctx, &config);
+    if (json) {
+        free(*json_io);
+        *json_io = json;
+    } else {
+        rc = fail(x->c, -ENOMEM, "domain %u: its configuration", domid);
+    }
+    libxl_domain_config_dispose(&now);
+    libxl_domain_config_dispose(&config);
+    return rc;
+}
+
 int xen_config_memory(struct xen *x, const char *json, uint64_t *bytes_out)
 {
     libxl_domain_config config;

@@ -56,6 +56,11 @@ struct xen_identity {
 int xen_config_rewrite(struct xen *x, const char *json,
                        const struct xen_identity *id, char **json_out,
                        char uuid_out[37]);
+/* @json_io, read when @domid was made ready, gets the size that it has by now, but
+ * no less than lets a copy hold @nr_pages: a guest told to become smaller may not
+ * have done it yet. */
+int xen_config_resize(struct xen *x, uint32_t domid, uint64_t nr_pages,
+                      char **json_io);
 /* The memory a domain of this configuration may use, with Xen's overhead. */
 int xen_config_memory(struct xen *x, const char *json, uint64_t *bytes_out);
 

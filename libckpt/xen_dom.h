@@ -43,8 +43,7 @@ int xen_uuid_free(struct xen *x, const char *uuid);
 const char *xen_type_name(enum xen_type type);
 
 /* A domain is looked at before it is cut: -ESTALE when by then it is not the same
- * in devices, name and size.  The stamp is owned, also after a
- * failure. */
+ * in devices and name.  The stamp is owned, also after a failure. */
 struct xen_stamp;
 int xen_stamp_take(struct xen *x, const struct xen_dom *dom,
                    struct xen_stamp **stamp_out);

@@ -25,6 +25,14 @@ int xen_nr_gfns(struct xen *x, uint32_t domid, uint64_t *nr_out)
     return 0;
 }
 
+int xen_outgrown(struct xen *x, uint32_t domid)
+{
+    return fail(x->c, -ESTALE,
+                "domain %u got memory beyond all that it had while its "
+                "checkpoint was made ready. Try again.",
+                domid);
+}
+
 /* It gives memory from frame 0 on.  A hole for devices begins at 2 GiB at the
  * earliest (hvmloader/pci.c), unless mmio_hole= says otherwise. */
 #define LOW_FRAMES (0x80000000u / PAGE_SIZE_BYTES)

@@ -15,6 +15,8 @@ struct xen;
 
 /* One more than the highest frame the domain may use. */
 int xen_nr_gfns(struct xen *x, uint32_t domid, uint64_t *nr_out);
+/* -ESTALE, with the words for a domain that at its cut has more than that. */
+int xen_outgrown(struct xen *x, uint32_t domid);
 /* How many frames the domain has memory in just now, and below which one those
  * are that a toolstack gives it, up to its maxmem. */
 int xen_ram(struct xen *x, uint32_t domid, uint64_t *nr_pages_out,

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
  * Whether a domain is still what an operation was made ready for: libxl's own
- * record of it, which it writes anew when a device comes or the name changes; the
- * numbers of its devices in xenstore, for one that goes stays in the record; and
- * its size.  Cheap, for a guest may be waiting.
+ * record of it, which it writes anew when a device comes or the name changes; and
+ * the numbers of its devices in xenstore, for one that goes stays in the record.
+ * Cheap, for a guest may be waiting.  Its size is no matter: it may change at any
+ * time, and is looked at when it is cut.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +14,6 @@
 #include "xen_private.h"
 
 struct xen_stamp {
-    unsigned long max_kib;
     uint8_t *record; /* owned */
     int len;
     char *devices; /* owned; "vbd 51712 51728", a line for each kind */
@@ -55,7 +55,6 @@ static int look(struct xen *x, const struct xen_dom *dom, struct xen_stamp *s)
     if (!xen_domain_info(x->xch, dom->domid, &info) ||
         info.flags & XEN_DOMINF_dying)
         return fail(x->c, -ESTALE, "domain \"%s\" is gone.", dom->name);
-    s->max_kib = (unsigned long)info.max_pages * 4;
     /* 0, or ERROR_* */
     if (libxl_userdata_retrieve(x->ctx, dom->domid, "libxl-json", &s->record,
                                 &s->len))
@@ -81,12 +80,12 @@ int xen_stamp_check(struct xen *x, const struct xen_dom *dom,
     int rc;
 
     rc = look(x, dom, &now);
-    if (!rc && (now.max_kib != s->max_kib || now.len != s->len ||
+    if (!rc && (now.len != s->len ||
                 memcmp(now.record, s->record, (size_t)s->len) ||
                 strcmp(now.devices, s->devices)))
         rc = fail(x->c, -ESTALE,
-                  "domain \"%s\" was changed (its devices, its size or its "
-                  "name) while its checkpoint was made ready. Try again.",
+                  "domain \"%s\" was changed (its devices or its name) while "
+                  "its checkpoint was made ready. Try again.",
                   dom->name);
     free(now.record);
     free(now.devices);

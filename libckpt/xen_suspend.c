@@ -57,7 +57,9 @@ static void control_path(uint32_t domid, char *path, size_t size)
     snprintf(path, size, "/local/domain/%u/control/shutdown", domid);
 }
 
-static enum still read_still(xc_interface *xch, uint32_t domid)
+/* @nr_pages_out: of a domain that stands still; or NULL. */
+static enum still read_still(xc_interface *xch, uint32_t domid,
+                             uint64_t *nr_pages_out)
 {
     xc_domaininfo_t info;
 
@@ -68,6 +70,8 @@ static enum still read_still(xc_interface *xch, uint32_t domid)
     if (((info.flags >> XEN_DOMINF_shutdownshift) & XEN_DOMINF_shutdownmask) !=
         SHUTDOWN_suspend)
         return STILL_GONE;
+    if (nr_pages_out)
+        *nr_pages_out = info.tot_pages;
     return STILL_SUSPENDED;
 }
 
@@ -149,12 +153,12 @@ static int wait_event(struct xen *x, uint64_t deadline_us)
 }
 
 static int wait_still(struct xen *x, const struct xen_dom *dom,
-                      uint64_t deadline_us)
+                      uint64_t deadline_us, uint64_t *nr_pages_out)
 {
     int rc;
 
     for (;;) {
-        switch (read_still(x->xch, dom->domid)) {
+        switch (read_still(x->xch, dom->domid, nr_pages_out)) {
         case STILL_SUSPENDED:
             return 0;
         case STILL_GONE:
@@ -233,14 +237,14 @@ int xen_suspend_await(struct xen *x, const struct xen_dom *dom,
     mark(x->xsh, dom->domid);
     rc = watch(x, path);
     if (!rc && patience_us < deadline_us) {
-        rc = wait_still(x, dom, patience_us);
+        rc = wait_still(x, dom, patience_us, &times->nr_pages);
         if (rc == -ETIMEDOUT) {
             wait->impatient(wait->arg);
             rc = 0;
         }
     }
     if (!rc)
-        rc = wait_still(x, dom, deadline_us);
+        rc = wait_still(x, dom, deadline_us, &times->nr_pages);
     times->still_us = now_us();
     if (rc)
         rc = gave_up(x, dom, path, rc, wait->timeout_ms, pending_out);
@@ -346,7 +350,7 @@ static int undo_wait(xc_interface *xch, struct xs_handle *xsh, uint32_t domid,
         !xs_watch(xsh, path, "ack"))
         return -errno;
     for (;;) {
-        still = read_still(xch, domid);
+        still = read_still(xch, domid, NULL);
         if (still == STILL_GONE)
             return 0;
         if (!is_empty(xsh, path)) {
@@ -372,7 +376,7 @@ static int undo_first(xc_interface *xch, struct xs_handle *xsh, uint32_t domid,
                       unsigned wait_ms)
 {
     const bool was_asked = is_marked(xsh, domid);
-    enum still still = read_still(xch, domid);
+    enum still still = read_still(xch, domid, NULL);
     char path[64];
     int rc;
 
@@ -388,7 +392,7 @@ static int undo_first(xc_interface *xch, struct xs_handle *xsh, uint32_t domid,
     }
     unmark(xsh, domid);
     /* It may have been quicker. */
-    return read_still(xch, domid) == STILL_SUSPENDED
+    return read_still(xch, domid, NULL) == STILL_SUSPENDED
                ? resume_all(xch, xsh, domid)
                : 0;
 }
@@ -416,7 +420,7 @@ static int connected(int (*fn)(xc_interface *, struct xs_handle *, uint32_t,
 static int undo_still(xc_interface *xch, struct xs_handle *xsh, uint32_t domid,
                       unsigned wait_ms)
 {
-    const enum still still = read_still(xch, domid);
+    const enum still still = read_still(xch, domid, NULL);
     int model, rc = 0;
 
     (void)wait_ms;

@@ -26,6 +26,7 @@ struct xen_suspend_wait {
 struct xen_suspend_times {
     uint64_t request_us; /* the request was written */
     uint64_t still_us;   /* no vCPU runs any more */
+    uint64_t nr_pages;   /* that it had then, once it was suspended */
 };
 
 /* Asks @dom to suspend; times_out->request_us is filled.  It may do so at any

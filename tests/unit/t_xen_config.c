@@ -41,6 +41,19 @@ void xs_close(struct xs_handle *xsh)
     (void)xsh;
 }
 
+/* The domain's size by now; 0: there is no domain any more. */
+static uint64_t now_target_kib, now_max_kib;
+
+int libxl_retrieve_domain_configuration(libxl_ctx *ctx, uint32_t domid,
+                                        libxl_domain_config *config,
+                                        const libxl_asyncop_how *how)
+{
+    (void)ctx, (void)domid, (void)how;
+    config->b_info.target_memkb = now_target_kib;
+    config->b_info.max_memkb = now_max_kib;
+    return now_target_kib ? 0 : ERROR_FAIL;
+}
+
 const char *xen_words(const struct xen *x)
 {
     (void)x;
@@ -188,6 +201,41 @@ static void a_rollback_is_another_generation_too(void **state)
     assert_true(libxl_ms_vm_genid_is_zero(&now));
 }
 
+#define SIZED                                                                  \
+    "{\"c_info\":{\"type\":\"pvh\",\"name\":\"web\"},\"b_info\":{"             \
+    "\"max_memkb\":131072,\"target_memkb\":131072}}"
+
+static void assert_resized(uint64_t nr_pages, uint64_t target_kib,
+                           uint64_t max_kib)
+{
+    libxl_domain_config config;
+    char *json = strdup(SIZED);
+
+    assert_int_equal(xen_config_resize(&x, 7, nr_pages, &json), 0);
+    libxl_domain_config_init(&config);
+    assert_int_equal(libxl_domain_config_from_json(x.ctx, &config, json), 0);
+    assert_int_equal(config.b_info.target_memkb, target_kib);
+    assert_int_equal(config.b_info.max_memkb, max_kib);
+    libxl_domain_config_dispose(&config);
+    free(json);
+}
+
+static void a_copy_can_hold_what_there_was_at_the_cut(void **state)
+{
+    (void)state;
+    now_max_kib = 131072;
+    now_target_kib = 131072;
+    assert_resized(0, 131072, 131072); /* disks alone */
+    assert_resized(131072 / 4 + 100, 131072, 131072);
+    now_target_kib = 114688; /* told to become smaller, and has */
+    assert_resized(114688 / 4, 114688, 131072);
+    assert_resized(131072 / 4, 131072 - 1024, 131072); /* and has not yet */
+    now_max_kib = 114688;
+    assert_resized(131072 / 4, 131072 - 1024, 131072 - 1024);
+    now_max_kib = now_target_kib = 0; /* went down */
+    assert_resized(131072 / 4, 131072, 131072);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -195,6 +243,7 @@ int main(void)
         cmocka_unit_test(a_fork_shares_neither_folder_nor_device),
         cmocka_unit_test(its_ports_are_its_own),
         cmocka_unit_test(a_rollback_is_another_generation_too),
+        cmocka_unit_test(a_copy_can_hold_what_there_was_at_the_cut),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -10,6 +10,7 @@
 . "$(dirname "$0")/three.sh"
 three pvh
 is_control && finish
+three_resized
 
 step "a page by itself, far above all others"
 must "one page more" "$WORKLOAD/../xen/xen_image_tool" add three 0x41000

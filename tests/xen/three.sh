@@ -68,3 +68,64 @@ three() {
     must "delete" xl checkpoint-delete one two
     is "checkpoints left" "" "$(checkpoint_ids)"
 }
+
+# three_resized: the guest of three() changes its size while a take is made ready,
+# and is told to just before a cut; what is kept can be gone back to.
+three_resized() {
+    local g=three take
+
+    has_mib() { [ "$(xl list "$g" | awk 'NR == 2 { print $3 }')" -eq "$1" ]; }
+    while_ready() { # while_ready COMMAND...: the take's memory is armed
+        CKPT_FAULT='stop:after:take:memory armed' xl-ckpt checkpoint $g -n "$1" >"$T/take" 2>&1 &
+        take=$!
+        shift
+        wait_until 120 is_stopped $take || fail "there is nothing made ready"
+        "$@"
+        kill -CONT "$take"
+        wait "$take"
+    }
+    other_size() {
+        must "mem-set" xl mem-set $g "$1"
+        wait_until 60 has_mib "$1" || fail "it does not get $1 MiB: $(xl list $g)"
+    }
+    back_to() { # back_to CHECKPOINT MIB
+        must "rollback" xl rollback $g "$1" || return
+        ticks $g "after the rollback"
+        clean $g "after the rollback"
+        CHECKS=$((CHECKS + 1))
+        wait_until 60 has_mib "$2" || fail "after the rollback to $1: $(xl list $g)"
+    }
+
+    step "smaller, larger while a take is made ready"
+    CHECKS=$((CHECKS + 2))
+    while_ready smaller other_size 112 || fail "the take failed: $(cat "$T/take")"
+    check_stored smaller
+    while_ready larger other_size 128 || fail "the take failed: $(cat "$T/take")"
+    check_stored larger
+    running $g "larger"
+
+    step "told to become smaller, and cut before it has"
+    xl pause $g
+    must "mem-set" xl mem-set $g 112
+    must "take" xl checkpoint $g -n told --paused
+    must "fork" xl fork $g/told -n $g-told
+    ticks $g-told "a fork of that"
+    clean $g-told "a fork of that"
+    guest_destroy $g-told
+    xl unpause $g
+
+    step "back to each size"
+    back_to smaller 112
+    back_to larger 128
+
+    step "memory beyond all that there was"
+    CHECKS=$((CHECKS + 2))
+    ! while_ready beyond "$WORKLOAD/../xen/xen_image_tool" add $g 0x200000 ||
+        fail "a page that came beyond the others is not missed"
+    grep -q 'got memory beyond' "$T/take" || fail "another error: $(cat "$T/take")"
+    running $g "with a page beyond"
+    must "take" xl checkpoint $g -n beyond
+    check_stored beyond
+    must "delete" xl checkpoint-delete smaller larger told beyond
+    is "checkpoints left" "" "$(checkpoint_ids)"
+}
