@@ -515,8 +515,9 @@ int jobs_open(struct daemon *d)
     d->jobs = calloc(1, sizeof(*d->jobs));
     if (!d->jobs)
         return -ENOMEM;
-    /* So that an id is not used again by the next of us. */
-    d->jobs->last_id = (uint64_t)now_unix_us() / 1000000u * 1000u;
+    /* So that an id is not used again by the next of us: in no millisecond of
+     * its life does a daemon begin more than a job. */
+    d->jobs->last_id = (uint64_t)now_unix_us() / 1000u;
     spare_make(d, &d->jobs->spare);
     ev_init(&d->jobs->late, on_late);
     d->jobs->late.data = d->jobs;

@@ -30,6 +30,9 @@ struct mem_driver {
     /* As probe, with the why as the error's words: only now is it known, and
      * undo comes next. */
     int (*arm)(struct mem *m);
+    /* It changed in a way that a cut would miss: it is to be armed anew, into
+     * an empty image.  Also asked in the pause.  NULL: it misses nothing. */
+    bool (*is_stale)(struct mem *m);
     int (*cut)(struct mem *m); /* the machine state, too */
     /* Whatever the guest may be spared of is ended: first after resume. */
     int (*disarm)(struct mem *m);

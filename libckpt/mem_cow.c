@@ -27,6 +27,7 @@
 #include "xen_cow.h"
 #include "xen_dom.h"
 #include "xen_machine.h"
+#include "xen_mem.h"
 
 /* Unless another size is asked for, so much of the guest's pages, within these
  * and what Xen has free: we empty the ring faster than a guest can take its
@@ -169,6 +170,16 @@ static int cow_arm(struct mem *m)
     return 0;
 }
 
+/* Xen keeps what is beyond its bitmaps for nobody, and refuses the cut. */
+static bool cow_is_stale(struct mem *m)
+{
+    struct cow *w = m->priv;
+    uint64_t nr_gfns;
+
+    return xen_nr_gfns(m->x, m->dom->domid, &nr_gfns) ||
+           nr_gfns > xen_cow_nr_gfns(w->xen);
+}
+
 static int cow_cut(struct mem *m)
 {
     struct xen_cow_stats stats;
@@ -305,6 +316,7 @@ const struct mem_driver mem_cow = {
     .caps = MEM_CAP_FLAT_CUT,
     .probe = cow_probe,
     .arm = cow_arm,
+    .is_stale = cow_is_stale,
     .cut = cow_cut,
     .disarm = cow_disarm,
     .drain = cow_drain,

@@ -37,6 +37,7 @@
 
 struct dirty {
     struct xen_dirty *bitmap;
+    struct xen_size *size; /* as the passes found it */
     uint64_t nr_gfns;
     unsigned token_log, token_qemu; /* guard */
     /* What the cut put aside, in the order of its frames. */
@@ -113,9 +114,9 @@ static int pass_range(struct mem *m, uint64_t gfn, uint64_t end,
  * as much as asking about memory.  So those at the top come first, and the
  * way up ends when as many frames were met as the domain has pages.
  *
- * Of a frame that gets memory meanwhile the bitmap tells, but here it counts
- * for one that is still ahead of us: so no frame is left out that the toolstack
- * may have given memory to, nor any when there is memory beyond those.
+ * The domain may lose memory meanwhile and yet have some in the last frames: so
+ * no frame is left out that the toolstack may have given memory to, nor any when
+ * there is memory beyond those.  If it gets some, see dirty_is_stale().
  */
 static int pass_all(struct mem *m)
 {
@@ -239,7 +240,9 @@ static int dirty_arm(struct mem *m)
     if (!d)
         return fail(m->c, -ENOMEM, "memory capture");
     m->priv = d;
-    rc = xen_nr_gfns(m->x, m->dom->domid, &d->nr_gfns);
+    rc = xen_size_watch(m->x, m->dom->domid, &d->size);
+    if (!rc)
+        rc = xen_nr_gfns(m->x, m->dom->domid, &d->nr_gfns);
     if (!rc)
         rc = xen_dirty_new(m->x, m->dom->domid, d->nr_gfns, &d->bitmap);
     if (!rc)
@@ -289,17 +292,23 @@ out:
     return rc;
 }
 
+/* The bitmap tells neither of what came nor of what is beyond it. */
+static bool dirty_is_stale(struct mem *m)
+{
+    struct dirty *d = m->priv;
+    uint64_t nr_gfns;
+
+    return xen_size_changed(d->size) ||
+           xen_nr_gfns(m->x, m->dom->domid, &nr_gfns) || nr_gfns > d->nr_gfns;
+}
+
 static int dirty_cut(struct mem *m)
 {
     struct dirty *d = m->priv;
-    uint64_t cursor = 0, count, nr_gfns;
+    uint64_t cursor = 0, count;
     int rc;
 
-    rc = xen_nr_gfns(m->x, m->dom->domid, &nr_gfns);
-    if (!rc && nr_gfns > d->nr_gfns)
-        return xen_outgrown(m->x, m->dom->domid);
-    if (!rc)
-        rc = xen_dirty_fetch(d->bitmap, true, &count);
+    rc = xen_dirty_fetch(d->bitmap, true, &count);
     if (rc)
         return rc;
     m->passes++;
@@ -376,6 +385,7 @@ static void dirty_undo(struct mem *m)
         return;
     (void)dirty_disarm(m); /* what it leaves standing the guard undoes */
     xen_dirty_free(d->bitmap);
+    xen_size_free(d->size);
     if (d->aside)
         munmap(d->aside, d->room_frames * PAGE_SIZE_BYTES);
     free(d->aside_gfn);
@@ -390,6 +400,7 @@ const struct mem_driver mem_dirty = {
     .caps = 0,
     .probe = dirty_probe,
     .arm = dirty_arm,
+    .is_stale = dirty_is_stale,
     .cut = dirty_cut,
     .disarm = dirty_disarm,
     .drain = dirty_drain,

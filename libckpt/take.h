@@ -25,6 +25,7 @@ struct take {
     int monitor;           /* xl's process for the domain, or -1 */
     struct xen_stamp *stamp; /* of when it was found */
     bool has_memory;
+    bool is_stale; /* what is armed would miss something */
     bool pending; /* the guest may yet suspend: the guard waits for it */
     /* Of the cut. */
     bool was_paused, is_still;

@@ -6,8 +6,8 @@
  *   b   ─────── freeze ──── ask ── still ─────── cut ───── go on
  *
  * What is slow has been done before and what is left is done afterwards.
- * take_cut_all() is the only function between suspend and resume, and resumes
- * on every path.
+ * cut_once() is the only function between suspend and resume, and resumes on
+ * every path.
  */
 #include <string.h>
 
@@ -23,6 +23,7 @@
 #define SUSPEND_TIMEOUT_MS 30000u
 #define DRAIN_US 500000u
 #define LOCKED_MS 2000u /* the disks' locks are held for one that suspends */
+#define ARMED_MAX 3     /* times, for a guest that changes its size meanwhile */
 
 static unsigned timeout_ms(const struct take *t)
 {
@@ -211,8 +212,22 @@ static void call_off(struct take *t)
     memcpy(t->c->error, error, sizeof(error));
 }
 
-int take_cut_all(struct take *const *t, size_t nr)
+/* If it fails, take_cut_all() makes it ready again. */
+static int check_size(struct take *t)
 {
+    t->is_stale = t->has_memory && t->mem.drv->is_stale &&
+                  t->mem.drv->is_stale(&t->mem);
+    return t->is_stale ? fail(t->c, -ESTALE,
+                              "domain \"%s\" changes its memory's size all the "
+                              "time: %u times while its checkpoint was made "
+                              "ready. Try again when it does not.",
+                              t->op.dom.name, ARMED_MAX)
+                       : 0;
+}
+
+static int cut_once(struct take *const *t, size_t nr)
+{
+    bool is_left = false;
     int rc, r;
     size_t i;
 
@@ -229,6 +244,8 @@ int take_cut_all(struct take *const *t, size_t nr)
     for (i = 0; !rc && i < nr; i++)
         rc = check_same(t[i], false);
     for (i = 0; !rc && i < nr; i++)
+        rc = check_size(t[i]);
+    for (i = 0; !rc && i < nr; i++)
         rc = disks_lock(t[i]->disks.disk, t[i]->disks.nr);
     for (i = 0; !rc && i < nr; i++)
         rc = ask_to_stand_still(t[i]);
@@ -237,6 +254,8 @@ int take_cut_all(struct take *const *t, size_t nr)
     for (i = 0; !rc && i < nr; i++)
         if (t[i]->has_memory)
             rc = await_suspended(t[i], timeout_ms(t[i]));
+    for (i = 0; !rc && i < nr; i++)
+        rc = check_size(t[i]);
     for (i = 0; !rc && i < nr; i++)
         rc = cut_still(t[i]);
     r = rc;
@@ -250,6 +269,43 @@ int take_cut_all(struct take *const *t, size_t nr)
         e = go_on(t[i], !rc);
         thaw(t[i]);
         r = r ? r : e;
+        is_left |= !!e;
     }
+    for (i = 0; is_left && i < nr; i++)
+        t[i]->is_stale = false; /* enough is wrong */
     return r;
+}
+
+static int arm_again(struct take *t)
+{
+    say(t->c, "domain \"%s\" changed its memory's size: all is made ready again",
+        t->op.dom.name);
+    t->is_stale = false;
+    t->c->error[0] = '\0';
+    take_mem_undo(t);
+    machine_fini(&t->mem.machine);
+    take_room_undo(t);
+    return take_room(t) ?: take_mem_arm(t);
+}
+
+int take_cut_all(struct take *const *t, size_t nr)
+{
+    bool again = true;
+    int rc = 0;
+
+    for (unsigned armed = 1; again; armed++) {
+        again = false;
+        rc = cut_once(t, nr);
+        if (armed == ARMED_MAX)
+            break;
+        for (size_t i = 0; i < nr; i++) {
+            if (!t[i]->is_stale)
+                continue;
+            again = true;
+            rc = arm_again(t[i]);
+            if (rc)
+                return rc;
+        }
+    }
+    return rc;
 }

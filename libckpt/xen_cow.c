@@ -363,8 +363,6 @@ int xen_cow_begin(struct xen_cow *cow, const char *id, bool since_last)
     rc = call(cow->x, cow->domid, &op);
     if (rc == -EILSEQ || rc == -EAGAIN)
         return -EAGAIN;
-    if (rc == -ERANGE)
-        return xen_outgrown(cow->x, cow->domid);
     if (rc)
         return fail(cow->x->c, rc, "domain %u: the cut", cow->domid);
     cow->info.epoch = op.epoch;

@@ -15,12 +15,18 @@ struct xen;
 
 /* One more than the highest frame the domain may use. */
 int xen_nr_gfns(struct xen *x, uint32_t domid, uint64_t *nr_out);
-/* -ESTALE, with the words for a domain that at its cut has more than that. */
-int xen_outgrown(struct xen *x, uint32_t domid);
-/* How many frames the domain has memory in just now, and below which one those
- * are that a toolstack gives it, up to its maxmem. */
+/* How many frames the domain has memory in just now, with those of Xen that it
+ * maps in the usual way (the shared info, the grant table); and below which one
+ * those are that a toolstack gives it, up to its maxmem. */
 int xen_ram(struct xen *x, uint32_t domid, uint64_t *nr_pages_out,
             uint64_t *end_out);
+
+/* Whether its memory has changed in size since: true also when that cannot be
+ * told.  *out is owned, also after a failure; NULL is fine for _free. */
+struct xen_size;
+int xen_size_watch(struct xen *x, uint32_t domid, struct xen_size **out);
+bool xen_size_changed(struct xen_size *s);
+void xen_size_free(struct xen_size *s);
 
 /* A mapping of a batch: read-only, to be dropped with xen_unmap(). */
 struct xen_map {
