@@ -31,7 +31,8 @@ struct mem_driver {
      * undo comes next. */
     int (*arm)(struct mem *m);
     /* It changed in a way that a cut would miss: it is to be armed anew, into
-     * an empty image.  Also asked in the pause.  NULL: it misses nothing. */
+     * an empty image.  Also asked in the pause.  NULL: it misses nothing.  A domain
+     * that is gone is left to who waits for it. */
     bool (*is_stale)(struct mem *m);
     int (*cut)(struct mem *m); /* the machine state, too */
     /* Whatever the guest may be spared of is ended: first after resume. */

@@ -176,7 +176,7 @@ static bool cow_is_stale(struct mem *m)
     struct cow *w = m->priv;
     uint64_t nr_gfns;
 
-    return xen_nr_gfns(m->x, m->dom->domid, &nr_gfns) ||
+    return !xen_nr_gfns(m->x, m->dom->domid, &nr_gfns) &&
            nr_gfns > xen_cow_nr_gfns(w->xen);
 }
 

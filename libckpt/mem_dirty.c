@@ -299,7 +299,8 @@ static bool dirty_is_stale(struct mem *m)
     uint64_t nr_gfns;
 
     return xen_size_changed(d->size) ||
-           xen_nr_gfns(m->x, m->dom->domid, &nr_gfns) || nr_gfns > d->nr_gfns;
+           (!xen_nr_gfns(m->x, m->dom->domid, &nr_gfns) &&
+            nr_gfns > d->nr_gfns);
 }
 
 static int dirty_cut(struct mem *m)

@@ -21,8 +21,8 @@ int xen_nr_gfns(struct xen *x, uint32_t domid, uint64_t *nr_out);
 int xen_ram(struct xen *x, uint32_t domid, uint64_t *nr_pages_out,
             uint64_t *end_out);
 
-/* Whether its memory has changed in size since: true also when that cannot be
- * told.  *out is owned, also after a failure; NULL is fine for _free. */
+/* Whether its memory has changed in size since; not so when it is gone.  *out is
+ * owned, also after a failure; NULL is fine for _free. */
 struct xen_size;
 int xen_size_watch(struct xen *x, uint32_t domid, struct xen_size **out);
 bool xen_size_changed(struct xen_size *s);

@@ -62,8 +62,8 @@ bool xen_size_changed(struct xen_size *s)
     xc_domaininfo_t info;
 
     free(event);
-    return is_told || !xen_domain_info(s->x->xch, s->domid, &info) ||
-           info.tot_pages != s->nr_pages;
+    return is_told || (xen_domain_info(s->x->xch, s->domid, &info) &&
+                       info.tot_pages != s->nr_pages);
 }
 
 void xen_size_free(struct xen_size *s)
