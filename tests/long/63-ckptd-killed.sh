@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
-# lab: --timeout 7200
+# lab: --xen patched --timeout 7200
 #
 # Each process of the daemon is killed (SIGKILL) at each step of a take, a
 # rollback and a fork, and then KILLS times at any moment: the guest runs on,
@@ -35,7 +35,7 @@ domains() { [ "$(xl list | wc -l)" -eq $(($1 + 1)) ]; }
 idle() {
     local jobs
     jobs=$(rpc job.list) && no_job &&
-        ! grep -qE '"state": "(queued|pre-hooks|running|post-hooks)"' <<<"$jobs"
+        ! grep -qE '"state":"(queued|pre-hooks|running|post-hooks)"' <<<"$jobs"
 }
 busy() { ! idle; }
 
@@ -117,7 +117,7 @@ at() {
     done
 }
 
-door_guest $g tool mem=128 vcpus=1 disk_mb=64 -- "disk=/mnt/disk/witness.log,logms=$LOG_MS,tickms=250"
+door_guest $g tool mem=128 vcpus=1 disk_mb=64 -- "mb=4,$LIGHT,disk=/mnt/disk/witness.log,logms=$LOG_MS,tickms=250"
 ckptd_start 'guest_requests = checkpoint
 guest_rate = 3600/hour
 guest_burst = 1000

@@ -18,7 +18,7 @@ served() { # NAME WHY: it is heard, and freezes when asked to
     tell "$1" 'ask 1'
     told "$1" 300 'asked 0 [0-9]+ [0-9]+ ok checkpoint' >/dev/null || fail "$2: $1 is not heard"
     rpc checkpoint.take "{\"domain\":\"$1\",\"disk_only\":true,\"quiesce\":true,\"wait\":true,\"name\":\"frozen\"}" |
-        grep -q '"consistency": "fs-frozen"' || fail "$2: $1 does not freeze"
+        grep -q '"consistency":"fs-frozen"' || fail "$2: $1 does not freeze"
     must "delete" xl checkpoint-delete frozen
     running "$1" "$2"
 }
