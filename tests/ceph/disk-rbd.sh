@@ -380,7 +380,7 @@ bash tests/ceph/cluster.sh pause "$dir/ceph"
 echo >&8
 timeout 60 tail -n +1 -f "$dir/job" --pid=$job | grep -q -m1 '^cut' || fail "a cut without an end"
 cp "$dir/job" "$out"
-said "cut: 110 disk xvda: Ceph pool rbd: no answer from the cluster within 2 s"
+said "cut: 112 disk xvda: Ceph pool rbd: no answer from the cluster within 2 s"
 begin=$SECONDS
 must_not run probe
 said "disk xvda: Ceph pool rbd: no answer from the cluster within 10 s"
