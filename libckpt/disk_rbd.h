@@ -36,6 +36,9 @@ void rbd_priv_free(struct disk *d);
 /* The name of an image beside @n's: its name, then @suffix and @id. */
 int rbd_name_beside(struct disk *d, const struct rbd_name *n,
                     const char *suffix, const char *id, struct rbd_name *out);
+/* One that nobody has, for an image that is not yet what it is to be. */
+int rbd_name_made(struct disk *d, const struct rbd_name *n,
+                  struct rbd_name *out);
 
 int rbd_take_back(struct ckpt *c, const char *words);
 int rbd_rollback(struct disk *d, const char *snapshot);

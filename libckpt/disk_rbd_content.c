@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "ctx.h"
 #include "disk_rbd.h"
@@ -105,7 +104,6 @@ int rbd_show(struct ckpt *c, const char *snapshot, const char *tag,
 
 static int make(struct disk *d, struct rbd *r, uint64_t size_bytes)
 {
-    char token[48];
     int rc;
 
     rc = rbd_talk_begin(d->c, &r->name, &r->talk);
@@ -116,8 +114,7 @@ static int make(struct disk *d, struct rbd *r, uint64_t size_bytes)
         return fail(d->c, -EEXIST, "%s", d->target);
     if (rc != -ENOENT)
         return rc;
-    snprintf(token, sizeof(token), "%d-%" PRIx64, (int)getpid(), now_us());
-    rc = rbd_name_beside(d, &r->name, RBD_MADE, token, &r->made);
+    rc = rbd_name_made(d, &r->name, &r->made);
     if (!rc)
         rc = rbd_deed(d, GUARD_DISK_MADE, "made", &r->made, "", "");
     if (!rc)

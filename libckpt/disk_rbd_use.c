@@ -12,20 +12,28 @@
  *              emptied and kept for them; or all of it backwards
  *   fork       clone ID@SNAPSHOT           fork-NAME-VDEV
  *
+ * Where each rollback is to a checkpoint that was taken after the one before,
+ * the clones become clones of clones.  Of those the kernel reads CHAIN_MAX in a
+ * row: the next is a copy, made under a name of its own (.ckpt-made-).
+ *
  * Who has an image open does not mind its being renamed.  The deeds name it by
  * its id, or by our name for it and the snapshot that it has to be a clone of.
  */
 #include "disk_rbd.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ctx.h"
 #include "disk_deed.h"
 #include "disk_name.h"
 
 #define REMOVE_TIMEOUT_MS 1800000u /* goes through all objects */
+#define COPY_TIMEOUT_MS 86400000u
+#define CHAIN_MAX 16u /* the kernel maps no image with more above it */
 
 /* --- taking back ----------------------------------------------------------- */
 
@@ -49,7 +57,8 @@ static int read_words(struct ckpt *c, const char *text, struct words *w)
 }
 
 /* The kernel's device of it goes first. */
-static int unclone(struct ckpt *c, struct rbd_talk *t, const struct words *w)
+static int remove_made(struct ckpt *c, struct rbd_talk *t,
+                       const struct words *w)
 {
     char id[RBD_TEXT_MAX] = "";
     int rc;
@@ -57,14 +66,16 @@ static int unclone(struct ckpt *c, struct rbd_talk *t, const struct words *w)
     rc = rbd_talk_ask(t, RBD_TIMEOUT_MS, NULL, NULL, "look %s", w->name.image);
     if (rc == -ENOENT)
         return 0;
+    if (!rc && sscanf(rbd_talk_answer(t), "%255s", id) == 1)
+        rc = rbd_kernel_unmap(c, id);
     if (rc)
         return rc;
-    if (sscanf(rbd_talk_answer(t), "%255s", id) == 1)
-        rc = rbd_kernel_unmap(c, id);
-    return rc ? rc
-              : rbd_talk_ask(t, REMOVE_TIMEOUT_MS, NULL, NULL,
-                             "unclone %s %s %s", w->name.image, w->id,
-                             w->snapshot);
+    return strcmp(w->verb, "made")
+               ? rbd_talk_ask(t, REMOVE_TIMEOUT_MS, NULL, NULL,
+                              "unclone %s %s %s", w->name.image, w->id,
+                              w->snapshot)
+               : rbd_talk_ask(t, REMOVE_TIMEOUT_MS, NULL, NULL, "unmake %s",
+                              w->name.image);
 }
 
 static int take_back(struct ckpt *c, struct rbd_talk *t, const struct words *w)
@@ -74,11 +85,8 @@ static int take_back(struct ckpt *c, struct rbd_talk *t, const struct words *w)
     if (!strcmp(w->verb, "snapshot"))
         return rbd_talk_ask(t, RBD_TIMEOUT_MS, NULL, NULL, "snapdrop %s %s",
                             w->name.image, w->name.snapshot);
-    if (!strcmp(w->verb, "clone"))
-        return unclone(c, t, w);
-    if (!strcmp(w->verb, "made"))
-        return rbd_talk_ask(t, REMOVE_TIMEOUT_MS, NULL, NULL, "unmake %s",
-                            w->name.image);
+    if (!strcmp(w->verb, "clone") || !strcmp(w->verb, "made"))
+        return remove_made(c, t, w);
     if (!strcmp(w->verb, "rename"))
         return rbd_talk_ask(t, RBD_TIMEOUT_MS, NULL, NULL, "rename %s %s",
                             w->id, w->name.image);
@@ -105,7 +113,7 @@ int rbd_take_back(struct ckpt *c, const char *text)
     return rc;
 }
 
-/* --- rollback -------------------------------------------------------------- */
+/* --- names and deeds ------------------------------------------------------- */
 
 int rbd_name_beside(struct disk *d, const struct rbd_name *n,
                     const char *suffix, const char *id, struct rbd_name *out)
@@ -117,6 +125,15 @@ int rbd_name_beside(struct disk *d, const struct rbd_name *n,
         return fail(d->c, -ENAMETOOLONG, "%s%s%s", n->image, suffix, id);
     sprintf(out->image + len, "%s%s", suffix, id);
     return 0;
+}
+
+int rbd_name_made(struct disk *d, const struct rbd_name *n,
+                  struct rbd_name *out)
+{
+    char token[48];
+
+    snprintf(token, sizeof(token), "%d-%" PRIx64, (int)getpid(), now_us());
+    return rbd_name_beside(d, n, RBD_MADE, token, out);
 }
 
 int rbd_deed(struct disk *d, enum guard_harm harm, const char *verb,
@@ -134,27 +151,6 @@ int rbd_deed(struct disk *d, enum guard_harm harm, const char *verb,
                                : disk_deed_words_after(d, words);
 }
 
-/* An image that has the name already is not ours to take back, be it a clone
- * of the same snapshot. */
-static int clone(struct disk *d, struct rbd_talk *t, const struct rbd_name *of,
-                 const struct rbd_name *n, char id[RBD_TEXT_MAX])
-{
-    int rc;
-
-    rc = rbd_talk_ask(t, RBD_TIMEOUT_MS, NULL, NULL, "look %s", n->image);
-    if (rc != -ENOENT)
-        return rc ? rc : -EEXIST;
-    rc = rbd_deed(d, GUARD_DISK_MOVED, "clone", n, of->image, of->snapshot);
-    if (!rc)
-        rc = rbd_talk_ask(t, RBD_TIMEOUT_MS, NULL, NULL, "clone %s %s %s",
-                          of->image, of->snapshot, n->image);
-    if (rc == -EEXIST)
-        disk_deed_strike(d);
-    if (!rc && sscanf(rbd_talk_answer(t), "%255s", id) != 1)
-        rc = fail(d->c, -EPROTO, "%s: ckpt-rbd", n->image);
-    return rc;
-}
-
 int rbd_move(struct disk *d, enum guard_harm harm, struct rbd_talk *t,
              const char *id, const struct rbd_name *from,
              const struct rbd_name *to)
@@ -165,6 +161,76 @@ int rbd_move(struct disk *d, enum guard_harm harm, struct rbd_talk *t,
               : rbd_talk_ask(t, RBD_TIMEOUT_MS, NULL, NULL, "rename %s %s", id,
                              to->image);
 }
+
+/* --- clones ----------------------------------------------------------------- */
+
+static int make_clone(struct disk *d, struct rbd_talk *t,
+                      const struct rbd_name *of, const struct rbd_name *n,
+                      char id[RBD_TEXT_MAX])
+{
+    int rc;
+
+    rc = rbd_talk_ask(t, RBD_TIMEOUT_MS, NULL, NULL, "clone %s %s %s",
+                      of->image, of->snapshot, n->image);
+    if (!rc && sscanf(rbd_talk_answer(t), "%255s", id) != 1)
+        rc = fail(d->c, -EPROTO, "%s: ckpt-rbd", n->image);
+    return rc;
+}
+
+/* Nobody waits for it but us: the domain runs. */
+static int copy(struct disk *d, struct rbd_talk *t, const struct rbd_name *of,
+                const struct rbd_name *n, char id[RBD_TEXT_MAX])
+{
+    struct rbd_name made;
+    int rc;
+
+    say(d->c, "%s: copied, for of clones there are %u in a row", n->image,
+        CHAIN_MAX);
+    rc = rbd_name_made(d, n, &made);
+    if (!rc)
+        rc = rbd_deed(d, GUARD_DISK_MOVED, "made", &made, "", "");
+    if (!rc)
+        rc = make_clone(d, t, of, &made, id);
+    if (!rc)
+        rc = rbd_talk_ask(t, COPY_TIMEOUT_MS, NULL, NULL, "flatten %s",
+                          made.image);
+    return rc ? rc : rbd_move(d, GUARD_DISK_MOVED, t, id, &made, n);
+}
+
+static int has_room(struct rbd_talk *t, const struct rbd_name *of,
+                    bool *has_room_out)
+{
+    int rc = rbd_talk_ask(t, RBD_TIMEOUT_MS, NULL, NULL, "chain %s %s",
+                          of->image, of->snapshot);
+
+    *has_room_out = !rc && strtoul(rbd_talk_answer(t), NULL, 10) < CHAIN_MAX;
+    return rc;
+}
+
+/* An image that has the name already is not ours to take back, be it a clone
+ * of the same snapshot. */
+static int clone(struct disk *d, struct rbd_talk *t, const struct rbd_name *of,
+                 const struct rbd_name *n, char id[RBD_TEXT_MAX])
+{
+    bool may_clone;
+    int rc;
+
+    rc = rbd_talk_ask(t, RBD_TIMEOUT_MS, NULL, NULL, "look %s", n->image);
+    if (rc != -ENOENT)
+        return rc ? rc : -EEXIST;
+    rc = has_room(t, of, &may_clone);
+    if (!rc && !may_clone)
+        return copy(d, t, of, n, id);
+    if (!rc)
+        rc = rbd_deed(d, GUARD_DISK_MOVED, "clone", n, of->image, of->snapshot);
+    if (!rc)
+        rc = make_clone(d, t, of, n, id);
+    if (rc == -EEXIST)
+        disk_deed_strike(d);
+    return rc;
+}
+
+/* --- rollback -------------------------------------------------------------- */
 
 static int exchange(struct disk *d, struct rbd *r, const struct rbd_name *of)
 {

@@ -123,7 +123,7 @@ int disks_open_info(struct disks *d, struct op *op,
         if (!rc)
             rc = to->drv->check(op->c, to->snapshot);
         if (rc)
-            return rc;
+            return fail_prefix(op->c, rc, "disk %s", to->vdev);
     }
     return 0;
 }

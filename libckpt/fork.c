@@ -190,6 +190,8 @@ static int child_disks(struct fork *f)
     for (i = 0; !rc && i < f->disks.nr; i++) {
         d = &f->disks.disk[i];
         rc = d->drv->fork(d, d->snapshot, f->name, &f->targets[i]);
+        if (rc)
+            fail_prefix(f->c, rc, "disk %s", d->vdev);
     }
     return rc;
 }

@@ -130,7 +130,7 @@ static int end_of(struct rbd_talk *t, int rc, const char *line,
         hang_up(t);
     if (rc == -ETIMEDOUT)
         return fail(
-            t->c, rc,
+            t->c, -EHOSTDOWN, /* -ETIMEDOUT is a guest's, to others */
             "Ceph pool %s: no answer from the cluster within %u s (%.*s).",
             t->pool, timeout_ms / 1000, (int)strcspn(line, " \n"), line);
     return rc ? fail(t->c, rc, "Ceph pool %s: ckpt-rbd", t->pool) : 0;

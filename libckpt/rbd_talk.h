@@ -17,7 +17,7 @@ struct rbd_talk;
 /* What it says before its answer.  Not 0: stop, and return that. */
 typedef int rbd_talk_fn(void *arg, const char *words);
 
-/* Starts it and has it connect.  -ETIMEDOUT: no cluster answers. */
+/* Starts it and has it connect.  -EHOSTDOWN: no cluster answers. */
 int rbd_talk_begin(struct ckpt *c, const struct rbd_name *n,
                    struct rbd_talk **out);
 /* Asks, and waits at most @timeout_ms; after that the talk is over.  @fn may

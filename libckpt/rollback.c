@@ -223,6 +223,8 @@ static int rollback_disks(void *arg)
     for (i = 0; !rc && i < r->disks.nr; i++) {
         d = &r->disks.disk[i];
         rc = d->drv->rollback(d, d->snapshot);
+        if (rc)
+            fail_prefix(r->c, rc, "disk %s", d->vdev);
     }
     return rc;
 }

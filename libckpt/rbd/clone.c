@@ -141,3 +141,81 @@ int clone_remove(struct session *s, char *const args[])
     return rc && rc != -ENOENT ? no(s, rc, "removing the image %s", args[0])
                                : 0;
 }
+
+/* --- clones of clones ------------------------------------------------------- */
+
+/* What @image, at the snapshot set in it, is a clone of, maybe in another pool.
+ * -ENOENT: of none. */
+static int open_parent(struct session *s, rbd_image_t image,
+                       rados_ioctx_t *io_out, rbd_image_t *out)
+{
+    rbd_linked_image_spec_t parent;
+    rbd_snap_spec_t snap;
+    rados_ioctx_t io = NULL;
+    int rc;
+
+    rc = rbd_get_parent(image, &parent, &snap);
+    if (rc)
+        return rc;
+    rc = rados_ioctx_create2(s->cluster, parent.pool_id, &io);
+    if (!rc)
+        rados_ioctx_set_namespace(io, parent.pool_namespace);
+    if (!rc)
+        rc = rbd_open_by_id_read_only(io, parent.image_id, out, NULL);
+    if (!rc) {
+        rc = rbd_snap_set_by_id(*out, snap.id);
+        if (rc)
+            rbd_close(*out);
+    }
+    if (rc && io)
+        rados_ioctx_destroy(io);
+    rbd_linked_image_spec_cleanup(&parent);
+    rbd_snap_spec_cleanup(&snap);
+    *io_out = io;
+    return rc;
+}
+
+int clone_chain(struct session *s, char *const args[])
+{
+    rados_ioctx_t io = NULL, up_io;
+    rbd_image_t image, up;
+    unsigned nr = 0;
+    int rc;
+
+    rc = image_open(s, args[0], false, &image);
+    if (rc)
+        return no(s, rc, "the image of snapshot %s", args[1]);
+    rc = rbd_snap_set(image, args[1]);
+    if (rc) {
+        rbd_close(image);
+        return no(s, rc, "the snapshot %s", args[1]);
+    }
+    while (!(rc = open_parent(s, image, &up_io, &up))) {
+        rbd_close(image);
+        if (io)
+            rados_ioctx_destroy(io);
+        image = up;
+        io = up_io;
+        nr++;
+    }
+    rbd_close(image);
+    if (io)
+        rados_ioctx_destroy(io);
+    if (rc != -ENOENT)
+        return no(s, rc, "what the snapshot %s is a clone of", args[1]);
+    snprintf(s->result, sizeof(s->result), "%u", nr);
+    return 0;
+}
+
+int clone_flatten(struct session *s, char *const args[])
+{
+    rbd_image_t image;
+    int rc;
+
+    rc = rbd_open(s->io, args[0], &image, NULL);
+    if (rc)
+        return no(s, rc, "the image %s", args[0]);
+    rc = rbd_flatten(image);
+    rbd_close(image);
+    return rc ? no(s, rc, "copying what %s is a clone of", args[0]) : 0;
+}

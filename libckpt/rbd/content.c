@@ -178,8 +178,7 @@ int content_unmake(struct session *s, char *const args[])
     int rc;
 
     if (!is_made_name(args[0]))
-        return no(s, -EPERM, "the image %s is not one that an import made.",
-                  args[0]);
+        return no(s, -EPERM, "the image %s is not one of our making.", args[0]);
     rc = rbd_remove(s->io, args[0]);
     return rc && rc != -ENOENT ? no(s, rc, "removing the image %s", args[0])
                                : 0;

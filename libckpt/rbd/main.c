@@ -42,6 +42,8 @@ static const struct {
     { "drain",    0, cut_drain       },
     { "clone",    3, clone_make      },
     { "unclone",  3, clone_remove    },
+    { "chain",    2, clone_chain     },
+    { "flatten",  1, clone_flatten   },
     { "rename",   2, image_rename    },
     { "check",    2, image_check     },
     { "snapdrop", 2, drop_snapshot   },

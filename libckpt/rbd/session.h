@@ -68,6 +68,8 @@ verb_fn image_check;  /* ID SNAPSHOT */
 /* --- clone.c */
 verb_fn clone_make;   /* ID SNAPSHOT NAME; the clone's id */
 verb_fn clone_remove; /* NAME ID SNAPSHOT: if it is a clone of that */
+verb_fn clone_chain;   /* ID SNAPSHOT; how many images are above it */
+verb_fn clone_flatten; /* NAME: it becomes a clone of none */
 
 /* --- drop.c */
 verb_fn drop_snapshot; /* ID SNAPSHOT */

@@ -64,6 +64,9 @@ osd objectstore = memstore
 memstore device bytes = 268435456
 osd class load list = *
 osd class default list = *
+[client]
+# Of the kernel, which would else speak the older protocol.
+rbd default map options = ms_mode=crc
 CONF
 }
 
@@ -82,7 +85,7 @@ start() {
         ceph-osd -i 0 2>>"$dir/mkfs.log" || give_up "no OSD"
     {
         ceph osd pool create rbd 8 8 --autoscale-mode=off &&
-            timeout 20 rbd pool init rbd
+            timeout 120 rbd pool init rbd
     } >"$dir/pool.log" 2>&1 || give_up "no pool"
 }
 

@@ -82,18 +82,7 @@ holds() { # IMAGE[@SNAPSHOT] PATTERN OFFSET
         fail "$1 has not $2 at $3: $(cat "$dir/io")"
 }
 id_of() { rbd info --format json "$1" | jq -r .id; }
-# All images, their snapshots, those out of sight too, and the trash.
-state() {
-    /usr/bin/python3 -c '
-import os, rados, rbd
-with rados.Rados(conffile=os.environ["CEPH_CONF"]) as cluster, cluster.open_ioctx("rbd") as io:
-    for name in sorted(rbd.RBD().list(io)):
-        with rbd.Image(io, name, read_only=True) as i:
-            try: parent = i.parent_id()
-            except rbd.ImageNotFound: parent = ""
-            print(name, i.id(), parent, [(s["name"], s["namespace"]) for s in i.list_snaps()])
-    print([e["name"] for e in rbd.RBD().trash_list(io)])'
-}
+state() { /usr/bin/python3 tests/ceph/images.py state --ids; }
 remember() { state >"$dir/before"; }
 same_state() { # WHAT
     state >"$dir/seen"
@@ -178,7 +167,7 @@ refused "rbd:rbd/w b" "blanks" probe
 must_not run driver:rbd "remove:rbd/$web@mine$opt"
 said "snapshot of ours"
 must_not run driver:rbd guard "rollback:$(snap "$web" 7777)"
-said "cloning web@ckpt-7777-xvda"
+said "the snapshot ckpt-7777-xvda"
 rbd create plain --size 8M --image-feature layering
 serve plain
 io plain "write -P 1 0 64k"
@@ -313,6 +302,46 @@ stop_serving "$fork"
 rbd remove --no-progress "$fork"
 serve web
 
+title "of clones there are sixteen in a row, the next is a copy"
+old_disk=$disk
+rbd create up0 --size 8M && serve up0
+io up0 "write -P 1 0 64k" "write -P 2 4M 64k" flush
+stop_serving up0
+for n in {1..15}; do
+    rbd snap create --no-progress "up$((n - 1))@s" && rbd clone --rbd-default-clone-format 2 "up$((n - 1))@s" "up$n" || exit 99
+done
+rbd rename up15 deep
+disk=rbd:rbd/deep$opt
+has_parent() { rbd info --format json "$1" | jq -e .parent >/dev/null; }
+must run driver:rbd guard arm:c16 cut drain keep stop
+at=$(snap "$(id_of deep)" c16)
+must run driver:rbd guard "rollback:$at" end:new stop
+must run driver:rbd "remove:$at"
+has_parent deep || fail "the sixteenth is a copy"
+must run driver:rbd guard arm:c17 cut drain keep stop
+at=$(snap "$(id_of deep)" c17)
+remember
+must run driver:rbd guard "rollback:$at" end:old stop
+same_state "a rollback by a copy that was taken back"
+run driver:rbd guard "rollback:$at" kill
+guards_gone
+same_state "a rollback by a copy that was killed"
+must run driver:rbd guard "fork:$at:deep" keep stop
+has_parent fork-deep-xvda && fail "a fork of the sixteenth is a clone"
+must run driver:rbd guard "rollback:$at" end:new stop
+has_parent deep && fail "the seventeenth is a clone"
+for image in deep fork-deep-xvda; do
+    holds $image 1 0
+    holds $image 2 4M
+done
+must run driver:rbd "remove:$at"
+[ "$(rbd ls | grep -c deep)" = 2 ] || fail "images without use: $(rbd ls)"
+for image in deep fork-deep-xvda up{14..0}; do
+    rbd snap purge --no-progress "$image"
+    rbd remove --no-progress "$image" || fail "$image is in use"
+done
+disk=$old_disk
+
 title "the kernel serves it: mapped anew by a rollback, and for a fork"
 # Of the kernel there is only what it tells of its devices, and the program.
 export CKPT_RBD_SYSFS=$dir/sys CKPT_RBD_DEV=$dir/dev/rbd
@@ -380,7 +409,7 @@ bash tests/ceph/cluster.sh pause "$dir/ceph"
 echo >&8
 timeout 60 tail -n +1 -f "$dir/job" --pid=$job | grep -q -m1 '^cut' || fail "a cut without an end"
 cp "$dir/job" "$out"
-said "cut: 110 disk xvda: Ceph pool rbd: no answer from the cluster within 2 s"
+said "cut: 112 disk xvda: Ceph pool rbd: no answer from the cluster within 2 s"
 begin=$SECONDS
 must_not run probe
 said "disk xvda: Ceph pool rbd: no answer from the cluster within 10 s"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
 #
-# image-debian.sh OUTDIR: what comes out of Debian's packages, the slow part:
+# image-debian.sh PACKAGE... OUTDIR: what comes out of Debian's packages, the slow part:
 #   root/        the root file system of dom0, before our own files
 #   vmlinuz      kernel of dom0 and of guests
 #   xen.bin      Debian's own hypervisor, unpacked
@@ -11,7 +11,8 @@ set -eu -o pipefail
 # shellcheck source=tests/lab/apt.sh
 . "$LAB_DIR/apt.sh"
 
-out=$1
+packages=("${@:1:$#-1}")
+out=${!#}
 root=$out/root
 
 # What a lab never touches, and what would take most of the image.
@@ -31,7 +32,7 @@ for s in "${skip[@]}"; do
 done
 # shellcheck disable=SC2016 # $1 is for the hook
 if ! mmdebstrap --mode=root --variant=essential \
-    --include="$(list_of "$LAB_DIR/dom0.packages" | paste -sd,)" \
+    --include="$(IFS=,; echo "${packages[*]}")" \
     --dpkgopt=force-confold --aptopt="$out/apt.conf" --aptopt='APT::Install-Recommends "false"' \
     "${dpkgopts[@]}" \
     --essential-hook='mkdir -p "$1/etc/initramfs-tools"' \

@@ -6,7 +6,8 @@
 # checkpoint, a fork of it.  Each is one instant, nobody complains, the
 # filesystem and the storage are whole in the end, and nothing is left over.
 # DRIVERS and ROUNDS say which and how many; every CHECK_EVERYth checkpoint is
-# looked into.
+# looked into.  DRIVERS=rbd wants a dom0 with Ceph:
+#   lab run --dom0 ceph --timeout 7200 --env DRIVERS=rbd -- bash tests/long/40-disk-rounds.sh
 # shellcheck source=tests/xen/lib.sh
 . "$(dirname "$0")/../xen/lib.sh"
 # shellcheck source=tests/xen/disks.sh
@@ -53,6 +54,7 @@ for driver in "${drivers[@]}"; do
             round "$driver" "$n"
             [ "$FAILED" -eq "$failed" ] && say "$driver $n: $(field "$driver-$n" pause_us) us, disks $(field "$driver-$n" pause_disks_us) us"
         done
+        disk_alone "$driver"
         must "delete" xl checkpoint-delete "$driver-$n"
         must "prune" xl checkpoint-prune
         ticks "$driver" "in the end"

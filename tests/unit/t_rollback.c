@@ -35,6 +35,7 @@ static struct domain {
 } domains[NEW + 1];
 static char disk_has;          /* 'n'ow, or what the 'c'heckpoint has */
 static bool is_old_disk_there; /* beside it, while it can be put back */
+static bool is_disk_silent;
 static uint64_t free_bytes;
 static bool is_held; /* by the old one, what the new one needs */
 
@@ -285,6 +286,8 @@ static int switch_disk(struct disk *d, const char *snapshot)
 {
     int rc = disk_deed_begin(d, GUARD_DISK_MOVED, put_back, snapshot);
 
+    if (!rc && is_disk_silent)
+        rc = fail(d->c, -EHOSTDOWN, "no answer");
     if (rc)
         return rc;
     disk_has = 'c';
@@ -468,6 +471,18 @@ static void a_disk_that_nobody_excluded_is_not_missed_in_silence(void **state)
     assert_int_equal(nr_calls, 0);
 }
 
+static void a_disk_that_does_not_answer_is_named(void **state)
+{
+    struct scratch_world *w = *state;
+
+    free_bytes = 1u << 30;
+    is_disk_silent = true;
+    assert_int_equal(roll_back(w->c, 0, 0), -EHOSTDOWN);
+    is_disk_silent = false;
+    assert_non_null(strstr(ckpt_error(w->c), "disk xvda: no answer"));
+    assert_runs(OLD);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -485,6 +500,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             a_disk_that_nobody_excluded_is_not_missed_in_silence,
             setup_imported, scratch_teardown),
+        cmocka_unit_test_setup_teardown(a_disk_that_does_not_answer_is_named,
+                                        setup, scratch_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,7 @@
 DISKS=/tmp/disks
 POOL_FILES=(/tmp/pool.meta /tmp/pool.data)
 SNAP_FILE=/tmp/snap.img
+CEPH=/tmp/ceph
 
 # disks_setup DRIVER...: what these need, and disks_end takes away.
 disks_setup() {
@@ -23,8 +24,15 @@ disks_setup() {
             broken "no thin pool"
         dmsetup message pool0 0 "create_thin 1" ;;
     esac
+    case " $* " in *" rbd "*)
+        command -v ceph-osd >/dev/null || { echo "skip: needs lab run --dom0 ceph"; exit 77; }
+        export CEPH_CONF=$CEPH/ceph.conf
+        mkdir -p /etc/ceph && ln -sf "$CEPH_CONF" /etc/ceph/ceph.conf
+        bash /mnt/tests/ceph/cluster.sh start $CEPH && modprobe rbd || broken "no Ceph" ;;
+    esac
 }
 disks_end() {
+    [ ! -e $CEPH ] || bash /mnt/tests/ceph/cluster.sh stop $CEPH
     mountpoint -q $DISKS && { umount $DISKS && lvremove -qq -fy vg0/disks; }
     [ -n "${POOL_META:-}" ] || return 0
     must "the pool is free" dmsetup remove --retry pool0
@@ -55,13 +63,16 @@ disk_new() {
         DISK=/dev/mapper/disk
         cp "$raw" $SNAP_FILE && SNAP_LOOP=$(losetup -f --show $SNAP_FILE) &&
             dmsetup create disk --table "0 131072 linear $SNAP_LOOP 0" ;;
+    rbd)
+        DISK=/dev/rbd/rbd/disk
+        rbd import --no-progress "$raw" disk && rbd device map disk >"$T/out" ;;
     esac || broken "no disk for $1"
     case $1 in *thin) dd if="$raw" of="$DISK" bs=1M conv=sparse,notrunc,fsync status=none ;; esac
     rm "$raw"
 }
 disk_words() { # DRIVER: for guest_create
     case $1 in
-    *thin|dmsnap) echo "disk=phy:$DISK,xvda,w" ;;
+    *thin|dmsnap|rbd) echo "disk=phy:$DISK,xvda,w" ;;
     *) echo "disk=format=$DISK_FORMAT,vdev=xvda,access=rw,target=$DISK" ;;
     esac
 }
@@ -83,6 +94,7 @@ disk_old() { # DRIVER
     lvmthin) lvremove -qq -fy vg0/disk ;;
     dmthin) dmsetup remove --retry disk ;;
     dmsnap) dmsetup remove --retry disk && losetup -d "$SNAP_LOOP" && rm $SNAP_FILE ;;
+    rbd) rbd device unmap "$DISK" && rbd remove --no-progress disk ;;
     *) rm -f "$DISK" "$DISKS/raw" ;;
     esac
 }
@@ -90,12 +102,17 @@ fork_disk_end() { # FORK
     case $1 in
     lvmthin-*) lvremove -qq -fy "vg0/fork-$1-xvda" ;;
     dmsnap-*) dmsetup remove --retry "fork-$1-xvda" ;;
+    rbd-*) rbd device unmap "/dev/rbd/rbd/fork-$1-xvda" && rbd remove --no-progress "fork-$1-xvda" ;;
     dmthin-*)
         local id
         id=$(dmsetup table "fork-$1-xvda" | awk '{ print $5 }')
         dmsetup remove --retry "fork-$1-xvda" && dmsetup message pool0 0 "delete $id" ;;
     *) rm -f "$DISKS/fork-$1-xvda" ;;
     esac
+}
+# What a rollback made stands on nothing else any more.
+disk_alone() { # DRIVER
+    [ "$1" != rbd ] || rbd flatten --no-progress disk
 }
 # All that could be left behind.
 disks_state() {
@@ -110,6 +127,11 @@ disks_state() {
         thin_ls --no-headers -m -o DEV "$POOL_META"
         dmsetup message pool0 0 release_metadata_snap
     }
+    [ ! -e $CEPH ] || {
+        /usr/bin/python3 /mnt/tests/ceph/images.py state
+        cat /sys/bus/rbd/devices/*/name
+        pgrep -l ckpt-rbd
+    }
     xl checkpoint-list -q
 }
 
@@ -119,6 +141,10 @@ snapshot_sum() { # DRIVER CHECKPOINT
     snap=$(field "$2" disks.0.snapshot)
     # Its file has what the guest overwrites, and grows.
     [ "$1" != dmsnap ] || snap=$(device_of "$snap")
+    [ "$1" != rbd ] || {
+        /usr/bin/python3 /mnt/tests/ceph/images.py export "$snap" "$T/sum.raw"
+        snap=$T/sum.raw
+    }
     sha256sum "$snap" 2>/dev/null
 }
 device_of() { # SNAPSHOT of dmsnap
@@ -163,6 +189,9 @@ check_instant() { # DRIVER CHECKPOINT
         qemu-img convert -U -f qcow2 -O raw "$snap" "$at" || broken "convert" ;;
     reflink) cp --reflink=always "$snap" "$at" ;;
     dmsnap) at=$(device_of "$snap") ;;
+    rbd)
+        at=$T/check.raw
+        /usr/bin/python3 /mnt/tests/ceph/images.py export "$snap" "$at" || broken "export" ;;
     dmthin)
         at=/dev/mapper/check
         local number=${snap#*/}
