@@ -141,7 +141,7 @@ with World(ALLOW + RATE + '[domain quiet]\nguest_requests = none\n', BORN + SCRI
     if not B.endswith('-san'):      # a sanitizer has its own idea of memory
         assert rss() - rss_before < 1024
     assert len(w.read('log')) - log_before < 200000
-    g.wait(D + 'state', lambda v: 'f9999' in v, 64 + LIMIT)
+    g.wait(D + 'state', lambda v: v == 'idle f9999', 64 + LIMIT)
 
     # the rate holds across restarts of everything
     w.set_conf(ALLOW + 'guest_rate = 1/hour\nguest_burst = 2\n')
