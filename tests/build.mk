@@ -96,7 +96,7 @@ LIBS_T :=
 $(B)/tests/xen/xen_cow_tool: $(COW_OBJS)
 $(B)/tests/xen/xen_cow_tool: LDFLAGS_T := -Wl,--wrap=image_put
 $(B)/tests/xen/xen_cow_tool: LIBS_T := -lxengnttab
-$(filter-out %/disk_tool,$(XEN_TOOLS)): %: %.o $(B)/libckpt.a
+$(filter-out %/disk_tool %/rpc_tool,$(XEN_TOOLS)): %: %.o $(B)/libckpt.a
 	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) $(LDFLAGS_T) -o $@ \
 	    $(filter %.o,$^) $(filter %.a,$^) $(PKG_LIBS) $(LIBS_T)
 
@@ -104,6 +104,10 @@ $(filter-out %/disk_tool,$(XEN_TOOLS)): %: %.o $(B)/libckpt.a
 DISK_TOOL := $(B)/tests/xen/disk_tool
 $(DISK_TOOL): %: %.o $(B)/libckpt-core.a
 	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
+
+# Knows nothing of either.
+$(B)/tests/xen/rpc_tool: %: %.o
+	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) -o $@ $^
 
 test-bins: $(DISK_TOOL) $(TEST_BINS) $(CRASH_BINS) $(XL_FAKE) $(XL_SCRIPTED) \
 	$(CKPTD_JOB_FAKE) $(B)/tests/bench/store_bench

@@ -24,17 +24,8 @@ ckptd_run() {
     }
 }
 
-# rpc METHOD [PARAMS]: the result's JSON, or the error's and 1.  (An interpreter
-# that starts for it would take longer in the emulator than the daemon's answer.)
-rpc() {
-    local at=$T/rpc.$BASHPID
-    # shellcheck disable=SC2016 # its own parameter
-    [ -e "$T/rpc" ] || printf '%s\n' 'cat "$1"; head -n 1 >"$1.got"' >"$T/rpc"
-    printf '{"jsonrpc":"2.0","id":1,"method":"%s","params":%s}\n' "$1" "${2:-{\}}" >"$at"
-    timeout 600 socat UNIX-CONNECT:/run/ckptd.sock "EXEC:sh $T/rpc $at" 2>/dev/null || return
-    jq -c '.result // .error' <"$at.got"
-    jq -e 'has("result")' <"$at.got" >/dev/null
-}
+# rpc METHOD [PARAMS]: the result's JSON, or the error's and 1.
+rpc() { timeout 600 "$WORKLOAD/../xen/rpc_tool" "$@"; }
 
 # tell NAME WORDS: an order for a guest in mode tool.
 TOLD=0
