@@ -147,7 +147,7 @@ for ((i = 0, round = 0; i < kills; round++)); do
     roles=
     # The daemon is the last one of a round: with it all others go.
     for ((n = 1 + RANDOM % 4; n > 0 && i < kills; n--, i++)); do
-        sleep "$((RANDOM % 2)).$((RANDOM % 10))" # lint: sleep ok: the moment is what is tested
+        sleep "0.$((RANDOM % 10))" # lint: sleep ok: the moment is what is tested
         role=${ROLES[RANDOM % 4]} roles+=" $role"
         victim "$role"
         [ "$role" != ckptd ] || n=1
