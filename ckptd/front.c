@@ -29,38 +29,51 @@ struct front_job *front_job(struct front *f, uint64_t id)
     return NULL;
 }
 
-/* The oldest query that has ended, or the oldest of all that have. */
-static size_t first_to_go(const struct front *f)
+static void drop_result(struct front_job *job)
 {
-    size_t oldest = 0, query = f->nr_jobs;
-
-    for (size_t i = f->nr_jobs; i-- > 0;) {
-        if (f->jobs[i].w.state < JOB_DONE)
-            continue;
-        oldest = i;
-        if (verb_is_short(f->jobs[i].w.verb))
-            query = i;
-    }
-    return query < f->nr_jobs ? query : oldest;
+    free(job->result);
+    job->result = NULL;
+    job->result_len = 0;
 }
 
-/* Room for one more. */
+static void forget(struct front *f, size_t i)
+{
+    drop_result(&f->jobs[i]);
+    f->nr_jobs--;
+    memmove(&f->jobs[i], &f->jobs[i + 1],
+            (f->nr_jobs - i) * sizeof(f->jobs[0]));
+}
+
 static struct front_job *add_job(struct front *f)
 {
-    size_t i;
+    struct jobs_seen seen = {.asked = 0};
 
-    if (f->nr_jobs == JOBS_MAX) {
-        i = first_to_go(f);
-        free(f->jobs[i].result);
-        f->nr_jobs--;
-        memmove(&f->jobs[i], &f->jobs[i + 1],
-                (f->nr_jobs - i) * sizeof(f->jobs[0]));
-    }
+    for (size_t i = f->nr_jobs; i-- > 0;)
+        if (job_is_old(&f->jobs[i].w, &seen))
+            forget(f, i);
+    if (f->nr_jobs == JOBS_MAX) /* more than the parent has */
+        forget(f, 0);
     memset(&f->jobs[f->nr_jobs], 0, sizeof(f->jobs[0]));
     return &f->jobs[f->nr_jobs++];
 }
 
 #define RESULT_KEPT (64u * 1024u)
+
+/* Whoever waited for one has it by then. */
+static void drop_old_results(struct front *f)
+{
+    size_t kept = 0;
+
+    for (size_t i = f->nr_jobs; i-- > 0;) {
+        struct front_job *job = &f->jobs[i];
+
+        if (job->w.state < JOB_DONE)
+            continue;
+        kept += job->result_len;
+        if (job->result_len > RESULT_KEPT || kept > RESULTS_KEPT)
+            drop_result(job);
+    }
+}
 
 static void take_job(struct front *f, const struct wire_job *w)
 {
@@ -76,11 +89,8 @@ static void take_job(struct front *f, const struct wire_job *w)
     job->w = *w;
     metrics_job(f->metrics, &before, w);
     rpc_job(f, job, is_progress);
-    if (w->state >= JOB_DONE && job->result_len > RESULT_KEPT) {
-        free(job->result);
-        job->result = NULL;
-        job->result_len = 0;
-    }
+    if (w->state >= JOB_DONE)
+        drop_old_results(f);
 }
 
 static void take_part(struct front *f, const struct wire_part *p)
@@ -92,9 +102,8 @@ static void take_part(struct front *f, const struct wire_part *p)
         job->w.id = p->job;
     }
     if (!p->offset) {
-        free(job->result);
+        drop_result(job);
         job->result = malloc(p->total_bytes + 1);
-        job->result_len = 0;
     }
     if (!job->result || p->offset != job->result_len)
         return;
@@ -226,7 +235,7 @@ int front_main(const struct role_args *args)
     http_close(f->http);
     metrics_free(f->metrics);
     for (size_t i = 0; i < f->nr_jobs; i++)
-        free(f->jobs[i].result);
+        drop_result(&f->jobs[i]);
     free(f);
     return 0;
 }

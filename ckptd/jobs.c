@@ -27,6 +27,7 @@
 #include "state.h"
 
 #define LATE_S 0.005
+#define RESULT_KEPT (16u * 1024u)
 
 struct jobs {
     struct job *table[JOBS_MAX]; /* in order of their ids */
@@ -251,29 +252,36 @@ void jobs_kick(struct daemon *d)
     }
 }
 
-/* Room in the table: of its kind, the oldest that ended goes.  So no query has
- * a key forgotten. */
-static bool make_room(struct jobs *j, bool is_query)
+static void forget_old(struct jobs *j)
 {
-    const size_t max = is_query ? JOBS_QUERIES_MAX : JOBS_WORKS_MAX;
-    size_t nr = 0, oldest = j->nr;
+    struct jobs_seen seen = {.asked = 0};
 
     for (size_t i = j->nr; i-- > 0;) {
-        if (verb_is_short(j->table[i]->w.verb) != is_query)
+        if (!job_is_old(&j->table[i]->w, &seen))
             continue;
-        nr++;
-        if (has_ended(j->table[i]))
-            oldest = i;
+        job_free(j->table[i]);
+        j->nr--;
+        memmove(&j->table[i], &j->table[i + 1],
+                (j->nr - i) * sizeof(j->table[0]));
     }
-    if (nr < max)
-        return true;
-    if (oldest == j->nr)
-        return false;
-    job_free(j->table[oldest]);
-    j->nr--;
-    memmove(&j->table[oldest], &j->table[oldest + 1],
-            (j->nr - oldest) * sizeof(j->table[0]));
-    return true;
+}
+
+void jobs_drop_results(struct daemon *d)
+{
+    uint64_t kept = 0;
+
+    for (size_t i = d->jobs->nr; i-- > 0;) {
+        struct job *job = d->jobs->table[i];
+
+        if (!has_ended(job))
+            continue;
+        kept += job->w.result_bytes;
+        if (job->w.result_bytes <= RESULT_KEPT && kept <= RESULTS_KEPT)
+            continue;
+        free(job->result);
+        job->result = NULL;
+        job->w.result_bytes = 0;
+    }
 }
 
 static struct job *find_key(struct jobs *j, uint32_t uid, const char *key)
@@ -290,9 +298,8 @@ static struct job *add(struct daemon *d, const struct wire_job *w,
     struct jobs *j = d->jobs;
     struct job *job;
 
-    if (!make_room(j, verb_is_short(task->verb)))
-        return NULL;
-    job = calloc(1, sizeof(*job));
+    forget_old(j);
+    job = j->nr < JOBS_MAX ? calloc(1, sizeof(*job)) : NULL;
     if (!job)
         return NULL;
     job->d = d;

@@ -10,8 +10,7 @@
 #include "ckpt.h"
 #include "daemon.h"
 
-#define JOBS_QUEUE_MAX 128u /* waiting or running, without the queries */
-#define JOBS_SHORT_MAX 4u   /* queries beside the others */
+#define JOBS_SHORT_MAX 4u /* queries beside the others */
 
 struct hooks;
 struct job {
@@ -53,6 +52,8 @@ struct job *jobs_submit(struct daemon *d, enum origin origin, uint32_t uid,
 void jobs_kick(struct daemon *d);
 struct job *jobs_find(struct daemon *d, uint64_t id);
 void jobs_cancel(struct job *job);
+/* All but the small ones of the last that ended. */
+void jobs_drop_results(struct daemon *d);
 /* The @n-th in order of their ids, NULL past the last. */
 struct job *jobs_nth(struct daemon *d, size_t n);
 

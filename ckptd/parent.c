@@ -22,7 +22,6 @@
 #include "state.h"
 
 #define STOP_S 120. /* for jobs to put everything back */
-#define RESULT_KEPT (16u * 1024u)
 
 struct parent {
     struct daemon *d;
@@ -37,27 +36,22 @@ struct parent {
 
 static void send_result(struct daemon *d, struct job *job)
 {
-    struct wire *m = calloc(1, sizeof(*m));
+    static struct wire m;
     const uint32_t len = (uint32_t)job->w.result_bytes;
     uint32_t done = 0, n;
 
-    for (; m && job->result && done < len; done += n) {
+    for (; done < len; done += n) {
         n = len - done < WIRE_PART_BYTES ? len - done : WIRE_PART_BYTES;
-        m->type = WIRE_PART;
-        m->u.part = (struct wire_part){.job = job->w.id,
-                                       .offset = done,
-                                       .total_bytes = len,
-                                       .len_bytes = n};
-        memcpy(m->u.part.bytes, job->result + done, n);
-        child_send(&d->front, m);
+        wire_begin(&m, WIRE_PART);
+        m.u.part.job = job->w.id;
+        m.u.part.offset = done;
+        m.u.part.total_bytes = len;
+        m.u.part.len_bytes = n;
+        memcpy(m.u.part.bytes, job->result + done, n);
+        child_send(&d->front, &m);
     }
-    free(m);
     /* A front that is started anew gets the small ones again. */
-    if (len > RESULT_KEPT) {
-        free(job->result);
-        job->result = NULL;
-        job->w.result_bytes = 0;
-    }
+    jobs_drop_results(d);
 }
 
 /* The result first: a job that has ended has all that belongs to it. */

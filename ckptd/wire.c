@@ -108,6 +108,17 @@ int verb_is_short(uint32_t verb)
     return verb == VERB_LIST || verb == VERB_SHOW || verb == VERB_STATS;
 }
 
+bool job_is_old(const struct wire_job *w, struct jobs_seen *seen)
+{
+    if (w->state < JOB_DONE)
+        return false;
+    if (verb_is_short(w->verb))
+        return ++seen->queries > JOBS_KEPT_QUERIES;
+    if (w->origin == ORIGIN_SOCKET)
+        return ++seen->asked > JOBS_KEPT_ASKED;
+    return ++seen->others > JOBS_KEPT_OTHERS;
+}
+
 const char *origin_name(uint32_t origin)
 {
     static const char *const names[] = {"socket", "guest", "schedule",

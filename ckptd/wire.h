@@ -71,11 +71,24 @@ struct wire {
     } u;
 };
 
-/* How many jobs the parent knows, and the front from it, ended ones included.
- * Queries have rows of their own: they are many, and not asked about again. */
+/* How many jobs wait or run at once.  Queries have rows of their own: who only
+ * looks keeps nobody from work. */
+#define JOBS_QUEUE_MAX 128u
 #define JOBS_QUERIES_MAX 64u
-#define JOBS_WORKS_MAX 256u
-#define JOBS_MAX (JOBS_QUERIES_MAX + JOBS_WORKS_MAX)
+/* And how many that ended the parent knows, and the front from it: the last of each
+ * kind.  Who asked by the socket may come back for them; others come by schedule. */
+enum { JOBS_KEPT_QUERIES = 32, JOBS_KEPT_ASKED = 256, JOBS_KEPT_OTHERS = 32 };
+struct jobs_seen {
+    uint32_t queries, asked, others; /* of zeroes at first */
+};
+/* Asked of each job, from the newest to the oldest, before one is added: whether it
+ * is to be forgotten.  So there is room. */
+bool job_is_old(const struct wire_job *w, struct jobs_seen *seen);
+#define JOBS_MAX                                                               \
+    (JOBS_QUEUE_MAX + JOBS_QUERIES_MAX + JOBS_KEPT_QUERIES + JOBS_KEPT_ASKED + \
+     JOBS_KEPT_OTHERS)
+/* Of what they returned either keeps that of the last, so much in all. */
+#define RESULTS_KEPT (256u * 1024u)
 
 /* Whether @s has a control character other than @but. */
 bool has_control(const char *s, char but);

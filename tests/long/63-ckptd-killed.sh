@@ -37,7 +37,7 @@ idle() {
     jobs=$(rpc job.list) && no_job &&
         ! grep -qE '"state":"(queued|pre-hooks|running|post-hooks)"' <<<"$jobs"
 }
-busy() { ! idle; }
+busy() { ! no_job; }
 
 # victim ROLE: kills one of it, the daemon itself with what follows from that.
 victim() {
@@ -141,14 +141,16 @@ fi
 
 step "$kills times at any moment (seed ${SEED:=$RANDOM})"
 RANDOM=$SEED
+inside=0
 for ((i = 0, round = 0; i < kills; round++)); do
-    rpc checkpoint.take "{\"domain\":\"$g\",\"name\":\"lost\"}" >/dev/null
-    wait_until 30 busy
+    must "random $i: ask" rpc checkpoint.take "{\"domain\":\"$g\",\"name\":\"lost\"}"
+    wait_until 30 busy || fail "random $i: no job comes"
     roles=
     # The daemon is the last one of a round: with it all others go.
     for ((n = 1 + RANDOM % 4; n > 0 && i < kills; n--, i++)); do
         sleep "0.$((RANDOM % 10))" # lint: sleep ok: the moment is what is tested
         role=${ROLES[RANDOM % 4]} roles+=" $role"
+        no_job || inside=$((inside + 1))
         victim "$role"
         [ "$role" != ckptd ] || n=1
     done
@@ -159,7 +161,9 @@ for ((i = 0, round = 0; i < kills; round++)); do
     [ $((round % 10)) -ne 9 ] || step "$i"
 done
 is "the host in the end" "$before" "$(host_state)"
-step "$NR kills; and everything still works"
+CHECKS=$((CHECKS + 1))
+[ $((2 * inside)) -ge "$kills" ] || fail "only $inside of $kills while a job was there"
+step "$NR kills, $inside of the random ones in a job; and everything still works"
 tell $g 'ask 1'
 CHECKS=$((CHECKS + 1))
 told $g 300 'asked 0 [0-9]+ [0-9]+ ok checkpoint' >/dev/null || fail "the guest is not served"

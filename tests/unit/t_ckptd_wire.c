@@ -139,6 +139,31 @@ static void what_is_not_to_be_asked_for_is_refused(void **state)
     assert_int_equal(through(), -EPROTO);
 }
 
+/* 1000 jobs that ended, of each kind by turns, asked of from the newest on. */
+static void the_last_jobs_of_each_kind_are_kept(void **state)
+{
+    static const struct wire_job kinds[] = {
+        {.state = JOB_DONE, .verb = VERB_TAKE, .origin = ORIGIN_SOCKET},
+        {.state = JOB_FAILED, .verb = VERB_TAKE, .origin = ORIGIN_SCHEDULE},
+        {.state = JOB_DONE, .verb = VERB_SHOW, .origin = ORIGIN_SOCKET},
+        {.state = JOB_CANCELLED, .verb = VERB_FORK, .origin = ORIGIN_GUEST},
+        {.state = JOB_POST, .verb = VERB_TAKE, .origin = ORIGIN_SCHEDULE},
+    };
+    struct jobs_seen seen = {.asked = 0};
+    uint32_t kept[5] = {0};
+
+    (void)state;
+    for (size_t i = 0; i < 1000; i++)
+        kept[i % 5] += !job_is_old(&kinds[i % 5], &seen);
+    assert_int_equal(kept[0], 200);
+    assert_int_equal(kept[1] + kept[3], JOBS_KEPT_OTHERS);
+    assert_int_equal(kept[2], JOBS_KEPT_QUERIES);
+    assert_int_equal(kept[4], 200); /* under way */
+    for (size_t i = 0; i < 100; i++)
+        kept[0] += !job_is_old(&kinds[0], &seen);
+    assert_int_equal(kept[0], JOBS_KEPT_ASKED);
+}
+
 static void names_of_more_than_a_line_are_refused(void **state)
 {
     (void)state;
@@ -214,6 +239,7 @@ int main(void)
                                         open_pair, close_pair),
         cmocka_unit_test_setup_teardown(what_is_not_to_be_asked_for_is_refused,
                                         open_pair, close_pair),
+        cmocka_unit_test(the_last_jobs_of_each_kind_are_kept),
         cmocka_unit_test_setup_teardown(names_of_more_than_a_line_are_refused,
                                         open_pair, close_pair),
         cmocka_unit_test(words_come_out_as_they_went_in),

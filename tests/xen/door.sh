@@ -42,8 +42,9 @@ told() {
 }
 
 # Resident KiB of the daemon's roles, and of xenstored.
-daemon_kib() { ps -o rss= -C ckptd,ckptd-front,ckptd-door | awk '{ n += $1 } END { print n }'; }
-xenstored_kib() { ps -o rss= -C xenstored | awk '{ n += $1 } END { print n }'; }
+process_kib() { ps -o rss= -C "$1" | awk '{ n += $1 } END { print n }'; }
+daemon_kib() { process_kib ckptd,ckptd-front,ckptd-door; }
+xenstored_kib() { process_kib xenstored; }
 
 no_job() { [ "$(pgrep -c ckptd-job)" -le "$(pgrep -c -x ckptd)" ]; }
 
