@@ -26,6 +26,7 @@
 #include "guard_record.h"
 #include "launch.h"
 
+#define NOTICE_MS 3000
 #define STOP_TIMEOUT_MS 10000  /* nothing stands: it only has to leave */
 #define UNDO_TIMEOUT_MS 300000 /* more than guard_main.c takes, but for a
                                 * guest that may yet suspend: see op_close() */
@@ -145,9 +146,8 @@ int guard_flush(struct guard *g)
 }
 
 /* The guard closes its end as the last thing it does. */
-static void wait_until_gone(const struct guard *g)
+static bool is_gone_within(const struct guard *g, int limit_ms)
 {
-    const int limit_ms = g->nr_standing ? UNDO_TIMEOUT_MS : STOP_TIMEOUT_MS;
     struct pollfd pfd = {.fd = g->fd, .events = POLLIN};
     const uint64_t begin = now_us();
     int left_ms = limit_ms, n;
@@ -156,7 +156,20 @@ static void wait_until_gone(const struct guard *g)
         n = poll(&pfd, 1, left_ms);
         left_ms = limit_ms - (int)((now_us() - begin) / 1000);
     } while (n < 0 && errno == EINTR && left_ms > 0);
-    if (n <= 0)
+    return n > 0;
+}
+
+static void wait_until_gone(const struct guard *g)
+{
+    const int limit_ms = g->nr_standing ? UNDO_TIMEOUT_MS : STOP_TIMEOUT_MS;
+
+    if (is_gone_within(g, NOTICE_MS))
+        return;
+    /* Nobody should have to wait for minutes before he is told why. */
+    if (g->nr_standing)
+        warn(g->c, "the guard undoes what was begun, for up to %d s%s%s",
+             limit_ms / 1000, g->c->error[0] ? ": " : "", g->c->error);
+    if (!is_gone_within(g, limit_ms - NOTICE_MS))
         warn(g->c, "the guard is still at work after %d s; see syslog",
              limit_ms / 1000);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
  * ckpt-rbd is no child of ours: it lives for as long as its socket is open and
- * for a few seconds after, in which it lets go of what it holds.  That is
- * waited for, in rbd_talk_end(), by reading until the socket is closed there.
+ * until it has let go of what it holds.  For that rbd_talk_end() waits some seconds,
+ * by reading until the socket is closed there.
  */
 #include "rbd_talk.h"
 

@@ -16,6 +16,9 @@
  * ask for it, before the snapshot is there.  That is the end of the cut, a few
  * milliseconds; whoever wants to write afterwards waits, without an error.
  *
+ * A cut that nobody waits for any more takes its snapshot away itself, still with the
+ * lock: whoever looks for it with the lock finds all of it, or nothing for good.
+ *
  * The lock is the image's feature exclusive-lock.  Without it nothing keeps
  * the writes of others out of the snapshot, so there must be no others.
  */
@@ -30,7 +33,6 @@
 struct cut {
     rbd_image_t image;
     char snapshot[NAME_MAX_BYTES];
-    bool has_lock_feature;
     bool is_watched;
     uint64_t watch;
     pthread_mutex_t mutex;
@@ -83,8 +85,11 @@ void cut_end(struct session *s)
 
     if (!cut)
         return;
-    if (cut->has_thread)
+    if (cut->has_thread) {
         pthread_join(cut->thread, NULL);
+        if (!cut->rc) /* nobody has waited for it */
+            rbd_snap_remove(cut->image, cut->snapshot);
+    }
     if (cut->is_watched)
         rbd_quiesce_unwatch(cut->image, cut->watch);
     if (cut->image)
@@ -111,8 +116,7 @@ static int prepare(struct session *s, struct cut *cut, const char *id)
         rc = image_others(cut->image, &nr_others);
     if (rc)
         return no(s, rc, "image %s", id);
-    cut->has_lock_feature = features & RBD_FEATURE_EXCLUSIVE_LOCK;
-    if (!cut->has_lock_feature && nr_others)
+    if (!(features & RBD_FEATURE_EXCLUSIVE_LOCK) && nr_others)
         return no(s, -ENOTSUP,
                   "it has not the feature exclusive-lock, without which a "
                   "snapshot under a writer is not of one instant "
@@ -143,22 +147,6 @@ int cut_arm(struct session *s, char *const args[])
 
 /* --- cut ------------------------------------------------------------------- */
 
-/* Whatever writes has to have it, be it a write of nothing. */
-static int take_lock(struct session *s, struct cut *cut)
-{
-    ssize_t n;
-    int is_ours = 0, rc;
-
-    n = rbd_write(cut->image, 0, 0, "");
-    rc = n < 0 ? (int)n : rbd_is_exclusive_lock_owner(cut->image, &is_ours);
-    if (!rc && !is_ours)
-        rc = -EBUSY;
-    return rc ? no(s, rc == -EROFS ? -EBUSY : rc,
-                   "its lock is not given up by who writes to it (mapped "
-                   "with -o exclusive?)")
-              : 0;
-}
-
 static int begin(struct session *s, struct cut *cut)
 {
     bool is_begun;
@@ -182,13 +170,17 @@ static int begin(struct session *s, struct cut *cut)
 int cut_cut(struct session *s, char *const args[])
 {
     struct cut *cut = s->cut;
-    int rc = 0;
+    int rc;
 
     (void)args;
     if (!cut || cut->has_thread)
         return no(s, -EINVAL, "cut");
-    if (cut->has_lock_feature)
-        rc = take_lock(s, cut);
+    rc = image_take_lock(cut->image);
+    if (rc)
+        rc = no(s, rc, "its lock is not given up by who writes to it (mapped "
+                       "with -o exclusive?)");
+    if (!rc && atomic_load(&s->is_over))
+        rc = no(s, -ECANCELED, "cut");
     if (!rc)
         rc = begin(s, cut);
     if (rc)

@@ -99,6 +99,11 @@ int drop_snapshot(struct session *s, char *const args[])
     if (rc)
         return no(s, rc, "the image of snapshot %s", args[1]);
     rc = rbd_snap_remove(image, args[1]);
+    if (rc == -ENOENT) { /* unless a cut that was cut off is making it */
+        rc = image_take_lock(image);
+        if (!rc)
+            rc = rbd_snap_remove(image, args[1]);
+    }
     rbd_close(image);
     if (rc == -EBUSY)
         return no(s, rc,

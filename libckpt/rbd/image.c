@@ -32,6 +32,23 @@ int image_others(rbd_image_t image, size_t *nr_out)
     return 0;
 }
 
+/* Whatever writes has to have it, be it a write of nothing. */
+int image_take_lock(rbd_image_t image)
+{
+    uint64_t features;
+    ssize_t n;
+    int is_ours = 0, rc;
+
+    rc = rbd_get_features(image, &features);
+    if (rc || !(features & RBD_FEATURE_EXCLUSIVE_LOCK))
+        return rc;
+    n = rbd_write(image, 0, 0, "");
+    rc = n < 0 ? (int)n : rbd_is_exclusive_lock_owner(image, &is_ours);
+    if (rc == -EROFS || (!rc && !is_ours))
+        return -EBUSY;
+    return rc;
+}
+
 int image_name(struct session *s, rbd_image_t image, char out[NAME_MAX_BYTES])
 {
     size_t len = NAME_MAX_BYTES;

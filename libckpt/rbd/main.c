@@ -9,9 +9,11 @@
  *   <- - WORDS                 any number of these
  *   <- ok WORDS    or    no ERRNO WORDS; bytes behind the ok of a `read'
  *
- * Who has waited long enough hangs up.  Then what is under way has END_S
- * seconds to come to its end, so that the guest's writes flow again, and the
- * process is gone whatever the cluster does.
+ * Who has waited long enough hangs up.  What is under way comes to its end all the
+ * same, and lets go of the image: were it killed with the image's lock, a guest that
+ * waits for that would wait for half a minute after the cluster answers again, until
+ * we are given up for dead.  So there are LINGER_S for that, and END_S where no image
+ * can be open.
  */
 #include <errno.h>
 #include <poll.h>
@@ -26,6 +28,7 @@
 #include "session.h"
 
 #define END_S 10u
+#define LINGER_S 300u
 #define NR_ARGS_MAX 4u
 #define LINE_MAX_BYTES 1024
 
@@ -96,13 +99,20 @@ static int dispatch(struct session *s, char *line)
 }
 
 /* librbd cannot be interrupted. */
+static void end_in_time(struct session *s)
+{
+    atomic_store(&s->is_over, true);
+    alarm(atomic_load(&s->may_hold) ? LINGER_S : END_S);
+}
+
 static void *watch_for_the_end(void *arg)
 {
-    struct pollfd p = {.fd = *(const int *)arg, .events = POLLRDHUP};
+    struct session *s = arg;
+    struct pollfd p = {.fd = fileno(s->in), .events = POLLRDHUP};
 
     while (poll(&p, 1, -1) < 0 || !p.revents)
         ;
-    alarm(END_S);
+    end_in_time(s);
     return NULL;
 }
 
@@ -142,10 +152,10 @@ int main(int argc, char **argv)
     signal(SIGALRM, SIG_DFL);
     s.in = fdopen(fd, "r");
     s.out = fdopen(dup(fd), "w");
-    if (!s.in || !s.out || pthread_create(&watch, NULL, watch_for_the_end, &fd))
+    if (!s.in || !s.out || pthread_create(&watch, NULL, watch_for_the_end, &s))
         return 1;
     serve(&s);
-    alarm(END_S);
+    end_in_time(&s);
     cut_end(&s);
     content_end(&s);
     cluster_close(&s);

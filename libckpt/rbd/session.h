@@ -9,6 +9,7 @@
  */
 #include <rados/librados.h>
 #include <rbd/librbd.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -25,6 +26,8 @@
 struct session {
     rados_t cluster; /* NULL: not connected */
     rados_ioctx_t io;
+    atomic_bool may_hold; /* an image's lock, once connected */
+    atomic_bool is_over;  /* nobody listens any more */
     FILE *in, *out;   /* questions; answers */
     char words[400];  /* of the last failure */
     char result[160]; /* of a success */
@@ -58,6 +61,9 @@ int image_open(struct session *s, const char *id, bool is_written,
                rbd_image_t *out);
 /* Others that have it open, which was opened by us to be written. */
 int image_others(rbd_image_t image, size_t *nr_out);
+/* Waits until who has its lock has let go of it, or is given up for dead.  -EBUSY:
+ * he keeps it.  An image that has no such feature has no lock to take: 0. */
+int image_take_lock(rbd_image_t image);
 int image_name(struct session *s, rbd_image_t image, char out[NAME_MAX_BYTES]);
 /* All of its snapshots, those too that only clones still need. */
 int image_count_snapshots(rbd_image_t image);
