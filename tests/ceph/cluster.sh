@@ -64,6 +64,9 @@ osd objectstore = memstore
 memstore device bytes = 268435456
 osd class load list = *
 osd class default list = *
+# A primary may serve for 0.8 of that without its peers, of which there are none: one
+# that was stopped for longer serves nobody any more.
+osd heartbeat grace = 3600
 [client]
 # Of the kernel, which would else speak the older protocol.
 rbd default map options = ms_mode=crc

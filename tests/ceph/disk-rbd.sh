@@ -422,5 +422,27 @@ timeout 60 bash -c 'until rbd snap ls web >/dev/null; do :; done'
 rbd snap ls web | grep 8888 && fail "a snapshot of a failed cut"
 io web "write -P 5 0 64k" flush
 pgrep -f "$CKPT_RBD" && fail "a ckpt-rbd is left"
+
+title "nor while the snapshot is made: who has the lock waits, and lets go of it"
+"$tool" xvda="$disk" -- driver:rbd guard arm:9999 cut wait drain stop \
+    <&8 >"$dir/job" 2>&1 8>&- &
+job=$!
+timeout 60 tail -n +1 -f "$dir/job" --pid=$job | grep -q -m1 waiting || fail "no cut"
+bash tests/ceph/cluster.sh pause "$dir/ceph"
+echo >&8
+timeout 60 tail -n +1 -f "$dir/job" --pid=$job | grep -q -m1 '^drain' || fail "a drain without an end"
+cp "$dir/job" "$out"
+said "drain: 112 disk xvda: Ceph pool rbd: no answer from the cluster within 30 s"
+holder=$(pgrep -f "$CKPT_RBD" | head -n 1)
+kill -0 "$holder" || fail "who had the lock is gone"
+bash tests/ceph/cluster.sh go-on "$dir/ceph"
+begin=$SECONDS
+io web "write -P 6 0 64k" flush
+[ $((SECONDS - begin)) -lt 15 ] || fail "a write took $((SECONDS - begin)) s"
+wait $job
+guards_gone
+timeout 60 tail --pid="$holder" -f /dev/null || fail "it does not end"
+rbd snap ls web | grep 9999 && fail "a snapshot that nobody waited for"
+pgrep -f "$CKPT_RBD" && fail "a ckpt-rbd is left"
 title "end"
 exit $failed
