@@ -42,8 +42,14 @@ told() {
 }
 
 # Resident KiB of the daemon's roles, and of xenstored.
-process_kib() { ps -o rss= -C "$1" | awk '{ n += $1 } END { print n }'; }
-daemon_kib() { process_kib ckptd,ckptd-front,ckptd-door; }
+# What ps tells is a counter that the kernel brings up to date now and then: it was seen
+# to be a megabyte off.
+process_kib() {
+    local pid
+    for pid in $(pgrep -d ' ' -x "$1"); do cat "/proc/$pid/smaps_rollup"; done |
+        awk '$1 == "Rss:" { n += $2 } END { print n }'
+}
+daemon_kib() { process_kib 'ckptd|ckptd-front|ckptd-door'; }
 xenstored_kib() { process_kib xenstored; }
 
 no_job() { [ "$(pgrep -c ckptd-job)" -le "$(pgrep -c -x ckptd)" ]; }
