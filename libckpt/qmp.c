@@ -112,7 +112,9 @@ static int dial(struct qmp *q)
     if (connect(q->fd, (struct sockaddr *)&addr, sizeof(addr)) == 0)
         return 0;
     rc = -errno;
-    words(q, rc, "connecting to its QMP socket");
+    if (q->c)
+        fail(q->c, -EIO, "device model of domain %u: its QMP socket %s: %s.",
+             q->domid, addr.sun_path, strerror(-rc));
     return rc;
 }
 

@@ -52,7 +52,7 @@ disk_new() {
     qcow2)
         DISK_FORMAT=qcow2
         qemu-img convert -O qcow2 "$raw" "$DISK" ;;
-    reflink) cp "$raw" "$DISK" ;;
+    reflink|manual) cp "$raw" "$DISK" ;;
     lvmthin)
         DISK=/dev/vg0/disk
         lvcreate -qq -V 64M -T vg0/pool -n disk && udevadm settle ;;

@@ -6,6 +6,7 @@
 #   disk.pause.size.D   the cut of a 64 GiB disk / of a 1 GiB disk
 #   disk.cut.D          the cut / `qemu-img snapshot -c' of a qcow2 image
 #   disk.create.D       arm, cut and drain together / the same
+#   disk.create.lvmthin.limit  the same / `lvcreate -s', which is in it
 #   disk.firstwrite.D   4 KiB writes, in order, depth 16: the first after a
 #                       snapshot / the same writes once more
 #   disk.pause.share.D  the disks' part of a PVH guest's pause under load
@@ -67,6 +68,14 @@ peer_create() { # FILE: microseconds of qemu-img snapshot -c
     echo $((($(date +%s%N) - begin) / 1000)) >>"$1"
     qemu-img snapshot -d x $dir/peer
 }
+# What LVM itself needs for the record of a snapshot.
+lvcreate_alone() { # PATH FILE
+    local begin
+    begin=$(date +%s%N)
+    lvcreate -qq -kn -s -n bench-alone "$1" || fail "lvcreate -s"
+    echo $((($(date +%s%N) - begin) / 1000)) >>"$2"
+    lvremove -qq -fy vg0/bench-alone
+}
 writing() { # FILE DRIVER PATH
     local begin
     sync
@@ -81,6 +90,7 @@ by_itself() { # DRIVER
     for i in $(seq "$ROUNDS"); do
         beats "$d" "$small" "$T/$d.small" "$T/$d.create"
         peer_create "$T/$d.peer"
+        [ "$d" != lvmthin ] || lvcreate_alone "$small" "$T/$d.alone"
         # The first write of each block, and the same once more.
         writing "$T/$d.first" "$d" "$small"
         writing "$T/$d.again" "$d" "$small"
@@ -92,6 +102,8 @@ by_itself() { # DRIVER
     row "disk.pause.size.$d" us "1 GiB" "$T/$d.large" "$T/$d.small"
     row "disk.cut.$d" us "qemu-img snapshot -c" "$T/$d.small" "$T/$d.peer"
     row "disk.create.$d" us "qemu-img snapshot -c" "$T/$d.create" "$T/$d.peer"
+    [ "$d" != lvmthin ] ||
+        row "disk.create.$d.limit" us "lvcreate -s" "$T/$d.create" "$T/$d.alone"
     row "disk.firstwrite.$d" us "without a snapshot" "$T/$d.first" "$T/$d.again"
     disk_end "$d" "$small"
     disk_end "$d" "$large"

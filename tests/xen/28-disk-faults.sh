@@ -1,0 +1,119 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-only
+# lab: --timeout 1800
+#
+# What a guest's disk stands on fails in the middle of a take: the guest runs on,
+# the error names the disk, nothing is left over, and the next take succeeds.
+# shellcheck disable=SC2016,SC2317 # what a hook sees; what is called by its name
+# shellcheck source=tests/xen/lib.sh
+. "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/xen/disks.sh
+. "$(dirname "$0")/disks.sh"
+HOOK=/etc/xen/ckpt/disk.d/copy
+is_control && finish
+
+qmp_socket() { echo "/var/run/xen/qmp-libxl-$(xl domid "$1")"; }
+qemu_of() { pgrep -f -- "-xen-domid $(xl domid "$1") "; }
+stands() { [[ $(xl list "$1" | awk 'NR == 2 { print $5 }') = *[psc]* ]]; }
+runs() { ! stands "$1"; }
+as_before() { [ "$(disks_state)" = "$before" ]; }
+
+# at POINT DEED PATTERN: while a take of $g is there, DEED; then it fails, says
+# so, and the guest's processors are seen to run.
+at() {
+    local pid
+    step "$g: $2 $1"
+    CKPT_FAULT="stop:$1" xl-ckpt checkpoint "$g" -n lost >"$T/out" 2>&1 &
+    pid=$!
+    wait_until 120 is_stopped $pid || fail "$2: it does not come to $1"
+    $2
+    kill -CONT $pid
+    wait_until 15 runs "$g" || fail "$2: it is left $(xl list "$g" | tail -1)"
+    ticks "$g" "$2"
+    CHECKS=$((CHECKS + 2))
+    [ -z "${3:-}" ] || $3
+    wait $pid && fail "$2: the take succeeded"
+    grep -q 'disk xvda: ' "$T/out" || fail "$2: it did not name the disk: $(cat "$T/out")"
+    cat "$T/out"
+}
+# goes_on WHY: all is as before, and it can be taken.
+goes_on() {
+    guards_end 300 || fail "$1: the guard stays"
+    wait_until 60 as_before
+    is "$1: what is left" "$before" "$(disks_state)"
+    must "$1: take" xl checkpoint "$g" -n after
+    is "$1: drained" true "$(field after io_drained)"
+    must "$1: delete" xl checkpoint-delete after
+    running "$g" "$1"
+    clean "$g" "$1"
+    is "$1: what is left" "$before" "$(disks_state)"
+}
+new_guest() { # DRIVER
+    g=$1
+    disk_new "$g"
+    witness_create "$g" mem=128 vcpus=1 net=0 "$(disk_words "$g")" -- "mb=4,$LIGHT"
+    before=$(disks_state)
+}
+old_guest() {
+    guest_destroy "$g"
+    disk_old "$g"
+}
+
+disks_setup qcow2 dmthin
+
+new_guest qcow2
+step "qcow2: QEMU's socket is gone"
+socket=$(qmp_socket qcow2)
+mv "$socket" "$socket.gone"
+must_fail 1 'disk xvda: .*QMP socket /var/run/xen/qmp-libxl-[0-9]*: No such file' xl checkpoint qcow2 -n lost
+mv "$socket.gone" "$socket"
+goes_on "a socket that was gone"
+# It does what it was asked to when it wakes up, though nobody waits any more.
+qemu_stops() { kill -STOP "$(qemu_of qcow2)"; }
+qemu_wakes() { wait_until 60 grep -q 'disk xvda: ' "$T/out"; kill -CONT "$(qemu_of qcow2)"; }
+at "after:take:disks armed" qemu_stops qemu_wakes
+goes_on "a QEMU that stood"
+at at:take:still qemu_stops qemu_wakes
+goes_on "a QEMU that stood in the pause"
+qemu_dies() { kill -9 "$(qemu_of qcow2)"; }
+at at:take:still qemu_dies
+guards_end 300 || fail "a dead QEMU: the guard stays"
+old_guest
+
+new_guest dmthin
+fill() {
+    dmsetup message pool0 0 "create_thin 3"
+    dmsetup create more --table "0 1048576 thin /dev/mapper/pool0 3"
+    dd if=/dev/zero of=/dev/mapper/more bs=1M oflag=direct status=none 2>/dev/null
+}
+empty() {
+    dmsetup remove --retry more
+    dmsetup message pool0 0 "delete 3"
+}
+at "after:take:disks armed" fill empty
+grep -q '100.0 %' "$T/out" || fail "a full pool: $(cat "$T/out")"
+goes_on "a full pool"
+old_guest
+
+# On a filesystem that shares no blocks.
+hook() { # [LINE]: the one of docs/specs/disk-hook.md, LINE before its case
+    sed -n '/^    #!/,$ s/^    //p' /mnt/docs/specs/disk-hook.md |
+        awk -v more="${1:-}" '/^case/ { print more } { print }' >$HOOK
+    chmod 755 $HOOK
+}
+DISKS=/tmp/manual
+mkdir -p "$(dirname $HOOK)" $DISKS
+hook
+new_guest manual
+hook_hangs() { hook '[ $verb != cut ] || exec sleep 60'; }
+hook_fails() { hook '[ $verb != cut ] || { echo "it is broken" >&2; exit 3; }'; }
+at "after:take:disks armed" hook_hangs hook
+goes_on "a hook that hung"
+at "after:take:disks armed" hook_fails hook
+grep -q 'it is broken' "$T/out" || fail "a hook that failed: $(cat "$T/out")"
+goes_on "a hook that failed"
+old_guest
+rm -r $HOOK $DISKS
+DISKS=/tmp/disks
+disks_end
+finish
