@@ -62,16 +62,18 @@ static struct front_job *add_job(struct front *f)
 /* Whoever waited for one has it by then. */
 static void drop_old_results(struct front *f)
 {
-    size_t kept = 0;
+    size_t kept[2] = {0}; /* those of queries by themselves */
 
     for (size_t i = f->nr_jobs; i-- > 0;) {
         struct front_job *job = &f->jobs[i];
+        size_t *sum = &kept[verb_is_short(job->w.verb)];
 
         if (job->w.state < JOB_DONE)
             continue;
-        kept += job->result_len;
-        if (job->result_len > RESULT_KEPT || kept > RESULTS_KEPT)
+        if (job->result_len > RESULT_KEPT ||
+            *sum + job->result_len > RESULTS_KEPT)
             drop_result(job);
+        *sum += job->result_len;
     }
 }
 

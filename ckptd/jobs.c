@@ -268,19 +268,21 @@ static void forget_old(struct jobs *j)
 
 void jobs_drop_results(struct daemon *d)
 {
-    uint64_t kept = 0;
+    uint64_t kept[2] = {0}; /* those of queries by themselves */
 
     for (size_t i = d->jobs->nr; i-- > 0;) {
         struct job *job = d->jobs->table[i];
+        uint64_t *sum = &kept[verb_is_short(job->w.verb)];
 
         if (!has_ended(job))
             continue;
-        kept += job->w.result_bytes;
-        if (job->w.result_bytes <= RESULT_KEPT && kept <= RESULTS_KEPT)
-            continue;
-        free(job->result);
-        job->result = NULL;
-        job->w.result_bytes = 0;
+        if (job->w.result_bytes > RESULT_KEPT ||
+            *sum + job->w.result_bytes > RESULTS_KEPT) {
+            free(job->result);
+            job->result = NULL;
+            job->w.result_bytes = 0;
+        }
+        *sum += job->w.result_bytes;
     }
 }
 

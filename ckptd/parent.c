@@ -84,6 +84,8 @@ static void submit(struct daemon *d, const struct wire_submit *s)
         m.u.accepted.rc = 0;
         m.u.accepted.job = job->w.id;
     }
+    if (is_old) /* the front may have forgotten it */
+        parent_tell_job(d, &job->w);
     child_send(&d->front, &m);
     if (job && !is_old)
         jobs_kick(d);

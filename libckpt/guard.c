@@ -167,7 +167,7 @@ static void wait_until_gone(const struct guard *g)
         return;
     /* Nobody should have to wait for minutes before he is told why. */
     if (g->nr_standing)
-        warn(g->c, "the guard undoes what was begun, for up to %d s%s%s",
+        warn(g->c, "the guard has more to do, for up to %d s%s%s",
              limit_ms / 1000, g->c->error[0] ? ": " : "", g->c->error);
     if (!is_gone_within(g, limit_ms - NOTICE_MS))
         warn(g->c, "the guard is still at work after %d s; see syslog",

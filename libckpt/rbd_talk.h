@@ -35,7 +35,8 @@ int rbd_talk_write(struct rbd_talk *t, unsigned timeout_ms, const void *data,
 const char *rbd_talk_answer(const struct rbd_talk *t);
 /* The cluster it is connected to. */
 const char *rbd_talk_fsid(const struct rbd_talk *t);
-/* Returns when it is gone, and what it held with it.  NULL is fine. */
+/* Returns when it is gone, and what it held with it, or after 12 s: then it is left
+ * to let go of that by itself.  NULL is fine. */
 void rbd_talk_end(struct rbd_talk *t);
 
 #endif

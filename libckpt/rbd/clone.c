@@ -76,6 +76,8 @@ static int clone(struct session *s, rbd_image_t from, const char *snapshot,
         return rc;
     rbd_image_options_create(&options);
     rc = set_options(s, from, options);
+    if (!rc && atomic_load(&s->is_over))
+        rc = -ECANCELED;
     if (!rc)
         rc = rbd_clone3(s->io, from_name, snapshot, s->io, name, options);
     rbd_image_options_destroy(options);

@@ -82,7 +82,6 @@ int cluster_connect(struct session *s, char *const args[])
     if (strcmp(space, "-"))
         rados_ioctx_set_namespace(s->io, space);
     rados_cluster_fsid(s->cluster, s->result, sizeof(s->result));
-    atomic_store(&s->may_hold, true);
     return 0;
 }
 

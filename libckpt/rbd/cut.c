@@ -136,6 +136,7 @@ int cut_arm(struct session *s, char *const args[])
     cut = s->cut = calloc(1, sizeof(*cut));
     if (!cut)
         return no(s, -ENOMEM, "arm");
+    atomic_store(&s->may_hold, true);
     strcpy(cut->snapshot, args[1]);
     pthread_mutex_init(&cut->mutex, NULL);
     pthread_cond_init(&cut->changed, NULL);
@@ -201,6 +202,10 @@ int cut_drain(struct session *s, char *const args[])
     pthread_join(cut->thread, NULL);
     cut->has_thread = false;
     rc = cut->rc;
+    if (!rc && atomic_load(&s->is_over)) {
+        rbd_snap_remove(cut->image, cut->snapshot);
+        rc = -ECANCELED;
+    }
     cut_end(s);
     return rc ? no(s, rc, "making the snapshot") : 0;
 }

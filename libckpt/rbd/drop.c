@@ -93,6 +93,7 @@ int drop_snapshot(struct session *s, char *const args[])
     rbd_image_t image;
     int rc;
 
+    atomic_store(&s->may_hold, true);
     rc = image_open(s, args[0], true, &image);
     if (rc == -ENOENT)
         return 0;
@@ -101,7 +102,7 @@ int drop_snapshot(struct session *s, char *const args[])
     rc = rbd_snap_remove(image, args[1]);
     if (rc == -ENOENT) { /* unless a cut that was cut off is making it */
         rc = image_take_lock(image);
-        if (!rc)
+        if (!rc || rc == -EBUSY) /* who keeps the lock keeps it from cuts too */
             rc = rbd_snap_remove(image, args[1]);
     }
     rbd_close(image);

@@ -108,6 +108,8 @@ int image_rename(struct session *s, char *const args[])
     rbd_close(image);
     if (rc || !strcmp(name, args[1]))
         return rc;
+    if (atomic_load(&s->is_over))
+        return no(s, -ECANCELED, "rename");
     rc = rbd_rename(s->io, name, args[1]);
     return rc ? no(s, rc, "renaming the image %s to %s", name, args[1]) : 0;
 }

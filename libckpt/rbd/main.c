@@ -12,8 +12,8 @@
  * Who has waited long enough hangs up.  What is under way comes to its end all the
  * same, and lets go of the image: were it killed with the image's lock, a guest that
  * waits for that would wait for half a minute after the cluster answers again, until
- * we are given up for dead.  So there are LINGER_S for that, and END_S where no image
- * can be open.
+ * we are given up for dead.  So there are LINGER_S for that, and END_S for all
+ * else, of which nothing may be done any more once it was given up.
  */
 #include <errno.h>
 #include <poll.h>
@@ -101,8 +101,8 @@ static int dispatch(struct session *s, char *line)
 /* librbd cannot be interrupted. */
 static void end_in_time(struct session *s)
 {
-    atomic_store(&s->is_over, true);
-    alarm(atomic_load(&s->may_hold) ? LINGER_S : END_S);
+    if (!atomic_exchange(&s->is_over, true))
+        alarm(atomic_load(&s->may_hold) ? LINGER_S : END_S);
 }
 
 static void *watch_for_the_end(void *arg)
@@ -138,7 +138,7 @@ static void serve(struct session *s)
 
 int main(int argc, char **argv)
 {
-    struct session s = {.cluster = NULL};
+    static struct session s; /* the other thread's too, to the last */
     pthread_t watch;
     int fd;
 

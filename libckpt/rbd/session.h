@@ -26,7 +26,7 @@
 struct session {
     rados_t cluster; /* NULL: not connected */
     rados_ioctx_t io;
-    atomic_bool may_hold; /* an image's lock, once connected */
+    atomic_bool may_hold; /* the lock of an image that a guest has */
     atomic_bool is_over;  /* nobody listens any more */
     FILE *in, *out;   /* questions; answers */
     char words[400];  /* of the last failure */

@@ -69,7 +69,7 @@ at() {
 }
 # The cluster answers again once the operation is given up, which is said at once
 # though the guard has to wait.  Who has the lock of a cut is there still.
-given_up() { grep -q 'the guard undoes' "$T/out"; }
+given_up() { grep -q 'the guard has more to do' "$T/out"; }
 silent_for_a_while() {
     not_paused "while the cluster is silent"
     wait_until 150 given_up || fail "it is not given up: $(cat "$T/out")"
