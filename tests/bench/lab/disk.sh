@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: LGPL-2.1-only
 # lab: --timeout 5400
 #
-# The disk drivers, per driver D of lvmthin, reflink (XFS) and qcow2:
+# The disk drivers, per driver D of lvmthin, dmthin (by itself only), reflink (XFS) and
+# qcow2:
 #   disk.pause.size.D   the cut of a 64 GiB disk / of a 1 GiB disk
 #   disk.cut.D          the cut / `qemu-img snapshot -c' of a qcow2 image
 #   disk.create.D       arm, cut and drain together / the same
@@ -21,6 +22,17 @@ WRITES=4096
 prepare() {
     lvcreate -qq -V 6G -T vg0/pool -n disks && mkfs.xfs -q /dev/vg0/disks &&
         mkdir -p $dir && mount /dev/vg0/disks $dir || broken "no XFS"
+    case " $DRIVERS " in *" dmthin "*)
+        lvcreate -qq -V 16M -T vg0/pool -n meta && lvcreate -qq -V 1G -T vg0/pool -n data &&
+            dmsetup create pool0 --table "0 2097152 thin-pool /dev/vg0/meta /dev/vg0/data 128 100" ||
+            broken "no thin pool" ;;
+    esac
+}
+end() {
+    case " $DRIVERS " in *" dmthin "*)
+        dmsetup remove --retry pool0 && lvremove -qq -fy vg0/meta vg0/data ;;
+    esac
+    umount $dir && lvremove -qq -fy vg0/disks
 }
 # disk_new DRIVER GIB: prints its path; 64 MiB of it are written.
 disk_new() {
@@ -31,6 +43,11 @@ disk_new() {
         lvcreate -qq -V "$2G" -T vg0/pool -n "bench$2" >&2
         udevadm settle
         ;;
+    dmthin)
+        path=/dev/mapper/bench$2
+        dmsetup message pool0 0 "create_thin $2"
+        dmsetup create "bench$2" --table "0 $(($2 * 2097152)) thin /dev/mapper/pool0 $2"
+        ;;
     reflink) truncate -s "$2G" "$path" ;;
     qcow2) qemu-img create -q -f qcow2 "$path" "$2G" ;;
     esac
@@ -40,6 +57,7 @@ disk_new() {
 disk_end() { # DRIVER PATH
     case $1 in
     lvmthin) lvremove -qq -fy "${2#/dev/}" ;;
+    dmthin) dmsetup remove --retry "${2##*/}" && dmsetup message pool0 0 "delete ${2##*bench}" ;;
     *) rm -f "$2"* ;;
     esac
 }
@@ -55,8 +73,7 @@ beats() {
         fail "$drv: $(tail -2 "$T/beats")"
     awk '/^cut: ok/ { print $3 }' "$T/beats" >>"$3"
     awk '/^(arm:.*|cut|drain): ok/ { us += $3 } END { print us }' "$T/beats" >>"$4"
-    SNAPSHOT=$path.ckpt-$id-xvda
-    [ "$drv" != lvmthin ] || SNAPSHOT=vg0/ckpt-$id-xvda
+    SNAPSHOT=$(sed -n 's/^snapshot xvda //p' "$T/beats")
 }
 forget() { # DRIVER PATH
     "$tool" "xvda=$2" -- "driver:$1" "remove:$SNAPSHOT" >"$T/beats" || fail "remove: $(cat "$T/beats")"
@@ -130,10 +147,11 @@ with_guest() { # DRIVER
     rm -f $disk*
 }
 
+DRIVERS=${DRIVERS:-reflink lvmthin dmthin qcow2}
 prepare
 qemu-img create -q -f qcow2 $dir/peer 1G
 write_some qcow2 $dir/peer
-for driver in ${DRIVERS:-reflink lvmthin qcow2}; do by_itself "$driver"; done
+for driver in $DRIVERS; do by_itself "$driver"; done
 for driver in ${GUESTS-reflink lvmthin qcow2}; do with_guest "$driver"; done
-umount $dir && lvremove -qq -fy vg0/disks
+end
 finish
