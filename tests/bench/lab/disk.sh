@@ -23,7 +23,7 @@ prepare() {
     lvcreate -qq -V 6G -T vg0/pool -n disks && mkfs.xfs -q /dev/vg0/disks &&
         mkdir -p $dir && mount /dev/vg0/disks $dir || broken "no XFS"
     case " $DRIVERS " in *" dmthin "*)
-        lvcreate -qq -V 16M -T vg0/pool -n meta && lvcreate -qq -V 1G -T vg0/pool -n data &&
+        lvcreate -qq -y -L 16M -n meta vg0 && lvcreate -qq -y -L 1G -n data vg0 &&
             dmsetup create pool0 --table "0 2097152 thin-pool /dev/vg0/meta /dev/vg0/data 128 100" ||
             broken "no thin pool" ;;
     esac
