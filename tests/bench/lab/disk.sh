@@ -116,6 +116,13 @@ by_itself() { # DRIVER
         write_some "$d" "$large"
         forget "$d" "$large"
     done
+    # A wake-up that has to wait for the other processor is a third of a cut: more of them.
+    for i in $(seq $((4 * ROUNDS))); do
+        beats "$d" "$small" "$T/$d.small" "$T/$d.unused"
+        forget "$d" "$small"
+        beats "$d" "$large" "$T/$d.large" "$T/$d.unused"
+        forget "$d" "$large"
+    done
     row "disk.pause.size.$d" us "1 GiB" "$T/$d.large" "$T/$d.small"
     row "disk.cut.$d" us "qemu-img snapshot -c" "$T/$d.small" "$T/$d.peer"
     row "disk.create.$d" us "qemu-img snapshot -c" "$T/$d.create" "$T/$d.peer"
