@@ -35,8 +35,9 @@ birth=$(xenstore-read "/local/domain/$(xl domid $g)/control/ckpt/birth")
 step "before all"
 served $g "before all"
 step "told to end, and started"
-kill "$(cat "$T/ckptd.pid")"
-timeout 180 tail --pid="$(cat "$T/ckptd.pid")" -f /dev/null
+pid=$(cat "$T/ckptd.pid")
+kill "$pid"
+timeout 180 tail --pid="$pid" -f /dev/null
 ckptd_run
 served $g "after a restart"
 step "killed, and started"
