@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
 #
-# bench.sh GROUP: runs tests/bench/GROUP.sh here, or tests/bench/lab/GROUP.sh
-# in the lab's dom0 with the machine to itself, once for each line `# lab:' of
+# bench.sh GROUP: runs tests/bench/GROUP.sh here, and tests/bench/lab/GROUP.sh
+# in the lab's dom0, whichever there is, with the machine to itself, once for each line `# lab:' of
 # it.  A measurement is a row, an object in $B/bench/NAME.json; the rows made are
 # printed as a table.
 set -eu -o pipefail
@@ -16,14 +16,16 @@ trap 'rm -f "$begin"' EXIT
 here=tests/bench/$group.sh there=tests/bench/lab/$group.sh
 if [ -x "$here" ]; then
     "$here"
-elif [ -x "$there" ]; then
+fi
+if [ -x "$there" ]; then
     mapfile -t labs < <(sed -n 's/^# lab: //p' "$there" | grep . || echo)
     for lab in "${labs[@]}"; do
         read -ra options <<<"$lab"
         tests/lab/lab run --exclusive --share "$B/bench" --timeout 7200 \
             ${options[@]+"${options[@]}"} -- "$there"
     done
-else
+fi
+if [ ! -x "$here" ] && [ ! -x "$there" ]; then
     echo "bench: there is no $here yet"
     exit 0
 fi
