@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
 #
-# bench.sh GROUP: runs tests/bench/GROUP.sh here, and tests/bench/lab/GROUP.sh
-# in the lab's dom0, whichever there is, with the machine to itself, once for each line `# lab:' of
-# it.  A measurement is a row, an object in $B/bench/NAME.json; the rows made are
-# printed as a table.
+# bench.sh GROUP: runs tests/bench/GROUP.sh here, and tests/bench/lab/GROUP.sh in the
+# lab's dom0 with the machine to itself, whichever there is; the latter once for each
+# line `# lab:' of it.  A measurement is a row, an object in $B/bench/NAME.json; the
+# rows made are printed as a table.
 set -eu -o pipefail
 group=$1
 B=${B:-build}

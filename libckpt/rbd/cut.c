@@ -79,17 +79,25 @@ static void *make_snapshot(void *arg)
     return NULL;
 }
 
+/* It is there or will never be; one that nobody waits for any more goes. */
+static int end_snapshot(struct session *s, struct cut *cut)
+{
+    pthread_join(cut->thread, NULL);
+    cut->has_thread = false;
+    if (cut->rc || !atomic_load(&s->is_over))
+        return cut->rc;
+    rbd_snap_remove(cut->image, cut->snapshot);
+    return -ECANCELED;
+}
+
 void cut_end(struct session *s)
 {
     struct cut *cut = s->cut;
 
     if (!cut)
         return;
-    if (cut->has_thread) {
-        pthread_join(cut->thread, NULL);
-        if (!cut->rc) /* nobody has waited for it */
-            rbd_snap_remove(cut->image, cut->snapshot);
-    }
+    if (cut->has_thread)
+        end_snapshot(s, cut);
     if (cut->is_watched)
         rbd_quiesce_unwatch(cut->image, cut->watch);
     if (cut->image)
@@ -199,13 +207,7 @@ int cut_drain(struct session *s, char *const args[])
     (void)args;
     if (!cut || !cut->has_thread)
         return no(s, -EINVAL, "drain");
-    pthread_join(cut->thread, NULL);
-    cut->has_thread = false;
-    rc = cut->rc;
-    if (!rc && atomic_load(&s->is_over)) {
-        rbd_snap_remove(cut->image, cut->snapshot);
-        rc = -ECANCELED;
-    }
+    rc = end_snapshot(s, cut);
     cut_end(s);
     return rc ? no(s, rc, "making the snapshot") : 0;
 }

@@ -401,14 +401,22 @@ PATH=${PATH#*:}
 title "a cluster that does not answer"
 disk=rbd:rbd/web:conf=$CEPH_CONF
 serve web
-"$tool" xvda="$disk" -- driver:rbd guard arm:8888 wait cut undo stop \
-    <&8 >"$dir/job" 2>&1 8>&- &
-job=$!
-timeout 60 tail -n +1 -f "$dir/job" --pid=$job | grep -q -m1 waiting || fail "no arm"
-bash tests/ceph/cluster.sh pause "$dir/ceph"
-echo >&8
-timeout 60 tail -n +1 -f "$dir/job" --pid=$job | grep -q -m1 '^cut' || fail "a cut without an end"
-cp "$dir/job" "$out"
+come_to() { # PATTERN: what $job prints
+    timeout 60 tail -n +1 -f "$dir/job" --pid=$job | grep -q -m1 "$1" || fail "it does not come to $1"
+}
+# silent_in VERB VERB...: these up to their wait, then VERB with a silent cluster.
+silent_in() {
+    local verb=$1
+    shift
+    "$tool" xvda="$disk" -- driver:rbd guard "$@" stop <&8 >"$dir/job" 2>&1 8>&- &
+    job=$!
+    come_to waiting
+    bash tests/ceph/cluster.sh pause "$dir/ceph"
+    echo >&8
+    come_to "^$verb"
+    cp "$dir/job" "$out"
+}
+silent_in cut arm:8888 wait cut undo
 said "cut: 112 disk xvda: Ceph pool rbd: no answer from the cluster within 2 s"
 begin=$SECONDS
 must_not run probe
@@ -424,14 +432,7 @@ io web "write -P 5 0 64k" flush
 pgrep -f "$CKPT_RBD" && fail "a ckpt-rbd is left"
 
 title "nor while the snapshot is made: who has the lock waits, and lets go of it"
-"$tool" xvda="$disk" -- driver:rbd guard arm:9999 cut wait drain stop \
-    <&8 >"$dir/job" 2>&1 8>&- &
-job=$!
-timeout 60 tail -n +1 -f "$dir/job" --pid=$job | grep -q -m1 waiting || fail "no cut"
-bash tests/ceph/cluster.sh pause "$dir/ceph"
-echo >&8
-timeout 60 tail -n +1 -f "$dir/job" --pid=$job | grep -q -m1 '^drain' || fail "a drain without an end"
-cp "$dir/job" "$out"
+silent_in drain arm:9999 cut wait drain
 said "drain: 112 disk xvda: Ceph pool rbd: no answer from the cluster within 30 s"
 holder=$(pgrep -f "$CKPT_RBD" | head -n 1)
 kill -0 "$holder" || fail "who had the lock is gone"

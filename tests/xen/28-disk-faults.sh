@@ -18,8 +18,8 @@ stands() { [[ $(xl list "$1" | awk 'NR == 2 { print $5 }') = *[psc]* ]]; }
 runs() { ! stands "$1"; }
 as_before() { [ "$(disks_state)" = "$before" ]; }
 
-# at POINT DEED PATTERN: while a take of $g is there, DEED; then it fails, says
-# so, and the guest's processors are seen to run.
+# at POINT DEED [MEND]: while a take of $g is there, DEED; then it fails, says so,
+# and the guest's processors are seen to run, before MEND.
 at() {
     local pid
     step "$g: $2 $1"
