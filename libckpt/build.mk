@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-only
 # Listed in the order the data flows; xen_*.c are the border to Xen.
 LIB_XEN_SRCS := $(addprefix libckpt/xen_, \
-	conn.c dom.c stamp.c config.c ring.c suspend.c mem.c size.c cow.c machine.c save.c build.c \
+	conn.c dom.c stamp.c config.c ring.c suspend.c suspend_claim.c suspend_undo.c mem.c size.c cow.c machine.c save.c build.c \
 	watch.c undo.c vm_node.c)
 LIB_CORE_SRCS := $(addprefix libckpt/, \
-	ctx.c words.c steps.c op.c guard.c guard_main.c launch.c spawn.c \
+	ctx.c words.c steps.c op.c guard.c guard_main.c guard_undo.c launch.c spawn.c \
 	bitmap.c mem.c mem_cow.c mem_dirty.c mem_stream.c machine.c qmp.c \
 	pack.c ring.c mapped.c pack_sum.c look.c places.c equals.c \
 	disk.c disks.c disk_name.c disk_lvmthin.c disk_lvmthin_use.c \

@@ -322,7 +322,7 @@ int ckpt_fork(ckpt *c, const char *source, const struct ckpt_fork_opts *opts,
     *nr_out = f.nr;
     image_close(f.img);
     disks_close(&f.disks);
-    op_close(&f.op, false);
+    op_close(&f.op);
     free(f.config);
     free(f.targets);
     own_checkpoint_end(&f);

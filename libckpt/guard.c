@@ -28,8 +28,7 @@
 
 #define NOTICE_MS 3000
 #define STOP_TIMEOUT_MS 10000  /* nothing stands: it only has to leave */
-#define UNDO_TIMEOUT_MS 300000 /* more than guard_main.c takes, but for a
-                                * guest that may yet suspend: see op_close() */
+#define UNDO_TIMEOUT_MS 300000 /* more than guard_main.c takes */
 
 struct guard {
     struct ckpt *c;
@@ -145,7 +144,7 @@ int guard_flush(struct guard *g)
     return send_op(g, GUARD_OP_FLUSH);
 }
 
-/* The guard closes its end as the last thing it does. */
+/* The guard closes its end right after the lock. */
 static bool is_gone_within(const struct guard *g, int limit_ms)
 {
     struct pollfd pfd = {.fd = g->fd, .events = POLLIN};
@@ -183,15 +182,6 @@ static void say_bye(struct guard *g)
         ;
     /* Also for copies of our end in processes somebody forked from us. */
     shutdown(g->fd, SHUT_WR);
-}
-
-void guard_leave(struct guard *g)
-{
-    if (!g)
-        return;
-    say_bye(g);
-    close(g->fd);
-    free(g);
 }
 
 void guard_stop(struct guard *g)

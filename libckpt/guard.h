@@ -12,7 +12,8 @@
  *
  * The guard is fork+exec of ckpt-helper: it shares no memory, no libxl state
  * and no thread with the operation.  It inherits the store's lock, so that
- * nobody begins on this domain before it is done.
+ * nobody begins on this domain before it is done, or has nothing left but to
+ * wait for a guest that may suspend yet.
  */
 #include <stdint.h>
 
@@ -23,8 +24,9 @@ enum guard_harm {
     GUARD_LOG_DIRTY,   /* domid: log-dirty mode is on */
     GUARD_COW,         /* domid: Xen captures its memory on write */
     GUARD_QEMU_DIRTY,  /* domid: the device model reports its writes */
-    GUARD_SUSPEND,     /* domid: asked to suspend, maybe about to */
-    GUARD_STILL,       /* domid: stands suspended */
+    GUARD_SUSPEND,     /* domid, arg: the claim under which it is asked to
+                           suspend (xen_suspend_claim.h), maybe about to */
+    GUARD_STILL,       /* the same: stands suspended */
     GUARD_PAUSE,       /* domid: holds one pause of ours */
     GUARD_UNPAUSED,    /* domid: an administrator's pause was taken away */
     GUARD_DM_SUSPEND,  /* arg: "uuid name", the device holds its I/O */
@@ -58,11 +60,10 @@ int guard_del(struct guard *g, unsigned token);
  * "undo" to "finish". */
 int guard_hold(struct guard *g);
 int guard_flush(struct guard *g);
-/* The operation is over.  Waits until the guard has left and let go of the
- * lock; it undoes first what still stands.  NULL is fine. */
+/* The operation is over.  Waits until the guard has let go of the lock; it
+ * undoes first what still stands, but for a guest that may suspend yet.  NULL is
+ * fine. */
 void guard_stop(struct guard *g);
-/* The same without waiting. */
-void guard_leave(struct guard *g);
 
 /* The guard's own main, in ckpt-helper: reads @fd until it closes, then
  * undoes.  Returns the exit status. */

@@ -13,8 +13,10 @@
  * volumes wait for each other: a volume whose rename could not be undone must
  * not be touched under its old name.  Between rounds it waits, longer each
  * time; if a guest acknowledged that it is to suspend, for that guest: it may
- * do so minutes later, or never, and is waited for ten minutes in all.  Nothing is said before the first round is over: a hanging syslog
- * must not keep a guest suspended either.  What no round could undo is said
+ * do so minutes later, or never, and is waited for ten minutes in all; with
+ * nothing else left to undo, the operation's lock is let go for that.  Nothing
+ * is said before the first round is over: a hanging syslog must not keep a
+ * guest suspended either.  What no round could undo is said
  * loudly, with the command for an administrator.
  */
 #include "guard.h"
@@ -35,21 +37,12 @@
 #include <unistd.h>
 
 #include "ctx.h"
-#include "disk.h"
-#include "dm.h"
-#include "guard_record.h"
-#include "lvm.h"
+#include "guard_undo.h"
 #include "xen_undo.h"
 
-struct harm {
-    struct guard_record r;
-    bool is_undone;
-    bool is_pending; /* a guest that may suspend at any time */
-    char error[sizeof(((struct ckpt *)NULL)->error)];
-};
-
 struct watch {
-    int fd;    /* the socket */
+    int fd;    /* the socket; it closes as the lock does */
+    int lock_fd;
     int pidfd; /* of the operation; -1 if it cannot be had */
     pid_t pid;
     bool is_dead;
@@ -60,169 +53,6 @@ struct watch {
     size_t nr_held, room_held;
     bool is_holding;
 };
-
-/* --- one row per harm ------------------------------------------------------ */
-
-static int undo_log_dirty(struct ckpt *c, const struct guard_record *r)
-{
-    (void)c;
-    return xen_undo_log_dirty(r->domid);
-}
-
-static int undo_cow(struct ckpt *c, const struct guard_record *r)
-{
-    (void)c;
-    return xen_undo_cow(r->domid);
-}
-
-static int undo_qemu_dirty(struct ckpt *c, const struct guard_record *r)
-{
-    (void)c;
-    return xen_undo_qemu_dirty(r->domid);
-}
-
-static int undo_suspend(struct ckpt *c, const struct guard_record *r)
-{
-    (void)c;
-    return xen_undo_suspend(r->domid);
-}
-
-static int undo_still(struct ckpt *c, const struct guard_record *r)
-{
-    (void)c;
-    return xen_undo_still(r->domid);
-}
-
-static int undo_unpaused(struct ckpt *c, const struct guard_record *r)
-{
-    (void)c;
-    return xen_undo_unpaused(r->domid);
-}
-
-/* Not a harm but a condition: see forget_committed(). */
-static int undo_nothing(struct ckpt *c, const struct guard_record *r)
-{
-    (void)c, (void)r;
-    return 0;
-}
-
-static int undo_pause(struct ckpt *c, const struct guard_record *r)
-{
-    (void)c;
-    return xen_undo_pause(r->domid);
-}
-
-static int undo_domain(struct ckpt *c, const struct guard_record *r)
-{
-    (void)c;
-    return xen_undo_domain(r->domid);
-}
-
-static int undo_domain_name(struct ckpt *c, const struct guard_record *r)
-{
-    (void)c;
-    return xen_undo_domain_name(r->domid, r->arg);
-}
-
-static int undo_dm_suspend(struct ckpt *c, const struct guard_record *r)
-{
-    return dm_undo_suspend(c, r->arg);
-}
-
-static int undo_lv_remove(struct ckpt *c, const struct guard_record *r)
-{
-    return lvm_undo_remove(c, r->arg);
-}
-
-static int undo_lv_rename(struct ckpt *c, const struct guard_record *r)
-{
-    return lvm_undo_rename(c, r->arg);
-}
-
-static int undo_disk(struct ckpt *c, const struct guard_record *r)
-{
-    return disk_take_back(c, r->arg);
-}
-
-static int undo_disk_remove(struct ckpt *c, const struct guard_record *r)
-{
-    int rc = disk_remove(c, r->arg);
-
-    return rc == -EBUSY ? 0 : rc; /* it is owed: written down in the store */
-}
-
-enum kind {
-    DOMAIN,
-    DEVICE,
-    VOLUME,
-    DISK
-};
-
-/* clang-format off */
-static const struct {
-    int (*undo)(struct ckpt *c, const struct guard_record *r);
-    enum kind kind;
-    const char *what;    /* then the domain's id, or the words of arg */
-    const char *by_hand; /* the same */
-} rows[GUARD_NR] = {
-    [GUARD_LOG_DIRTY] = { undo_log_dirty, DOMAIN,
-        "log-dirty mode of domain", "xl save -c, or restart domain" },
-    [GUARD_COW] = { undo_cow, DOMAIN,
-        "the capture of domain", "restart domain" },
-    [GUARD_QEMU_DIRTY] = { undo_qemu_dirty, DOMAIN,
-        "the device model's log of domain", "xl save -c, or restart domain" },
-    [GUARD_SUSPEND] = { undo_suspend, DOMAIN,
-        "the suspension of domain", "once it is suspended: xl resume" },
-    [GUARD_STILL] = { undo_still, DOMAIN,
-        "the suspension of domain", "xl resume" },
-    [GUARD_PAUSE] = { undo_pause, DOMAIN,
-        "the pause of domain", "xl unpause" },
-    [GUARD_UNPAUSED] = { undo_unpaused, DOMAIN,
-        "the unpausing of domain", "xl pause" },
-    [GUARD_DM_SUSPEND] = { undo_dm_suspend, DEVICE,
-        "the suspension of device", "dmsetup resume" },
-    [GUARD_LV_REMOVE] = { undo_lv_remove, VOLUME,
-        "the making of the logical volume", "lvremove" },
-    [GUARD_LV_RENAME] = { undo_lv_rename, VOLUME,
-        "the renaming of the logical volume", "lvrename" },
-    [GUARD_DISK_MADE] = { undo_disk, DISK,
-        "a snapshot being made by driver", "see xl-checkpoint(1):" },
-    [GUARD_DISK_MOVED] = { undo_disk, DISK,
-        "a change of a disk by driver", "see xl-checkpoint(1):" },
-    [GUARD_DISK_REMOVE] = { undo_disk_remove, DISK,
-        "the removal by driver", "see xl-checkpoint(1):" },
-    [GUARD_DOMAIN] = { undo_domain, DOMAIN,
-        "the half-built domain", "xl destroy" },
-    [GUARD_DOMAIN_NAME] = { undo_domain_name, DOMAIN,
-        "the name of domain", "xl rename" },
-    [GUARD_UNLESS_FILE] = { undo_nothing, DEVICE,
-        "the wait for", "ls" },
-};
-/* clang-format on */
-
-/* "12", "12 web", "vg0/a": the object as @by_hand's command wants it. */
-static void name_object(const struct guard_record *r, char *text,
-                        size_t room_bytes)
-{
-    const char *space = strrchr(r->arg, ' ');
-
-    switch (rows[r->harm].kind) {
-    case DOMAIN:
-        snprintf(text, room_bytes, "%u%s%s", r->domid, r->arg[0] ? " " : "",
-                 r->arg);
-        break;
-    case DEVICE: /* "uuid name" */
-        snprintf(text, room_bytes, "%s", space ? space + 1 : r->arg);
-        break;
-    case DISK: /* "driver words" */
-        snprintf(text, room_bytes, "%s", r->arg);
-        break;
-    case VOLUME: /* "names", "names uuid" */
-        snprintf(text, room_bytes, "%.*s",
-                 space ? (int)(space - r->arg) : (int)strlen(r->arg), r->arg);
-        break;
-    }
-}
 
 /* --- saying it ------------------------------------------------------------- */
 
@@ -244,45 +74,20 @@ static void report_undone(const struct harm *h)
 {
     char object[GUARD_ARG_MAX + 16];
 
-    name_object(&h->r, object, sizeof(object));
-    report(LOG_NOTICE, "undone: %s %s", rows[h->r.harm].what, object);
+    harm_name(h, object, sizeof(object));
+    report(LOG_NOTICE, "undone: %s %s", harm_what(h), object);
 }
 
 static void report_standing(const struct harm *h)
 {
     char object[GUARD_ARG_MAX + 16];
 
-    name_object(&h->r, object, sizeof(object));
+    harm_name(h, object, sizeof(object));
     report(LOG_CRIT, "NOT UNDONE: %s %s (%s); by hand: %s %s",
-           rows[h->r.harm].what, object, h->error, rows[h->r.harm].by_hand,
-           object);
+           harm_what(h), object, h->error, harm_by_hand(h), object);
 }
 
 /* --- undoing --------------------------------------------------------------- */
-
-static void set_outcome(struct harm *h, const char *words, int rc)
-{
-    h->is_undone = rc == 0;
-    if (rc == -EAGAIN && h->r.harm == GUARD_SUSPEND)
-        h->is_pending = true;
-    if (rc == -EAGAIN && h->is_pending)
-        words = "it acknowledged the request, but did not suspend";
-    if (rc)
-        snprintf(h->error, sizeof(h->error), "%s",
-                 words[0] ? words : strerror(-rc));
-}
-
-/* A request is withdrawn once, at the first look: the next is another's. */
-static void undo_one(struct harm *h)
-{
-    struct ckpt c;
-    int rc;
-
-    memset(&c, 0, sizeof(c));
-    rc = h->is_pending ? xen_undo_suspend_wait(h->r.domid, 0)
-                       : rows[h->r.harm].undo(&c, &h->r);
-    set_outcome(h, c.error, rc);
-}
 
 static size_t undo_round(struct watch *w)
 {
@@ -291,7 +96,7 @@ static size_t undo_round(struct watch *w)
 
     for (size_t i = w->nr; i-- > 0;) {
         struct harm *h = &w->harms[i];
-        const bool is_volume = rows[h->r.harm].kind >= VOLUME;
+        const bool is_volume = harm_is_volume(h);
 
         if (h->is_undone)
             continue;
@@ -299,7 +104,7 @@ static size_t undo_round(struct watch *w)
             snprintf(h->error, sizeof(h->error),
                      "waits for what is not undone");
         else
-            undo_one(h);
+            harm_undo(h);
         if (!h->is_undone) {
             is_volume_stuck = is_volume_stuck || is_volume;
             nr_left++;
@@ -342,28 +147,65 @@ static void forget_committed(struct watch *w)
     w->nr = n;
 }
 
-static struct harm *find_pending(const struct watch *w)
+static size_t nr_pending(const struct watch *w)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < w->nr; i++)
+        n += w->harms[i].pending != NULL;
+    return n;
+}
+
+static size_t look_at_pending(struct watch *w)
 {
     for (size_t i = w->nr; i-- > 0;)
-        if (w->harms[i].is_pending && !w->harms[i].is_undone)
-            return &w->harms[i];
-    return NULL;
+        if (w->harms[i].pending)
+            harm_undo(&w->harms[i]);
+    return nr_pending(w);
 }
 
 /* A guest that suspends meanwhile goes on at once. */
-static void wait_between(const struct watch *w, unsigned wait_ms)
+static void wait_between(struct watch *w, unsigned wait_ms)
 {
-    struct harm *h = find_pending(w);
-    int rc;
+    const uint64_t end_us = now_us() + wait_ms * 1000ull;
+    const size_t nr = nr_pending(w);
+    struct pollfd *fds = calloc(nr + 1, sizeof(*fds));
+    nfds_t n = 0;
 
-    if (h) {
-        rc = xen_undo_suspend_wait(h->r.domid, wait_ms);
-        set_outcome(h, "", rc);
-        if (!rc || rc == -EAGAIN)
-            return;
+    for (size_t i = 0; fds && i < w->nr; i++)
+        if (w->harms[i].pending) {
+            fds[n].fd = xen_pending_fd(w->harms[i].pending);
+            fds[n++].events = POLLIN;
+        }
+    for (uint64_t now = now_us(); now < end_us; now = now_us()) {
+        poll(fds, n, (int)((end_us - now + 999) / 1000));
+        if (look_at_pending(w) < nr)
+            break;
     }
-    nanosleep(&(struct timespec){wait_ms / 1000, wait_ms % 1000 * 1000000L},
-              NULL);
+    free(fds);
+}
+
+/* A take that comes now claims what may suspend yet, and its guard waits for
+ * that instead of this one (xen_suspend_claim.h).  So nobody has to wait for
+ * this one any more, which may be there for minutes. */
+static void let_go(struct watch *w)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    if (w->fd < 0)
+        return;
+    report(LOG_WARNING,
+           "%zu guest%s acknowledged the request to suspend and did not: should "
+           "it yet, it is resumed",
+           nr_pending(w), nr_pending(w) == 1 ? "" : "s");
+    /* Who reads what the operation says reads until all have closed it. */
+    for (int fd = 0; null >= 0 && fd < 3; fd++)
+        dup2(null, fd);
+    if (null >= 0)
+        close(null);
+    close(w->lock_fd);
+    close(w->fd);
+    w->fd = w->lock_fd = -1;
 }
 
 #define SUSPEND_WAIT_MS 600000u /* for a guest that acknowledged, in all */
@@ -384,9 +226,11 @@ static int undo_all(struct watch *w)
     for (size_t n = 0;; n++) {
         if (said)
             report_round(w, said);
-        if (nr_left == 0 || (n >= nr_waits && (!find_pending(w) ||
+        if (nr_left == 0 || (n >= nr_waits && (!nr_pending(w) ||
                                                now_us() >= patience_us)))
             break;
+        if (nr_left == nr_pending(w))
+            let_go(w);
         wait_between(w, waits_ms[n < nr_waits ? n : nr_waits - 1]);
         nr_left = undo_round(w);
     }
@@ -537,7 +381,7 @@ static void leave_the_terminal(void)
 int guard_main(int fd)
 {
     const int lock_fd = fd + 1; /* or nothing */
-    struct watch w = {.fd = fd};
+    struct watch w = {.fd = fd, .lock_fd = lock_fd};
     struct ucred peer;
     socklen_t len = sizeof(peer);
     pid_t pid;
@@ -565,9 +409,11 @@ int guard_main(int fd)
     forget_committed(&w);
     if (w.nr > 0)
         rc = undo_all(&w);
+    for (size_t i = 0; i < w.nr; i++)
+        xen_pending_close(w.harms[i].pending);
     free(w.harms);
     /* The operation waits for the socket to close, to find the lock free. */
-    close(lock_fd);
-    close(fd);
+    close(w.lock_fd);
+    close(w.fd);
     return rc;
 }

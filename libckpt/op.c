@@ -95,12 +95,9 @@ int op_open_uuid(struct op *op, struct ckpt *c, const char *domain_uuid)
     return rc ? rc : xen_open(c, &op->x);
 }
 
-void op_close(struct op *op, bool dont_wait)
+void op_close(struct op *op)
 {
-    if (dont_wait)
-        guard_leave(op->g);
-    else
-        guard_stop(op->g);
+    guard_stop(op->g);
     store_unlock(op->lock);
     free(op->config);
     xen_dom_fini(&op->dom);

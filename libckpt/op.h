@@ -36,9 +36,8 @@ int op_open(struct op *op, struct ckpt *c, const char *domain,
 int op_open_uuid(struct op *op, struct ckpt *c, const char *domain_uuid);
 /* For what touches no domain: no connection to Xen. */
 int op_open_store(struct op *op, struct ckpt *c, const char *domain_uuid);
-/* What still stands is the guard's to undo.  Waits for it, unless
- * @dont_wait: a guest that may suspend minutes later. */
-void op_close(struct op *op, bool dont_wait);
+/* What still stands is the guard's to undo, and waited for. */
+void op_close(struct op *op);
 
 /* Reads the whole checkpoint back; -EUCLEAN with the place. */
 int op_verify(struct ckpt *c, const struct ckpt_info *info);

@@ -121,7 +121,7 @@ int remove_inner(struct ckpt *c, const struct ckpt_info *info,
     if (!rc)
         rc = remove_locked(c, info, op.g);
     ckpt_info_fini(&now);
-    op_close(&op, false);
+    op_close(&op);
     /* What waited for this one may go now. */
     return rc ? rc : owed_collect(c, NULL);
 }

@@ -102,7 +102,7 @@ static int rollback_find(void *arg)
     rc = op_open(&r->op, r->c, r->domain, NULL);
     r->has_old = !rc;
     if (rc == -ENOENT && !r->op.lock) {
-        op_close(&r->op, false);
+        op_close(&r->op);
         rc = find_gone(r);
     }
     if (!rc)
@@ -432,7 +432,7 @@ int ckpt_rollback(ckpt *c, const char *domain, const char *checkpoint,
     image_close(r.img);
     free(r.config);
     disks_close(&r.disks);
-    op_close(&r.op, false);
+    op_close(&r.op);
     ckpt_info_fini(&r.info);
     ckpt_domain_fini(&unused);
     return rc;

@@ -279,7 +279,7 @@ int take_mem_drain(void *arg)
         info->pages_in_pause = t->mem.pages_in_pause;
         info->capture = t->mem.capture;
     }
-    rc = xen_config_resize(t->op.x, t->op.dom.domid, t->times.nr_pages,
+    rc = xen_config_resize(t->op.x, t->op.dom.domid, t->suspend.nr_pages,
                            &t->op.config);
     if (!rc)
         rc = image_put_blob(t->img, CONFIG_BLOB, t->op.config,
@@ -374,7 +374,7 @@ void take_fini(struct take *t, int rc, struct ckpt_info *info_out)
     disks_close(&t->disks);
     xen_stamp_free(t->stamp);
     watch_replace(&t->op, t->monitor);
-    op_close(&t->op, t->pending);
+    op_close(&t->op);
     if (rc || !info_out)
         ckpt_info_fini(&t->info);
     else

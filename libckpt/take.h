@@ -30,7 +30,7 @@ struct take {
     /* Of the cut. */
     bool was_paused, is_still;
     unsigned token, token_unpaused; /* the guard's, 0: none */
-    struct xen_suspend_times times;
+    struct xen_suspend suspend;
     char not_drained[256]; /* why not all requests have their answers */
     bool owes_thaw, is_frozen;
 };

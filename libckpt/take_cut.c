@@ -73,9 +73,9 @@ static int ask_to_pause(struct take *t)
     rc = guard_add(t->op.g, GUARD_PAUSE, t->op.dom.domid, NULL, &t->token);
     if (rc)
         return rc;
-    t->times.request_us = now_us();
+    t->suspend.request_us = now_us();
     rc = xen_pause(t->op.x, t->op.dom.domid);
-    t->times.still_us = now_us();
+    t->suspend.still_us = now_us();
     if (rc)
         guard_del(t->op.g, t->token);
     t->is_still = !rc;
@@ -95,10 +95,7 @@ static int ask_to_suspend(struct take *t)
             rc = xen_unpause(t->op.x, t->op.dom.domid);
     }
     if (!rc)
-        rc =
-            guard_add(t->op.g, GUARD_SUSPEND, t->op.dom.domid, NULL, &t->token);
-    if (!rc)
-        rc = xen_suspend_ask(t->op.x, &t->op.dom, &t->times);
+        rc = xen_suspend_ask(t->op.x, &t->op.dom, &t->suspend);
     t->pending = !rc;
     return rc;
 }
@@ -120,6 +117,20 @@ static void freeze(struct take *t)
         return;
     t->owes_thaw = true;
     t->is_frozen = !o->freeze(o->freeze_arg);
+}
+
+/* Before anybody is asked: in a group whoever is asked first would stand still
+ * for as long as it takes for all others. */
+static int claim(struct take *t)
+{
+    int rc;
+
+    if (!t->has_memory)
+        return 0;
+    rc = guard_add(t->op.g, GUARD_SUSPEND, t->op.dom.domid, t->info.id,
+                   &t->token);
+    return rc ? rc
+              : xen_suspend_claim(t->op.x, &t->op.dom, t->info.id, &t->suspend);
 }
 
 static int ask_to_stand_still(struct take *t)
@@ -152,7 +163,7 @@ static int await_suspended(struct take *t, unsigned limit_ms)
     int rc;
 
     t->token = 0;
-    rc = xen_suspend_await(t->op.x, &t->op.dom, &wait, &t->times,
+    rc = xen_suspend_await(t->op.x, &t->op.dom, &wait, &t->suspend,
                            &t->pending);
     if (t->pending)
         return rc;
@@ -160,7 +171,8 @@ static int await_suspended(struct take *t, unsigned limit_ms)
     guard_hold(t->op.g);
     guard_del(t->op.g, token);
     if (!rc)
-        rc = guard_add(t->op.g, GUARD_STILL, t->op.dom.domid, NULL, &t->token);
+        rc = guard_add(t->op.g, GUARD_STILL, t->op.dom.domid, t->info.id,
+                       &t->token);
     rc = guard_flush(t->op.g) ?: rc;
     if (!t->is_still && t->was_paused) {
         xen_pause(t->op.x, t->op.dom.domid);
@@ -193,8 +205,8 @@ static int go_on(struct take *t, bool is_done)
     }
     if (!r)
         guard_del(t->op.g, t->token);
-    t->info.pause_us = now_us() - t->times.request_us;
-    t->info.still_us = now_us() - t->times.still_us;
+    t->info.pause_us = now_us() - t->suspend.request_us;
+    t->info.still_us = now_us() - t->suspend.still_us;
     guard_del(t->op.g, t->token_unpaused);
     return rc ? rc : r;
 }
@@ -205,11 +217,18 @@ static void call_off(struct take *t)
 {
     char error[sizeof(t->c->error)];
 
-    if (!t->pending || !t->token)
+    if (!t->has_memory || !t->token || t->is_still)
         return;
-    memcpy(error, t->c->error, sizeof(error));
-    (void)await_suspended(t, 0);
-    memcpy(t->c->error, error, sizeof(error));
+    if (t->pending) {
+        memcpy(error, t->c->error, sizeof(error));
+        (void)await_suspended(t, 0);
+        memcpy(t->c->error, error, sizeof(error));
+    } else if (xen_suspend_disclaim(t->op.x, &t->op.dom, &t->suspend)) {
+        guard_del(t->op.g, t->token);
+        t->token = 0;
+    } else {
+        t->pending = true;
+    }
 }
 
 /* If it fails, take_cut_all() makes it ready again. */
@@ -245,6 +264,8 @@ static int cut_once(struct take *const *t, size_t nr)
         rc = check_same(t[i], false);
     for (i = 0; !rc && i < nr; i++)
         rc = check_size(t[i]);
+    for (i = 0; !rc && i < nr; i++)
+        rc = claim(t[i]);
     for (i = 0; !rc && i < nr; i++)
         rc = disks_lock(t[i]->disks.disk, t[i]->disks.nr);
     for (i = 0; !rc && i < nr; i++)

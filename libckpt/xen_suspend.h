@@ -23,27 +23,43 @@ struct xen_suspend_wait {
     void *arg;
 };
 
-struct xen_suspend_times {
-    uint64_t request_us; /* the request was written */
-    uint64_t still_us;   /* no vCPU runs any more */
-    uint64_t nr_pages;   /* that it had then, once it was suspended */
+/* One request, from the claim until it is resumed. */
+struct xen_suspend {
+    const char *claim;    /* borrowed: whose it is, see xen_suspend_claim.h */
+    char path[64];        /* of the request in xenstore */
+    bool follows_another; /* request, which it may have acknowledged */
+    uint64_t request_us;  /* the request was written */
+    uint64_t still_us;    /* no vCPU runs any more */
+    uint64_t nr_pages;    /* that it had then, once it was suspended */
 };
 
-/* Asks @dom to suspend; times_out->request_us is filled.  It may do so at any
- * time from now on: xen_suspend_await() has to follow, or the guard. */
+/* From now on whoever guards @claim resumes @dom if it suspends, and no guard
+ * of an earlier operation does: ours has to know of it already. */
+int xen_suspend_claim(struct xen *x, const struct xen_dom *dom,
+                      const char *claim, struct xen_suspend *s);
+
+/* It is not asked after all.  False: it may suspend by the earlier request,
+ * and stays the guard's. */
+bool xen_suspend_disclaim(struct xen *x, const struct xen_dom *dom,
+                          const struct xen_suspend *s);
+
+/* Asks @dom to suspend.  It may do so at any time from now on:
+ * xen_suspend_await() has to follow, or the guard. */
 int xen_suspend_ask(struct xen *x, const struct xen_dom *dom,
-                    struct xen_suspend_times *times_out);
+                    struct xen_suspend *s);
 
 /*
  * Waits until it has.
  * A guest that does not acknowledge has its request withdrawn: -ETIMEDOUT
- * and nothing has changed.  One that acknowledges but does not finish cannot
- * be stopped from suspending later: *pending_out is true and somebody must go
- * on waiting for it (the guard does).  -ESRCH: the guest died or shut down.
+ * and nothing has changed.  One that acknowledges but does not finish (Linux
+ * gives up after 20 s if it cannot freeze its processes, and tells nobody)
+ * cannot be stopped from suspending later: *pending_out is true and somebody
+ * must go on waiting for it (the guard does).  -ESRCH: the guest died or shut
+ * down.
  */
 int xen_suspend_await(struct xen *x, const struct xen_dom *dom,
                       const struct xen_suspend_wait *wait,
-                      struct xen_suspend_times *times, bool *pending_out);
+                      struct xen_suspend *s, bool *pending_out);
 
 /* Lets a suspended guest go on in place ("cancelled").  Its vCPUs do also when
  * its device model does not answer, which is the error then. */

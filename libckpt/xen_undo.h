@@ -12,14 +12,20 @@ int xen_undo_log_dirty(uint32_t domid);
 /* Ends a capture by a patched hypervisor. */
 int xen_undo_cow(uint32_t domid);
 int xen_undo_qemu_dirty(uint32_t domid);
-/* Withdraws a suspend request of ours, or resumes a guest that followed it.
- * -EAGAIN: it has acknowledged, and may suspend at any time. */
-int xen_undo_suspend(uint32_t domid);
-/* Of such a guest: waits for that and resumes it; -EAGAIN: not yet.  Not for a
- * guest of which somebody else wants something by now. */
-int xen_undo_suspend_wait(uint32_t domid, unsigned wait_ms);
-/* Resumes a guest known to stand suspended, or what of it still stands. */
-int xen_undo_still(uint32_t domid);
+/* Withdraws the suspend request of @claim (xen_suspend_claim.h), or resumes a
+ * guest that followed it; 0 also where another has claimed the guest since.
+ * -EAGAIN: it has acknowledged, and may suspend at any time.  Then *pending_out,
+ * the caller's to close, is to be looked at whenever its descriptor is readable,
+ * until that is 0: it was resumed, is gone, or somebody else's by now. */
+struct xen_pending;
+int xen_undo_suspend(uint32_t domid, const char *claim,
+                     struct xen_pending **pending_out);
+int xen_pending_fd(const struct xen_pending *p);
+int xen_pending_look(struct xen_pending *p);
+void xen_pending_close(struct xen_pending *p);
+/* Resumes a guest of @claim known to stand suspended, or what of it still
+ * stands. */
+int xen_undo_still(uint32_t domid, const char *claim);
 int xen_undo_pause(uint32_t domid);
 /* Pauses again what the administrator had paused. */
 int xen_undo_unpaused(uint32_t domid);

@@ -47,9 +47,8 @@ int op_open_store(struct op *op, struct ckpt *c, const char *domain_uuid)
     return op_lock(op, c, domain_uuid);
 }
 
-void op_close(struct op *op, bool dont_wait)
+void op_close(struct op *op)
 {
-    (void)dont_wait;
     store_unlock(op->lock);
     memset(op, 0, sizeof(*op));
 }

@@ -59,87 +59,86 @@ static int undo(const char *what, uint32_t domid, const char *arg)
     return 0;
 }
 
-int xen_undo_log_dirty(uint32_t domid)
+#define OF_DOMAIN(function, what)                                              \
+    int function(uint32_t domid)                                               \
+    {                                                                          \
+        return undo(what, domid, "");                                          \
+    }
+#define OF_WORDS(function, what)                                               \
+    int function(struct ckpt *ctx, const char *arg)                            \
+    {                                                                          \
+        (void)ctx;                                                             \
+        return undo(what, 0, arg);                                             \
+    }
+OF_DOMAIN(xen_undo_log_dirty, "log-dirty")
+OF_DOMAIN(xen_undo_cow, "cow")
+OF_DOMAIN(xen_undo_qemu_dirty, "qemu-dirty")
+OF_DOMAIN(xen_undo_pause, "pause")
+OF_DOMAIN(xen_undo_unpaused, "unpaused")
+OF_DOMAIN(xen_undo_domain, "domain")
+OF_WORDS(dm_undo_suspend, "dm-suspend")
+OF_WORDS(lvm_undo_remove, "lv-remove")
+OF_WORDS(lvm_undo_rename, "lv-rename")
+OF_WORDS(disk_take_back, "disk-take-back")
+OF_WORDS(disk_remove, "disk-remove")
+
+/* Domains 77 and 78 have acknowledged.  77 suspends while it is waited for, 78
+ * when there is a byte in the FIFO $GUARD_LOG.78. */
+struct xen_pending {
+    uint32_t domid;
+    int fd;
+};
+
+int xen_undo_suspend(uint32_t domid, const char *claim,
+                     struct xen_pending **pending_out)
 {
-    return undo("log-dirty", domid, "");
+    struct xen_pending *p;
+    char path[600];
+    int rc = undo("suspend", domid, claim);
+
+    if (rc || domid < 77)
+        return rc;
+    p = malloc(sizeof(*p));
+    if (!p)
+        return -ENOMEM;
+    snprintf(path, sizeof(path), "%s.%u", getenv("GUARD_LOG"), domid);
+    p->domid = domid;
+    p->fd = open(domid == 77 ? "/dev/zero" : path,
+                 O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    *pending_out = p;
+    return -EAGAIN;
 }
 
-int xen_undo_cow(uint32_t domid)
+int xen_pending_fd(const struct xen_pending *p)
 {
-    return undo("cow", domid, "");
+    return p->fd;
 }
 
-int xen_undo_qemu_dirty(uint32_t domid)
+int xen_pending_look(struct xen_pending *p)
 {
-    return undo("qemu-dirty", domid, "");
+    char byte;
+
+    if (read(p->fd, &byte, 1) != 1)
+        return -EAGAIN;
+    return undo("pending", p->domid, "");
 }
 
-/* Domain 77 has acknowledged, and suspends while it is waited for. */
-int xen_undo_suspend(uint32_t domid)
+void xen_pending_close(struct xen_pending *p)
 {
-    int rc = undo("suspend", domid, "");
-
-    return rc || domid != 77 ? rc : -EAGAIN;
+    if (!p)
+        return;
+    close(p->fd);
+    free(p);
 }
 
-int xen_undo_suspend_wait(uint32_t domid, unsigned wait_ms)
+int xen_undo_still(uint32_t domid, const char *claim)
 {
-    return wait_ms ? undo("suspend-wait", domid, "") : -EAGAIN;
-}
-
-int xen_undo_still(uint32_t domid)
-{
-    return undo("still", domid, "");
-}
-
-int xen_undo_pause(uint32_t domid)
-{
-    return undo("pause", domid, "");
-}
-
-int xen_undo_unpaused(uint32_t domid)
-{
-    return undo("unpaused", domid, "");
-}
-
-int xen_undo_domain(uint32_t domid)
-{
-    return undo("domain", domid, "");
+    return undo("still", domid, claim);
 }
 
 int xen_undo_domain_name(uint32_t domid, const char *name)
 {
     return undo("domain-name", domid, name);
-}
-
-int dm_undo_suspend(struct ckpt *ctx, const char *arg)
-{
-    (void)ctx;
-    return undo("dm-suspend", 0, arg);
-}
-
-int lvm_undo_remove(struct ckpt *ctx, const char *arg)
-{
-    (void)ctx;
-    return undo("lv-remove", 0, arg);
-}
-
-int lvm_undo_rename(struct ckpt *ctx, const char *arg)
-{
-    (void)ctx;
-    return undo("lv-rename", 0, arg);
-}
-
-int disk_take_back(struct ckpt *ctx, const char *arg)
-{
-    (void)ctx;
-    return undo("disk-take-back", 0, arg);
-}
-
-int disk_remove(struct ckpt *ctx, const char *arg)
-{
-    (void)ctx;
-    return undo("disk-remove", 0, arg);
 }
 
 /* --- around them ----------------------------------------------------------- */
@@ -237,8 +236,8 @@ static void all_kinds(struct guard *g)
     guard_add(g, GUARD_DOMAIN_NAME, 7, "web server", NULL);
     guard_add(g, GUARD_LOG_DIRTY, 7, NULL, NULL);
     guard_add(g, GUARD_QEMU_DIRTY, 7, NULL, NULL);
-    guard_add(g, GUARD_SUSPEND, 7, NULL, NULL);
-    guard_add(g, GUARD_STILL, 7, NULL, NULL);
+    guard_add(g, GUARD_SUSPEND, 7, "c1", NULL);
+    guard_add(g, GUARD_STILL, 7, "c1", NULL);
     guard_add(g, GUARD_PAUSE, 7, NULL, NULL);
     guard_add(g, GUARD_UNPAUSED, 7, NULL, NULL);
     guard_add(g, GUARD_DM_SUSPEND, 0, "LVM-abc vg-lv", NULL);
@@ -252,8 +251,8 @@ every_harm_of_a_dead_operation_is_undone_last_one_first(void **state)
     assert_undone("dm-suspend 0 LVM-abc vg-lv\n"
                   "unpaused 7\n"
                   "pause 7\n"
-                  "still 7\n"
-                  "suspend 7\n"
+                  "still 7 c1\n"
+                  "suspend 7 c1\n"
                   "qemu-dirty 7\n"
                   "log-dirty 7\n"
                   "domain-name 7 web server\n"
@@ -352,7 +351,6 @@ static void without_harms_it_just_leaves(void **state)
     assert_int_equal(guard_del(g, token), 0);
     guard_stop(g);
     guard_stop(NULL);
-    guard_leave(NULL);
     assert_undone("");
 }
 
@@ -416,11 +414,11 @@ static void an_undoing_that_fails_is_tried_again(void **state)
     setenv("GUARD_FAILS", "still2", 1);
     g = start();
     guard_add(g, GUARD_PAUSE, 1, NULL, NULL);
-    guard_add(g, GUARD_STILL, 2, NULL, NULL);
+    guard_add(g, GUARD_STILL, 2, "c1", NULL);
     guard_add(g, GUARD_LV_REMOVE, 0, "vg/a", NULL);
     guard_stop(g);
     /* and keeps nothing else waiting */
-    assert_undone("lv-remove 0 vg/a\npause 1\nstill 2\n");
+    assert_undone("lv-remove 0 vg/a\npause 1\nstill 2 c1\n");
 }
 
 static void a_stuck_volume_holds_back_the_volumes_before_it_only(void **state)
@@ -449,10 +447,38 @@ a_guest_that_may_suspend_yet_is_waited_for_after_the_rest(void **state)
     g = start();
     guard_add(g, GUARD_LV_REMOVE, 0, "vg/a", NULL);
     guard_add(g, GUARD_COW, 77, NULL, NULL);
-    guard_add(g, GUARD_SUSPEND, 77, NULL, NULL);
+    guard_add(g, GUARD_SUSPEND, 77, "c1", NULL);
     guard_stop(g);
     /* and its request is withdrawn once: the next may be another's */
-    assert_undone("suspend 77\ncow 77\nsuspend-wait 77\nlv-remove 0 vg/a\n");
+    assert_undone("suspend 77 c1\ncow 77\npending 77\nlv-remove 0 vg/a\n");
+}
+
+/* As long as nothing is left but that, it holds neither the lock nor what the
+ * operation's words go to. */
+static void nobody_waits_for_a_guest_that_may_suspend_yet(void **state)
+{
+    struct pollfd fifo = {.fd = -1};
+    struct guard *g = NULL;
+    char path[600];
+    int theirs, fd = lock_pipe(&theirs);
+
+    (void)state;
+    snprintf(path, sizeof(path), "%s.78", getenv("GUARD_LOG"));
+    assert_int_equal(mkfifo(path, 0600), 0);
+    setenv("GUARD_FAILS", "lv-remove1", 1);
+    assert_int_equal(guard_start(&c, theirs, &g), 0);
+    close(theirs);
+    guard_add(g, GUARD_LV_REMOVE, 0, "vg/a", NULL);
+    guard_add(g, GUARD_SUSPEND, 78, "c1", NULL);
+    guard_stop(g);
+    wait_gone(fd); /* the lock, not the guard */
+    assert_undone("suspend 78 c1\nlv-remove 0 vg/a\n");
+    fifo.fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_int_equal(write(fifo.fd, "", 1), 1);
+    assert_int_equal(poll(&fifo, 1, 60000), 1); /* it has left */
+    assert_undone("suspend 78 c1\nlv-remove 0 vg/a\npending 78\n");
+    close(fifo.fd);
+    unlink(path);
 }
 
 static void terminal_signals_do_not_reach_it(void **state)
@@ -557,6 +583,7 @@ int main(int argc, char **argv)
         T(an_undoing_that_fails_is_tried_again),
         T(a_stuck_volume_holds_back_the_volumes_before_it_only),
         T(a_guest_that_may_suspend_yet_is_waited_for_after_the_rest),
+        T(nobody_waits_for_a_guest_that_may_suspend_yet),
         T(terminal_signals_do_not_reach_it),
         T(many_harms_fit),
         T(no_guard_no_operation),

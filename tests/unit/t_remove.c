@@ -42,9 +42,8 @@ int op_open_store(struct op *op, struct ckpt *c, const char *domain_uuid)
     return store_lock(c->store, domain_uuid, &op->lock, NULL);
 }
 
-void op_close(struct op *op, bool dont_wait)
+void op_close(struct op *op)
 {
-    (void)dont_wait;
     store_unlock(op->lock);
     memset(op, 0, sizeof(*op));
 }

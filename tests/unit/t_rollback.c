@@ -94,11 +94,6 @@ void guard_stop(struct guard *g)
     (void)g;
 }
 
-void guard_leave(struct guard *g)
-{
-    (void)g;
-}
-
 /* --- Xen ------------------------------------------------------------------- */
 
 int xen_open(struct ckpt *c, struct xen **x_out)

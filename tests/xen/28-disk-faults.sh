@@ -9,46 +9,26 @@
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=tests/xen/disks.sh
 . "$(dirname "$0")/disks.sh"
+# shellcheck source=tests/xen/disk_faults.sh
+. "$(dirname "$0")/disk_faults.sh"
 HOOK=/etc/xen/ckpt/disk.d/copy
 is_control && finish
 
 qmp_socket() { echo "/var/run/xen/qmp-libxl-$(xl domid "$1")"; }
 qemu_of() { pgrep -f -- "-xen-domid $(xl domid "$1") "; }
-stands() { [[ $(xl list "$1" | awk 'NR == 2 { print $5 }') = *[psc]* ]]; }
-runs() { ! stands "$1"; }
-as_before() { [ "$(disks_state)" = "$before" ]; }
-
-# at POINT DEED [MEND]: while a take of $g is there, DEED; then it fails, says so,
-# and the guest's processors are seen to run, before MEND.
+mend=true
+# at POINT DEED [MEND]: that fails while a take is there.  The guest is seen to run
+# before MEND.
 at() {
-    local pid
-    step "$g: $2 $1"
-    CKPT_FAULT="stop:$1" xl-ckpt checkpoint "$g" -n lost >"$T/out" 2>&1 &
-    pid=$!
-    wait_until 120 is_stopped $pid || fail "$2: it does not come to $1"
-    $2
-    kill -CONT $pid
-    # It may wait for its guard, which tries for as long as the fault stays.
-    wait_until 60 grep -q 'disk xvda: ' "$T/out" || fail "$2: it is not given up"
-    wait_until 15 runs "$g" || fail "$2: it is left $(xl list "$g" | tail -1)"
-    ticks "$g" "$2"
-    CHECKS=$((CHECKS + 2))
-    [ -z "${3:-}" ] || $3
-    wait $pid && fail "$2: the take succeeded"
-    grep -q 'disk xvda: ' "$T/out" || fail "$2: it did not name the disk: $(cat "$T/out")"
-    cat "$T/out"
+    mend=${3:-true}
+    fault_at "$1" "$2" given_up_then_mended checkpoint "$g" -n lost
+    said 'disk xvda: '
 }
-# goes_on WHY: all is as before, and it can be taken.
-goes_on() {
-    guards_end 300 || fail "$1: the guard stays"
-    wait_until 60 as_before
-    is "$1: what is left" "$before" "$(disks_state)"
-    must "$1: take" xl checkpoint "$g" -n after
-    is "$1: drained" true "$(field after io_drained)"
-    must "$1: delete" xl checkpoint-delete after
-    running "$g" "$1"
-    clean "$g" "$1"
-    is "$1: what is left" "$before" "$(disks_state)"
+# The take may wait for its guard, which tries for as long as the fault stays.
+given_up_then_mended() {
+    wait_until 60 grep -q 'disk xvda: ' "$T/out" || fail "it is not given up"
+    not_paused "before it is mended"
+    $mend
 }
 new_guest() { # DRIVER
     g=$1
@@ -93,7 +73,7 @@ empty() {
     dmsetup message pool0 0 "delete 3"
 }
 at "after:take:disks armed" fill empty
-grep -q '100.0 %' "$T/out" || fail "a full pool: $(cat "$T/out")"
+said '100.0 %'
 goes_on "a full pool"
 old_guest
 
@@ -124,7 +104,7 @@ hook_fails() { hook '[ $verb != cut ] || { echo "it is broken" >&2; exit 3; }'; 
 at "after:take:disks armed" hook_hangs hook
 goes_on "a hook that hung"
 at "after:take:disks armed" hook_fails hook
-grep -q 'it is broken' "$T/out" || fail "a hook that failed: $(cat "$T/out")"
+said 'it is broken'
 goes_on "a hook that failed"
 old_guest
 rm -r $HOOK $DISKS

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "xen_private.h"
+
+#include "xen_suspend_claim.h"
+
+/* Held for a look and a hypercall; one for all domains.  The folder is the
+ * toolstack's. */
+#define LOCK_FILE "/var/run/xen/ckpt-suspend.lock"
+
+static const char *const words[] = {
+    [ASKED_NOT] = "",
+    [ASKED_ONCE] = " asked",
+    [ASKED_BEFORE] = " pending",
+};
+
+int suspend_lock(void)
+{
+    int fd = open(LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+    while (fd >= 0 && flock(fd, LOCK_EX) < 0) {
+        const int error = errno;
+
+        if (error == EINTR)
+            continue;
+        close(fd);
+        errno = error;
+        return -1;
+    }
+    return fd;
+}
+
+void suspend_unlock(int lock)
+{
+    if (lock >= 0)
+        close(lock);
+}
+
+static void claim_path(uint32_t domid, char path[SUSPEND_PATH_SIZE])
+{
+    snprintf(path, SUSPEND_PATH_SIZE, "/libxl/%u/ckpt-suspend", domid);
+}
+
+void suspend_request_path(uint32_t domid, char path[SUSPEND_PATH_SIZE])
+{
+    snprintf(path, SUSPEND_PATH_SIZE, "/local/domain/%u/control/shutdown",
+             domid);
+}
+
+static bool write_claim(struct xs_handle *xsh, uint32_t domid,
+                        const char *claim, enum asked asked)
+{
+    char path[SUSPEND_PATH_SIZE], value[64];
+
+    claim_path(domid, path);
+    snprintf(value, sizeof(value), "%.40s%s", claim, words[asked]);
+    return xs_write(xsh, XBT_NULL, path, value, (unsigned)strlen(value));
+}
+
+/* Of a claim's value; what is not understood is the worst. */
+static enum asked asked_of(const char *value)
+{
+    const char *word = strchr(value, ' ');
+
+    if (!word)
+        return ASKED_NOT;
+    return strcmp(word, words[ASKED_ONCE]) ? ASKED_BEFORE : ASKED_ONCE;
+}
+
+int suspend_claim(struct xs_handle *xsh, uint32_t domid, const char *claim,
+                  enum asked *asked_out)
+{
+    char path[SUSPEND_PATH_SIZE], *before;
+    unsigned len;
+    int rc = 0, lock = suspend_lock();
+
+    if (lock < 0)
+        return -errno;
+    claim_path(domid, path);
+    before = xs_read(xsh, XBT_NULL, path, &len);
+    *asked_out = before && asked_of(before) != ASKED_NOT ? ASKED_BEFORE
+                                                         : ASKED_NOT;
+    if (!write_claim(xsh, domid, claim, *asked_out))
+        rc = errno ? -errno : -EIO;
+    free(before);
+    suspend_unlock(lock);
+    return rc;
+}
+
+void suspend_note(struct xs_handle *xsh, uint32_t domid, const char *claim,
+                  enum asked asked)
+{
+    write_claim(xsh, domid, claim, asked);
+}
+
+void suspend_unclaim(struct xs_handle *xsh, uint32_t domid)
+{
+    char path[SUSPEND_PATH_SIZE];
+
+    claim_path(domid, path);
+    xs_rm(xsh, XBT_NULL, path); /* harmless if it stays: see the header */
+}
+
+bool suspend_is_mine(struct xs_handle *xsh, uint32_t domid, const char *claim,
+                     enum asked *asked_out)
+{
+    const size_t len = strlen(claim);
+    char path[SUSPEND_PATH_SIZE], *value;
+    unsigned read_len;
+    bool is_mine;
+
+    claim_path(domid, path);
+    value = xs_read(xsh, XBT_NULL, path, &read_len);
+    is_mine = value && len && !strncmp(value, claim, len) &&
+              (!value[len] || value[len] == ' ');
+    if (is_mine)
+        *asked_out = asked_of(value);
+    free(value);
+    return is_mine;
+}
+
+enum still suspend_look(xc_interface *xch, uint32_t domid,
+                        uint64_t *nr_pages_out)
+{
+    xc_domaininfo_t info;
+
+    if (!xen_domain_info(xch, domid, &info) || info.flags & XEN_DOMINF_dying)
+        return STILL_GONE;
+    if (!(info.flags & XEN_DOMINF_shutdown))
+        return STILL_NO;
+    if (((info.flags >> XEN_DOMINF_shutdownshift) & XEN_DOMINF_shutdownmask) !=
+        SHUTDOWN_suspend)
+        return STILL_GONE;
+    if (nr_pages_out)
+        *nr_pages_out = info.tot_pages;
+    return STILL_SUSPENDED;
+}
+
+/* The guest has taken the request out of its node, or is gone and has none. */
+enum request { REQUEST_STANDS, REQUEST_TAKEN, REQUEST_GONE };
+
+static enum request read_request(struct xs_handle *xsh, xs_transaction_t t,
+                                 const char *path)
+{
+    unsigned len;
+    char *value = xs_read(xsh, t, path, &len);
+    enum request r = !value                      ? REQUEST_GONE
+                     : strcmp(value, SUSPEND_REQUEST) ? REQUEST_TAKEN
+                                                 : REQUEST_STANDS;
+
+    free(value);
+    return r;
+}
+
+/* Puts @value in the place of an unanswered one; what was there then. */
+static enum request replace(struct xs_handle *xsh, const char *path,
+                            const char *value)
+{
+    xs_transaction_t t;
+    enum request r;
+
+    for (;;) {
+        t = xs_transaction_start(xsh);
+        if (t == XBT_NULL)
+            return REQUEST_GONE; /* no xenstore: nobody can read it either */
+        r = read_request(xsh, t, path);
+        if (r != REQUEST_STANDS) {
+            xs_transaction_end(xsh, t, true);
+            return r;
+        }
+        xs_write(xsh, t, path, value, (unsigned)strlen(value));
+        if (xs_transaction_end(xsh, t, false) || errno != EAGAIN)
+            return r;
+    }
+}
+
+bool suspend_withdraw(struct xs_handle *xsh, const char *path)
+{
+    return replace(xsh, path, "") != REQUEST_TAKEN;
+}
+
+void suspend_ask_again(struct xs_handle *xsh, const char *path)
+{
+    replace(xsh, path, SUSPEND_REQUEST);
+}
+
+int suspend_resume(xc_interface *xch, struct xs_handle *xsh, uint32_t domid)
+{
+    int rc;
+
+    if (xc_domain_resume(xch, domid, 1 /* in place */)) /* -1 with errno */
+        return errno ? -errno : -EIO;
+    /* Tells xenstored to forget it announced the shutdown; an old xenstored
+     * does not know it, and needs it only for the next @releaseDomain. */
+    rc = xs_resume_domain(xsh, domid) ? 0 : -errno;
+    suspend_unclaim(xsh, domid);
+    return rc;
+}
