@@ -127,6 +127,17 @@ int guard_del(struct guard *g, unsigned token)
     return rc;
 }
 
+int guard_undo(struct guard *g, unsigned token)
+{
+    struct guard_record r = {
+        .magic = GUARD_MAGIC,
+        .op = GUARD_OP_UNDO,
+        .token = token,
+    };
+
+    return g && token ? send_record(g, &r) : 0;
+}
+
 static int send_op(struct guard *g, enum guard_op op)
 {
     struct guard_record r = {.magic = GUARD_MAGIC, .op = op};

@@ -27,6 +27,8 @@ enum guard_harm {
     GUARD_SUSPEND,     /* domid, arg: the claim under which it is asked to
                            suspend (xen_suspend_claim.h), maybe about to */
     GUARD_STILL,       /* the same: stands suspended */
+    GUARD_MONITOR,     /* domid, arg: the pid of xl's monitor, which leaves when
+                           the domain suspends (watch.h) */
     GUARD_PAUSE,       /* domid: holds one pause of ours */
     GUARD_UNPAUSED,    /* domid: an administrator's pause was taken away */
     GUARD_DM_SUSPEND,  /* arg: "uuid name", the device holds its I/O */
@@ -55,6 +57,9 @@ int guard_add(struct guard *g, enum guard_harm harm, uint32_t domid,
               const char *arg, unsigned *token_out);
 /* Strikes it out: undone, or meant to stay.  Token 0 is ignored. */
 int guard_del(struct guard *g, unsigned token);
+/* The guard undoes it from now on, though the operation goes on with what may
+ * take longer. */
+int guard_undo(struct guard *g, unsigned token);
 /* Between the two, what is added and struck out counts all at once or, when
  * we die first, not at all: for the moment in which an operation turns from
  * "undo" to "finish". */

@@ -12,11 +12,11 @@
  * first, so that one stubborn LVM lock does not keep a guest suspended.  Only
  * volumes wait for each other: a volume whose rename could not be undone must
  * not be touched under its old name.  Between rounds it waits, longer each
- * time; if a guest acknowledged that it is to suspend, for that guest: it may
- * do so minutes later, or never, and is waited for ten minutes in all; with
- * nothing else left to undo, the operation's lock is let go for that.  Nothing
- * is said before the first round is over: a hanging syslog must not keep a
- * guest suspended either.  What no round could undo is said
+ * time; if a guest acknowledged that it is to suspend, for that guest: it may do
+ * so minutes later, or never, and is waited for ten minutes in all, in which it
+ * was not paused.  With nothing else left to undo the operation's lock is let go
+ * for that.  Nothing is said before the first round is over: a hanging syslog
+ * must not keep a guest suspended either.  What no round could undo is said
  * loudly, with the command for an administrator.
  */
 #include "guard.h"
@@ -89,6 +89,27 @@ static void report_standing(const struct harm *h)
 
 /* --- undoing --------------------------------------------------------------- */
 
+/* xl's monitor leaves when the guest suspends, which may be yet. */
+static bool waits_for_guest(const struct watch *w, const struct harm *h)
+{
+    if (h->pending)
+        return true;
+    for (size_t i = 0; h->r.harm == GUARD_MONITOR && i < w->nr; i++)
+        if (w->harms[i].r.harm == GUARD_SUSPEND && !w->harms[i].is_undone &&
+            w->harms[i].r.domid == h->r.domid)
+            return true;
+    return false;
+}
+
+static size_t nr_waiting(const struct watch *w)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < w->nr; i++)
+        n += !w->harms[i].is_undone && waits_for_guest(w, &w->harms[i]);
+    return n;
+}
+
 static size_t undo_round(struct watch *w)
 {
     bool is_volume_stuck = false;
@@ -100,7 +121,8 @@ static size_t undo_round(struct watch *w)
 
         if (h->is_undone)
             continue;
-        if (is_volume && is_volume_stuck)
+        if ((is_volume && is_volume_stuck) ||
+            (!h->pending && waits_for_guest(w, h)))
             snprintf(h->error, sizeof(h->error),
                      "waits for what is not undone");
         else
@@ -113,14 +135,36 @@ static size_t undo_round(struct watch *w)
     return nr_left;
 }
 
-/* The standing ones, undone, in the order they were undone. */
-static void report_round(const struct watch *w, bool *said)
+/* In the order they were undone. */
+static void report_round(struct watch *w)
 {
     for (size_t i = w->nr; i-- > 0;) {
-        if (w->harms[i].is_undone && !said[i])
+        if (w->harms[i].is_undone && !w->harms[i].is_said)
             report_undone(&w->harms[i]);
-        said[i] = w->harms[i].is_undone;
+        w->harms[i].is_said = w->harms[i].is_undone;
     }
+}
+
+static void drop(struct watch *w, size_t i)
+{
+    xen_pending_close(w->harms[i].pending);
+    w->nr--;
+    memmove(&w->harms[i], &w->harms[i + 1], (w->nr - i) * sizeof(w->harms[0]));
+}
+
+/* What was tried often enough; how many. */
+static size_t drop_stubborn(struct watch *w)
+{
+    size_t n = 0;
+
+    for (size_t i = w->nr; i-- > 0;) {
+        if (w->harms[i].is_undone || waits_for_guest(w, &w->harms[i]))
+            continue;
+        report_standing(&w->harms[i]);
+        drop(w, i);
+        n++;
+    }
+    return n;
 }
 
 static bool is_of_checkpoint(uint32_t harm)
@@ -147,42 +191,54 @@ static void forget_committed(struct watch *w)
     w->nr = n;
 }
 
-static size_t nr_pending(const struct watch *w)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < w->nr; i++)
-        n += w->harms[i].pending != NULL;
-    return n;
-}
-
-static size_t look_at_pending(struct watch *w)
+static void look_at_pending(struct watch *w)
 {
     for (size_t i = w->nr; i-- > 0;)
         if (w->harms[i].pending)
             harm_undo(&w->harms[i]);
-    return nr_pending(w);
 }
 
-/* A guest that suspends meanwhile goes on at once. */
-static void wait_between(struct watch *w, unsigned wait_ms)
+/* Waits for @base, and for guests that suspend meanwhile, which go on at once. */
+static void wait_for(struct watch *w, struct pollfd *base, nfds_t nr, int ms)
 {
-    const uint64_t end_us = now_us() + wait_ms * 1000ull;
-    const size_t nr = nr_pending(w);
-    struct pollfd *fds = calloc(nr + 1, sizeof(*fds));
-    nfds_t n = 0;
+    struct pollfd *fds = calloc(nr + w->nr + 1, sizeof(*fds));
+    nfds_t n = nr;
 
-    for (size_t i = 0; fds && i < w->nr; i++)
+    if (!fds) { /* no memory: looks now and then */
+        poll(base, nr, ms < 0 || ms > 100 ? 100 : ms);
+        look_at_pending(w);
+        return;
+    }
+    if (nr)
+        memcpy(fds, base, nr * sizeof(*fds));
+    for (size_t i = 0; i < w->nr; i++)
         if (w->harms[i].pending) {
             fds[n].fd = xen_pending_fd(w->harms[i].pending);
             fds[n++].events = POLLIN;
         }
-    for (uint64_t now = now_us(); now < end_us; now = now_us()) {
-        poll(fds, n, (int)((end_us - now + 999) / 1000));
-        if (look_at_pending(w) < nr)
-            break;
-    }
+    poll(fds, n, ms);
+    if (nr)
+        memcpy(base, fds, nr * sizeof(*fds));
     free(fds);
+    look_at_pending(w);
+}
+
+static void wait_between(struct watch *w, unsigned wait_ms)
+{
+    const uint64_t end_us = now_us() + wait_ms * 1000ull;
+    const size_t nr = nr_waiting(w);
+
+    for (uint64_t now = now_us(); now < end_us && nr_waiting(w) == nr;
+         now = now_us())
+        wait_for(w, NULL, 0, (int)((end_us - now + 999) / 1000));
+}
+
+static bool is_one_paused(const struct watch *w)
+{
+    for (size_t i = 0; i < w->nr; i++)
+        if (w->harms[i].pending && xen_pending_is_paused(w->harms[i].pending))
+            return true;
+    return false;
 }
 
 /* A take that comes now claims what may suspend yet, and its guard waits for
@@ -190,14 +246,17 @@ static void wait_between(struct watch *w, unsigned wait_ms)
  * this one any more, which may be there for minutes. */
 static void let_go(struct watch *w)
 {
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    int null;
 
     if (w->fd < 0)
         return;
-    report(LOG_WARNING,
-           "%zu guest%s acknowledged the request to suspend and did not: should "
-           "it yet, it is resumed",
-           nr_pending(w), nr_pending(w) == 1 ? "" : "s");
+    for (size_t i = 0; i < w->nr; i++)
+        if (w->harms[i].pending)
+            report(LOG_WARNING,
+                   "domain %u was asked to suspend, and may do so yet: then it "
+                   "is resumed",
+                   w->harms[i].r.domid);
+    null = open("/dev/null", O_RDWR | O_CLOEXEC);
     /* Who reads what the operation says reads until all have closed it. */
     for (int fd = 0; null >= 0 && fd < 3; fd++)
         dup2(null, fd);
@@ -215,30 +274,31 @@ static int undo_all(struct watch *w)
     static const unsigned waits_ms[] = {100,  300,   1000,  2000, 4000,
                                         8000, 15000, 30000, 60000};
     const size_t nr_waits = sizeof(waits_ms) / sizeof(waits_ms[0]);
-    const uint64_t patience_us = now_us() + SUSPEND_WAIT_MS * 1000ull;
-    bool *said = calloc(w->nr, sizeof(*said));
-    size_t nr_left = undo_round(w);
+    uint64_t patience_us = now_us() + SUSPEND_WAIT_MS * 1000ull;
+    size_t nr_left = undo_round(w), nr_stubborn = 0;
 
     openlog("ckpt-guard", LOG_PID, LOG_DAEMON);
     report(LOG_WARNING, "operation of process %d %s; undoing %zu thing%s",
            (int)w->pid, w->is_bye ? "failed" : "died", w->nr,
            w->nr == 1 ? "" : "s");
     for (size_t n = 0;; n++) {
-        if (said)
-            report_round(w, said);
-        if (nr_left == 0 || (n >= nr_waits && (!nr_pending(w) ||
+        report_round(w);
+        if (n >= nr_waits)
+            nr_stubborn += drop_stubborn(w);
+        if (is_one_paused(w))
+            patience_us = now_us() + SUSPEND_WAIT_MS * 1000ull;
+        if (nr_left == 0 || (n >= nr_waits && (!nr_waiting(w) ||
                                                now_us() >= patience_us)))
             break;
-        if (nr_left == nr_pending(w))
+        if (nr_left == nr_waiting(w))
             let_go(w);
         wait_between(w, waits_ms[n < nr_waits ? n : nr_waits - 1]);
         nr_left = undo_round(w);
     }
-    free(said);
     for (size_t i = w->nr; i-- > 0;)
         if (!w->harms[i].is_undone)
             report_standing(&w->harms[i]);
-    return nr_left ? 1 : 0;
+    return nr_left || nr_stubborn ? 1 : 0;
 }
 
 /* --- listening ------------------------------------------------------------- */
@@ -265,16 +325,28 @@ static void add_harm(struct watch *w, const struct guard_record *r)
     w->nr++;
 }
 
+static struct harm *find(struct watch *w, unsigned token)
+{
+    for (size_t i = w->nr; i-- > 0;)
+        if (w->harms[i].r.token == token)
+            return &w->harms[i];
+    return NULL;
+}
+
 static void del_harm(struct watch *w, unsigned token)
 {
-    for (size_t i = w->nr; i-- > 0;) {
-        if (w->harms[i].r.token != token)
-            continue;
-        w->nr--;
-        memmove(&w->harms[i], &w->harms[i + 1],
-                (w->nr - i) * sizeof(w->harms[0]));
-        return;
-    }
+    struct harm *h = find(w, token);
+
+    if (h)
+        drop(w, (size_t)(h - w->harms));
+}
+
+static void undo_now(struct watch *w, unsigned token)
+{
+    struct harm *h = find(w, token);
+
+    if (h)
+        harm_undo(h);
 }
 
 static void apply(struct watch *w, const struct guard_record *r)
@@ -283,6 +355,8 @@ static void apply(struct watch *w, const struct guard_record *r)
         add_harm(w, r);
     else if (r->op == GUARD_OP_DEL)
         del_harm(w, r->token);
+    else if (r->op == GUARD_OP_UNDO)
+        undo_now(w, r->token);
 }
 
 static void hold_record(struct watch *w, const struct guard_record *r)
@@ -341,7 +415,7 @@ static int take_record(struct watch *w)
 
 static void listen_until_end(struct watch *w)
 {
-    struct pollfd pfd[2] = {{.fd = w->fd, .events = POLLIN},
+    struct pollfd fds[2] = {{.fd = w->fd, .events = POLLIN},
                             {.fd = w->pidfd, .events = POLLIN}};
     int n;
 
@@ -350,8 +424,8 @@ static void listen_until_end(struct watch *w)
             ;
         if (n == 0 || w->is_dead) /* then all it wrote has been read */
             return;
-        if (poll(pfd, 2, -1) > 0)
-            w->is_dead = pfd[1].revents != 0;
+        wait_for(w, fds, 2, -1);
+        w->is_dead = fds[1].revents != 0;
     }
 }
 

@@ -15,6 +15,7 @@
 enum guard_op {
     GUARD_OP_ADD,
     GUARD_OP_DEL,
+    GUARD_OP_UNDO, /* before the operation ends */
     GUARD_OP_BYE,  /* the operation ends by itself */
     GUARD_OP_HOLD, /* what follows counts with GUARD_OP_FLUSH */
     GUARD_OP_FLUSH,

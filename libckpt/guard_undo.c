@@ -2,12 +2,16 @@
 #include "guard_undo.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "ctx.h"
 #include "disk.h"
 #include "dm.h"
 #include "lvm.h"
+#include "watch.h"
 #include "xen_undo.h"
 
 static int undo_log_dirty(struct ckpt *c, struct harm *h)
@@ -39,6 +43,15 @@ static int undo_still(struct ckpt *c, struct harm *h)
 {
     (void)c;
     return xen_undo_still(h->r.domid, h->r.arg);
+}
+
+static int undo_monitor(struct ckpt *c, struct harm *h)
+{
+    const int pidfd = (int)syscall(SYS_pidfd_open, atoi(h->r.arg), 0);
+
+    if (pidfd < 0 && errno != ESRCH)
+        return -errno;
+    return watch_replace(c, h->r.domid, pidfd);
 }
 
 static int undo_unpaused(struct ckpt *c, struct harm *h)
@@ -121,6 +134,9 @@ static const struct {
         "the device model's log of domain", "xl save -c, or restart domain" },
     [GUARD_SUSPEND] = { undo_suspend, DOMAIN,
         "the suspension of domain", "once it is suspended: xl resume" },
+    [GUARD_MONITOR] = { undo_monitor, DOMAIN,
+        "the loss of xl's monitor of domain",
+        "on_reboot and its kin are not followed; restart domain" },
     [GUARD_STILL] = { undo_still, DOMAIN,
         "the suspension of domain", "xl resume" },
     [GUARD_PAUSE] = { undo_pause, DOMAIN,
@@ -196,12 +212,13 @@ void harm_undo(struct harm *h)
     memset(&c, 0, sizeof(c));
     rc = rows[h->r.harm].undo(&c, h);
     h->is_undone = rc == 0;
-    if (h->pending && rc != -EAGAIN) {
+    if (h->is_undone) {
         xen_pending_close(h->pending);
         h->pending = NULL;
     }
-    words = h->pending ? "it acknowledged the request, but did not suspend"
-                       : c.error;
+    words = h->pending && rc == -EAGAIN
+                ? "it acknowledged the request, but did not suspend"
+                : c.error;
     if (rc)
         snprintf(h->error, sizeof(h->error), "%s",
                  words[0] ? words : strerror(-rc));

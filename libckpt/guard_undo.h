@@ -14,7 +14,7 @@ struct xen_pending;
 
 struct harm {
     struct guard_record r;
-    bool is_undone;
+    bool is_undone, is_said; /* and the admin was told */
     struct xen_pending *pending; /* a guest that may suspend at any time; owned */
     char error[512];             /* why it is not undone */
 };

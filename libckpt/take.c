@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <time.h>
 
 #include "checkpoint.h"
@@ -135,7 +136,7 @@ int take_find(void *arg)
     memcpy(info->domain_uuid, t->op.dom.uuid, sizeof(info->domain_uuid));
     info->has_memory = t->has_memory;
     info->memory_bytes = t->has_memory ? t->op.dom.memory_bytes : 0;
-    t->monitor = xen_monitor_fd(t->op.x, &t->op.dom);
+    t->monitor = xen_monitor(t->op.x, &t->op.dom, &t->monitor_fd);
     return 0;
 }
 
@@ -359,10 +360,22 @@ void take_init(struct take *t, struct ckpt *c, const char *domain,
     memset(t, 0, sizeof(*t));
     t->c = c;
     t->domain = domain;
-    t->monitor = -1;
+    t->monitor_fd = -1;
     t->op.lock_fd = -1;
     t->opts = opts ? opts : &defaults;
     t->has_memory = !(t->opts->flags & CKPT_TAKE_DISK_ONLY);
+}
+
+/* Before the guard might, so that there are never two. */
+static void take_monitor_fini(struct take *t)
+{
+    if (t->token_monitor && !t->pending) { /* else it may leave yet */
+        guard_del(t->op.g, t->token_monitor);
+        (void)watch_replace(t->c, t->op.dom.domid, t->monitor_fd);
+    } else if (t->monitor_fd >= 0) {
+        close(t->monitor_fd);
+    }
+    t->monitor_fd = -1;
 }
 
 void take_fini(struct take *t, int rc, struct ckpt_info *info_out)
@@ -373,7 +386,7 @@ void take_fini(struct take *t, int rc, struct ckpt_info *info_out)
     machine_fini(&t->mem.machine);
     disks_close(&t->disks);
     xen_stamp_free(t->stamp);
-    watch_replace(&t->op, t->monitor);
+    take_monitor_fini(t);
     op_close(&t->op);
     if (rc || !info_out)
         ckpt_info_fini(&t->info);

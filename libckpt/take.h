@@ -22,7 +22,8 @@ struct take {
     struct mem mem;
     struct image *img;
     struct ckpt_info info; /* becomes the manifest */
-    int monitor;           /* xl's process for the domain, or -1 */
+    pid_t monitor;         /* xl's process for the domain, or 0 */
+    int monitor_fd;        /* its pidfd, or -1 */
     struct xen_stamp *stamp; /* of when it was found */
     bool has_memory;
     bool is_stale; /* what is armed would miss something */
@@ -30,6 +31,7 @@ struct take {
     /* Of the cut. */
     bool was_paused, is_still;
     unsigned token, token_unpaused; /* the guard's, 0: none */
+    unsigned token_monitor;
     struct xen_suspend suspend;
     char not_drained[256]; /* why not all requests have their answers */
     bool owes_thaw, is_frozen;

@@ -9,6 +9,7 @@
  * cut_once() is the only function between suspend and resume, and resumes on
  * every path.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "ctx.h"
@@ -123,14 +124,27 @@ static void freeze(struct take *t)
  * for as long as it takes for all others. */
 static int claim(struct take *t)
 {
-    int rc;
+    char pid[16];
+    int rc = 0;
 
     if (!t->has_memory)
         return 0;
+    snprintf(pid, sizeof(pid), "%d", (int)t->monitor);
+    if (t->monitor && !t->token_monitor)
+        rc = guard_add(t->op.g, GUARD_MONITOR, t->op.dom.domid, pid,
+                       &t->token_monitor);
+    if (rc)
+        return rc;
     rc = guard_add(t->op.g, GUARD_SUSPEND, t->op.dom.domid, t->info.id,
                    &t->token);
-    return rc ? rc
-              : xen_suspend_claim(t->op.x, &t->op.dom, t->info.id, &t->suspend);
+    if (rc)
+        return rc;
+    rc = xen_suspend_claim(t->op.x, &t->op.dom, t->info.id, &t->suspend);
+    if (rc) {
+        guard_del(t->op.g, t->token);
+        t->token = 0;
+    }
+    return rc;
 }
 
 static int ask_to_stand_still(struct take *t)
@@ -165,8 +179,10 @@ static int await_suspended(struct take *t, unsigned limit_ms)
     t->token = 0;
     rc = xen_suspend_await(t->op.x, &t->op.dom, &wait, &t->suspend,
                            &t->pending);
-    if (t->pending)
+    if (t->pending) {
+        guard_undo(t->op.g, token); /* what else is undone takes its time */
         return rc;
+    }
     t->is_still = !rc;
     guard_hold(t->op.g);
     guard_del(t->op.g, token);
@@ -205,9 +221,11 @@ static int go_on(struct take *t, bool is_done)
     }
     if (!r)
         guard_del(t->op.g, t->token);
+    t->token = 0;
     t->info.pause_us = now_us() - t->suspend.request_us;
     t->info.still_us = now_us() - t->suspend.still_us;
     guard_del(t->op.g, t->token_unpaused);
+    t->token_unpaused = 0;
     return rc ? rc : r;
 }
 
@@ -228,6 +246,8 @@ static void call_off(struct take *t)
         t->token = 0;
     } else {
         t->pending = true;
+        guard_undo(t->op.g, t->token);
+        t->token = 0;
     }
 }
 

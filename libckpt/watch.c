@@ -8,28 +8,33 @@
 
 #include "ctx.h"
 #include "launch.h"
-#include "op.h"
 
 /* xl's process sees the suspend as an event: a moment may pass. */
 #define LEAVING_MS 200
 
-void watch_replace(struct op *op, int monitor_fd)
+static int start(struct ckpt *c, uint32_t domid)
+{
+    int sock[2], rc = 0;
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sock))
+        return -errno;
+    if (send(sock[0], &domid, sizeof(domid), MSG_NOSIGNAL) != sizeof(domid))
+        rc = -errno;
+    if (!rc)
+        rc = launch_helper(c, "watch", &sock[1], 1);
+    if (!rc)
+        say(c, "xl's monitor of domain %u left; ours is there", domid);
+    close(sock[0]);
+    close(sock[1]);
+    return rc;
+}
+
+int watch_replace(struct ckpt *c, uint32_t domid, int monitor_fd)
 {
     struct pollfd pfd = { .fd = monitor_fd, .events = POLLIN };
-    int sock[2];
+    bool has_left = monitor_fd < 0 || poll(&pfd, 1, LEAVING_MS) == 1;
 
-    if (monitor_fd < 0)
-        return;
-    if (poll(&pfd, 1, LEAVING_MS) == 1 && op->x) {
-        if (!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sock)) {
-            if (send(sock[0], &op->dom.domid, sizeof(op->dom.domid),
-                     MSG_NOSIGNAL) == sizeof(op->dom.domid) &&
-                !launch_helper(op->c, "watch", &sock[1], 1))
-                say(op->c, "xl's monitor of domain %u left; ours is there",
-                    op->dom.domid);
-            close(sock[0]);
-            close(sock[1]);
-        }
-    }
-    close(monitor_fd);
+    if (monitor_fd >= 0)
+        close(monitor_fd);
+    return has_left ? start(c, domid) : 0;
 }

@@ -6,10 +6,12 @@
  * that is cancelled a moment later, and with it would go on_reboot and its
  * kin.  After a take ours takes its place.
  */
-struct op;
+#include <stdint.h>
 
-/* @monitor_fd, from xen_monitor_fd() before the suspend, is closed.  When
- * that process has left, starts ours for the domain. */
-void watch_replace(struct op *op, int monitor_fd);
+struct ckpt;
+
+/* @monitor_fd, a pidfd of xl's, is closed; when that process has left, or there
+ * is none any more (-1), starts ours for the domain. */
+int watch_replace(struct ckpt *c, uint32_t domid, int monitor_fd);
 
 #endif

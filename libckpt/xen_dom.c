@@ -275,7 +275,7 @@ static void monitored_name(int proc, const char *pid, char name_out[256])
  * is, is seen when it leaves with the domain's suspend: ours is started then
  * and not otherwise, so there are never two.  Of several, none is taken.
  */
-int xen_monitor_fd(struct xen *x, const struct xen_dom *dom)
+pid_t xen_monitor(struct xen *x, const struct xen_dom *dom, int *pidfd_out)
 {
     int pid = 0, renamed = 0, nr_renamed = 0;
     char name[256];
@@ -283,9 +283,10 @@ int xen_monitor_fd(struct xen *x, const struct xen_dom *dom)
     uint32_t domid;
     DIR *dir;
 
+    *pidfd_out = -1;
     dir = opendir("/proc");
     if (!dir)
-        return -1;
+        return 0;
     while (!pid && (e = readdir(dir))) {
         if (!isdigit((unsigned char)e->d_name[0]))
             continue;
@@ -300,5 +301,7 @@ int xen_monitor_fd(struct xen *x, const struct xen_dom *dom)
     closedir(dir);
     if (!pid && nr_renamed == 1)
         pid = renamed;
-    return pid ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+    if (pid)
+        *pidfd_out = (int)syscall(SYS_pidfd_open, pid, 0);
+    return *pidfd_out < 0 ? 0 : pid;
 }

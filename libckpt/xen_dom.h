@@ -9,6 +9,7 @@
  */
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct ckpt;
 struct xen; /* connections to the hypervisor, xenstore and libxl */
@@ -74,9 +75,9 @@ void xen_vm_node_free(struct xen_vm_node *node);
 /*
  * xl's own background process for a domain leaves when it sees the domain
  * suspend, also when it goes on a moment later (xl_vmcontrol.c, reason
- * SUSPEND).  A descriptor for it that polls readable once it has left; -1
- * when there is none.
+ * SUSPEND).  Its pid, and a descriptor that polls readable once it has left; 0
+ * and -1 when there is none.
  */
-int xen_monitor_fd(struct xen *x, const struct xen_dom *dom);
+pid_t xen_monitor(struct xen *x, const struct xen_dom *dom, int *pidfd_out);
 
 #endif

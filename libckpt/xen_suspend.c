@@ -27,7 +27,6 @@
 #include <xen/hvm/params.h> /* needs xenctrl.h before it */
 
 #define CANCEL_MS 100 /* after which a cancel is seen */
-#define AGAIN_US 1000000u
 
 static int watch(struct xen *x, const char *path)
 {
@@ -37,24 +36,40 @@ static int watch(struct xen *x, const char *path)
     return 0;
 }
 
-static void drop_events(struct xen *x)
+/* Did one of them say that the request's node has changed? */
+static bool read_events(struct xen *x)
 {
+    bool has_changed = false;
     char **event;
 
-    while ((event = xs_check_watch(x->xsh)))
+    while ((event = xs_check_watch(x->xsh))) {
+        has_changed |= !strcmp(event[XS_WATCH_TOKEN], "ack");
         free(event);
+    }
+    return has_changed;
 }
 
 static void unwatch(struct xen *x, const char *path)
 {
     xs_unwatch(x->xsh, "@releaseDomain", "still");
     xs_unwatch(x->xsh, path, "ack");
-    drop_events(x);
+    read_events(x);
+}
+
+/* While it is about to suspend, which does not wait for that. */
+static void see_whether_acked(struct xen *x, struct xen_suspend *s)
+{
+    unsigned len;
+    char *value = xs_read(x->xsh, XBT_NULL, s->path, &len);
+
+    s->is_acked = value && !len;
+    free(value);
 }
 
 /* Waits for a watch event, a moment or the deadline: who cancels from another
  * thread does not wake us, and others may stand still meanwhile. */
-static int wait_event(struct xen *x, uint64_t deadline_us)
+static int wait_event(struct xen *x, uint64_t deadline_us,
+                      struct xen_suspend *s)
 {
     struct pollfd pfd = { .fd = xs_fileno(x->xsh), .events = POLLIN };
     uint64_t now = now_us(), wait_ms;
@@ -69,14 +84,14 @@ static int wait_event(struct xen *x, uint64_t deadline_us)
     if (poll(&pfd, 1, wait_ms < CANCEL_MS ? (int)wait_ms : CANCEL_MS) < 0 &&
         errno != EINTR)
         return fail(x->c, -errno, "waiting for xenstore");
-    drop_events(x);
+    if (read_events(x) && !s->is_acked)
+        see_whether_acked(x, s);
     return 0;
 }
 
 static int wait_still(struct xen *x, const struct xen_dom *dom,
                       uint64_t deadline_us, struct xen_suspend *s)
 {
-    uint64_t again_us = now_us() + AGAIN_US;
     int rc;
 
     for (;;) {
@@ -92,11 +107,7 @@ static int wait_still(struct xen *x, const struct xen_dom *dom,
         default:
             break;
         }
-        if (s->follows_another && now_us() >= again_us) {
-            suspend_ask_again(x->xsh, s->path);
-            again_us += AGAIN_US;
-        }
-        rc = wait_event(x, deadline_us);
+        rc = wait_event(x, deadline_us, s);
         if (rc)
             return rc;
     }
@@ -125,7 +136,7 @@ static int gave_up(struct xen *x, const struct xen_dom *dom,
     if (!was_withdrawn)
         return fail(x->c, -ETIMEDOUT,
                     "domain \"%s\" began to suspend but did not finish within "
-                    "%u s; should it yet, it is resumed at once. Does one of "
+                    "%u s. Should it yet, it is resumed at once. Does one of "
                     "its processes wait for a disk or a server that does not "
                     "answer?",
                     dom->name, timeout_ms / 1000);
@@ -145,12 +156,19 @@ int xen_suspend_claim(struct xen *x, const struct xen_dom *dom,
     memset(s, 0, sizeof(*s));
     s->claim = claim;
     suspend_request_path(dom->domid, s->path);
-    rc = suspend_claim(x->xsh, dom->domid, claim, &asked);
-    s->follows_another = !rc && asked == ASKED_BEFORE;
-    return rc ? fail(x->c, rc, "domain \"%s\": cannot note in xenstore that it "
-                               "is asked to suspend",
-                     dom->name)
-              : 0;
+    rc = suspend_claim(x->xch, x->xsh, dom->domid, claim, &asked);
+    if (rc == -EBUSY)
+        return fail(x->c, rc,
+                    "domain \"%s\" stands suspended already: is it being saved "
+                    "or migrated? Try again when it runs.",
+                    dom->name);
+    if (rc)
+        return fail(x->c, rc,
+                    "domain \"%s\": cannot note that it is about to be asked "
+                    "to suspend (in xenstore, under a lock in /var/run/xen)",
+                    dom->name);
+    s->follows_another = asked == ASKED_BEFORE;
+    return 0;
 }
 
 bool xen_suspend_disclaim(struct xen *x, const struct xen_dom *dom,
@@ -202,8 +220,8 @@ int xen_suspend_await(struct xen *x, const struct xen_dom *dom,
     s->still_us = now_us();
     if (rc)
         rc = gave_up(x, dom, s, rc, wait->timeout_ms, pending_out);
-    else if (s->follows_another) /* it may have followed that one, and would
-                                  * follow ours once it runs again */
+    else if (!s->is_acked) /* it has followed another's, perhaps, and would
+                            * follow ours once it runs again */
         suspend_withdraw(x->xsh, s->path);
     unwatch(x, s->path);
     return rc;

@@ -28,13 +28,15 @@ struct xen_suspend {
     const char *claim;    /* borrowed: whose it is, see xen_suspend_claim.h */
     char path[64];        /* of the request in xenstore */
     bool follows_another; /* request, which it may have acknowledged */
+    bool is_acked;        /* ours was seen to be */
     uint64_t request_us;  /* the request was written */
     uint64_t still_us;    /* no vCPU runs any more */
     uint64_t nr_pages;    /* that it had then, once it was suspended */
 };
 
 /* From now on whoever guards @claim resumes @dom if it suspends, and no guard
- * of an earlier operation does: ours has to know of it already. */
+ * of an earlier operation does: ours has to know of it already.  -EBUSY: it
+ * stands suspended, by somebody else. */
 int xen_suspend_claim(struct xen *x, const struct xen_dom *dom,
                       const char *claim, struct xen_suspend *s);
 

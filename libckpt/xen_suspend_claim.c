@@ -11,8 +11,9 @@
 #include "xen_suspend_claim.h"
 
 /* Held for a look and a hypercall; one for all domains.  The folder is the
- * toolstack's. */
-#define LOCK_FILE "/var/run/xen/ckpt-suspend.lock"
+ * toolstack's; $CKPT_LOCK_DIR instead, for tests. */
+#define LOCK_DIR "/var/run/xen"
+#define LOCK_FILE "ckpt-suspend.lock"
 
 static const char *const words[] = {
     [ASKED_NOT] = "",
@@ -22,8 +23,12 @@ static const char *const words[] = {
 
 int suspend_lock(void)
 {
-    int fd = open(LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    const char *dir = getenv("CKPT_LOCK_DIR");
+    char path[256];
+    int fd;
 
+    snprintf(path, sizeof(path), "%s/" LOCK_FILE, dir ? dir : LOCK_DIR);
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     while (fd >= 0 && flock(fd, LOCK_EX) < 0) {
         const int error = errno;
 
@@ -38,11 +43,13 @@ int suspend_lock(void)
 
 void suspend_unlock(int lock)
 {
-    if (lock >= 0)
-        close(lock);
+    if (lock < 0)
+        return;
+    flock(lock, LOCK_UN); /* whoever was forked meanwhile has it, too */
+    close(lock);
 }
 
-static void claim_path(uint32_t domid, char path[SUSPEND_PATH_SIZE])
+void suspend_claim_path(uint32_t domid, char path[SUSPEND_PATH_SIZE])
 {
     snprintf(path, SUSPEND_PATH_SIZE, "/libxl/%u/ckpt-suspend", domid);
 }
@@ -58,7 +65,7 @@ static bool write_claim(struct xs_handle *xsh, uint32_t domid,
 {
     char path[SUSPEND_PATH_SIZE], value[64];
 
-    claim_path(domid, path);
+    suspend_claim_path(domid, path);
     snprintf(value, sizeof(value), "%.40s%s", claim, words[asked]);
     return xs_write(xsh, XBT_NULL, path, value, (unsigned)strlen(value));
 }
@@ -73,20 +80,24 @@ static enum asked asked_of(const char *value)
     return strcmp(word, words[ASKED_ONCE]) ? ASKED_BEFORE : ASKED_ONCE;
 }
 
-int suspend_claim(struct xs_handle *xsh, uint32_t domid, const char *claim,
-                  enum asked *asked_out)
+int suspend_claim(xc_interface *xch, struct xs_handle *xsh, uint32_t domid,
+                  const char *claim, enum asked *asked_out)
 {
     char path[SUSPEND_PATH_SIZE], *before;
-    unsigned len;
     int rc = 0, lock = suspend_lock();
+    unsigned len;
 
     if (lock < 0)
         return -errno;
-    claim_path(domid, path);
+    suspend_claim_path(domid, path);
     before = xs_read(xsh, XBT_NULL, path, &len);
-    *asked_out = before && asked_of(before) != ASKED_NOT ? ASKED_BEFORE
-                                                         : ASKED_NOT;
-    if (!write_claim(xsh, domid, claim, *asked_out))
+    /* Also of one who died before he could note that he had asked. */
+    *asked_out = before ? ASKED_BEFORE : ASKED_NOT;
+    if (!before && errno != ENOENT)
+        rc = errno ? -errno : -EIO;
+    else if (!before && suspend_look(xch, domid, NULL) == STILL_SUSPENDED)
+        rc = -EBUSY;
+    else if (!write_claim(xsh, domid, claim, *asked_out))
         rc = errno ? -errno : -EIO;
     free(before);
     suspend_unlock(lock);
@@ -103,21 +114,23 @@ void suspend_unclaim(struct xs_handle *xsh, uint32_t domid)
 {
     char path[SUSPEND_PATH_SIZE];
 
-    claim_path(domid, path);
+    suspend_claim_path(domid, path);
     xs_rm(xsh, XBT_NULL, path); /* harmless if it stays: see the header */
 }
 
-bool suspend_is_mine(struct xs_handle *xsh, uint32_t domid, const char *claim,
-                     enum asked *asked_out)
+int suspend_is_mine(struct xs_handle *xsh, uint32_t domid, const char *claim,
+                    enum asked *asked_out)
 {
     const size_t len = strlen(claim);
     char path[SUSPEND_PATH_SIZE], *value;
     unsigned read_len;
     bool is_mine;
 
-    claim_path(domid, path);
+    suspend_claim_path(domid, path);
     value = xs_read(xsh, XBT_NULL, path, &read_len);
-    is_mine = value && len && !strncmp(value, claim, len) &&
+    if (!value)
+        return errno == ENOENT ? 0 : errno ? -errno : -EIO;
+    is_mine = len && !strncmp(value, claim, len) &&
               (!value[len] || value[len] == ' ');
     if (is_mine)
         *asked_out = asked_of(value);
@@ -150,17 +163,17 @@ static enum request read_request(struct xs_handle *xsh, xs_transaction_t t,
 {
     unsigned len;
     char *value = xs_read(xsh, t, path, &len);
-    enum request r = !value                      ? REQUEST_GONE
-                     : strcmp(value, SUSPEND_REQUEST) ? REQUEST_TAKEN
-                                                 : REQUEST_STANDS;
+    enum request r = REQUEST_TAKEN;
 
+    if (!value && errno == ENOENT)
+        r = REQUEST_GONE;
+    else if (value && !strcmp(value, SUSPEND_REQUEST))
+        r = REQUEST_STANDS;
     free(value);
     return r;
 }
 
-/* Puts @value in the place of an unanswered one; what was there then. */
-static enum request replace(struct xs_handle *xsh, const char *path,
-                            const char *value)
+bool suspend_withdraw(struct xs_handle *xsh, const char *path)
 {
     xs_transaction_t t;
     enum request r;
@@ -168,26 +181,18 @@ static enum request replace(struct xs_handle *xsh, const char *path,
     for (;;) {
         t = xs_transaction_start(xsh);
         if (t == XBT_NULL)
-            return REQUEST_GONE; /* no xenstore: nobody can read it either */
+            return false;
         r = read_request(xsh, t, path);
         if (r != REQUEST_STANDS) {
             xs_transaction_end(xsh, t, true);
-            return r;
+            return r == REQUEST_GONE;
         }
-        xs_write(xsh, t, path, value, (unsigned)strlen(value));
-        if (xs_transaction_end(xsh, t, false) || errno != EAGAIN)
-            return r;
+        xs_write(xsh, t, path, "", 0);
+        if (xs_transaction_end(xsh, t, false))
+            return true;
+        if (errno != EAGAIN)
+            return false;
     }
-}
-
-bool suspend_withdraw(struct xs_handle *xsh, const char *path)
-{
-    return replace(xsh, path, "") != REQUEST_TAKEN;
-}
-
-void suspend_ask_again(struct xs_handle *xsh, const char *path)
-{
-    replace(xsh, path, SUSPEND_REQUEST);
 }
 
 int suspend_resume(xc_interface *xch, struct xs_handle *xsh, uint32_t domid)

@@ -38,16 +38,18 @@ int suspend_lock(void);
 void suspend_unlock(int lock);
 
 /* @asked_out: ASKED_BEFORE if an earlier request may be followed yet, else
- * ASKED_NOT.  A negative errno: it is not claimed. */
-int suspend_claim(struct xs_handle *xsh, uint32_t domid, const char *claim,
-                  enum asked *asked_out);
-/* Of one's own claim; what fails here is found out by suspend_is_mine(). */
+ * ASKED_NOT.  -EBUSY: it stands suspended, and none of us asked it.  With any
+ * negative errno it is claimed by whom it was before. */
+int suspend_claim(xc_interface *xch, struct xs_handle *xsh, uint32_t domid,
+                  const char *claim, enum asked *asked_out);
+/* Of one's own claim.  If it fails, ASKED_NOT stays there: the guard waits for
+ * a moment instead of minutes. */
 void suspend_note(struct xs_handle *xsh, uint32_t domid, const char *claim,
                   enum asked asked);
 void suspend_unclaim(struct xs_handle *xsh, uint32_t domid);
-/* False also where nobody claims it. */
-bool suspend_is_mine(struct xs_handle *xsh, uint32_t domid, const char *claim,
-                     enum asked *asked_out);
+/* 1: with @asked_out; 0: nobody's, or another's; a negative errno: unknown. */
+int suspend_is_mine(struct xs_handle *xsh, uint32_t domid, const char *claim,
+                    enum asked *asked_out);
 
 /* The domain as the protocol sees it. */
 enum still { STILL_NO, STILL_SUSPENDED, STILL_GONE };
@@ -58,14 +60,13 @@ enum still suspend_look(xc_interface *xch, uint32_t domid,
 
 #define SUSPEND_PATH_SIZE 64
 #define SUSPEND_REQUEST "suspend"
-/* The node of the request. */
+/* The node of the request, and of the claim. */
 void suspend_request_path(uint32_t domid, char path[SUSPEND_PATH_SIZE]);
+void suspend_claim_path(uint32_t domid, char path[SUSPEND_PATH_SIZE]);
+
 /* Takes an unanswered request back.  True: it is gone.  False: the guest was
- * quicker and is about to suspend. */
+ * quicker and is about to suspend, or that is not known. */
 bool suspend_withdraw(struct xs_handle *xsh, const char *path);
-/* Makes an unanswered one anew: Linux does not look at it while it follows
- * another, nor afterwards. */
-void suspend_ask_again(struct xs_handle *xsh, const char *path);
 
 /* Resumes it in place without a word to anybody, and ends the claim. */
 int suspend_resume(xc_interface *xch, struct xs_handle *xsh, uint32_t domid);

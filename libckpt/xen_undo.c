@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
- * The guard's undoings that concern a domain (suspend has its own, beside the
- * protocol in xen_suspend.c).  A domain that is gone needs none.
+ * The guard's undoings that concern a domain (suspend has its own,
+ * in xen_suspend_undo.c).  A domain that is gone needs none.
  */
 #include "xen_undo.h"
 

@@ -34,6 +34,7 @@ TEST_LIBS = -Wl$(,)--start-group $(TEST_ARCHIVES) -Wl$(,)--end-group \
 XEN_UNITS := $(filter $(B)/tests/unit/t_xen_%,$(UNIT_BINS))
 $(addsuffix .o,$(XEN_UNITS)): CFLAGS_T += -std=gnu11 # Xen's headers want it
 $(XEN_UNITS): $(B)/tests/unit/t_%: $(B)/libckpt/%.o
+$(B)/tests/unit/t_xen_suspend_undo: $(B)/libckpt/xen_suspend_claim.o
 $(TEST_BINS): %: %.o $(TEST_ARCHIVES)
 	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) \
 	    $(TEST_LIBS) -lcmocka

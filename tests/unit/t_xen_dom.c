@@ -70,7 +70,7 @@ static int found_of(const char *first, const char *second)
     int found = -1;
 
     start(first, second);
-    pfd.fd = xen_monitor_fd(&x, &dom);
+    (void)xen_monitor(&x, &dom, &pfd.fd);
     for (int i = 0; i < 2; i++) {
         kill(monitors[i].pid, SIGKILL);
         assert_int_equal(waitpid(monitors[i].pid, NULL, 0), monitors[i].pid);

@@ -16,19 +16,27 @@ LOG_MS=50
 qemu() { pkill "-$1" -f -- "-xen-domid $domid "; }
 request() { xenstore-read "/local/domain/$domid/control/shutdown" 2>/dev/null; }
 is_asked() { [ "$(request)" = suspend ]; }
-has_acked() { is_claimed && [ -z "$(request)" ]; }
+has_acked() { is_claimed_by "$1" && [ -z "$(request)" ]; }
+has_monitor() { pgrep -f 'ckpt-helper[ ]watch'; }
+is_one_guard() { [ "$(pgrep -fc 'ckpt-helper[ ]guard')" = 1 ]; }
 claim() { xenstore-read "/libxl/$domid/ckpt-suspend" 2>/dev/null; }
 is_claimed() { [ -n "$(claim)" ]; }
 is_claimed_by() { [[ "$(claim)" = *" $1" ]]; }
 is_free() { ! is_claimed; }
-gave_up_freezing() { [ "$(guest_lines_of 'Freezing of tasks failed')" -gt "$1" ]; }
-guest_lines_of() { grep -ac "$1" "$(guest_log "$g")"; }
+is_told() { [ "$(request)" = poweroff ]; }
+in_vain() { grep -ac 'Freezing of tasks failed' "$(guest_log "$g")"; }
+gave_up_freezing() { [ "$(in_vain)" -gt "$nr" ]; }
+still_tries() {
+    CHECKS=$((CHECKS + 1))
+    ! gave_up_freezing || fail "$1: it has given up already"
+}
 # A record is under way to its disk.
 is_stuck() {
     [ "$(grep -a 'WITNESS TICK' "$(guest_log "$g")" | tail -2 | grep -o ' log=[0-9]*' |
         uniq -d | wc -l)" = 1 ]
 }
 disk_stops() {
+    nr=$(in_vain)
     qemu STOP
     wait_until 60 is_stuck || fail "$1: its disk goes on"
 }
@@ -65,15 +73,20 @@ is_control && { ticks $g control; clean $g control; guest_destroy $g; disk_old q
 step "it suspends after the take has given up"
 disk_stops late
 late
+still_tries late
 disk_goes_on
 goes_on "late"
+# xl's has left when it suspended.
+CHECKS=$((CHECKS + 1))
+wait_until 30 has_monitor || fail "late: it has no monitor any more"
 
 step "it suspends after the take was killed"
 disk_stops killed
 xl-ckpt checkpoint $g --exclude-disk=xvda -n lost >"$T/out" 2>&1 &
-wait_until 60 has_acked || fail "killed: it is not asked"
+wait_until 60 has_acked asked || fail "killed: it is not asked"
 kill -9 $!
 wait $! && fail "killed: it succeeded"
+still_tries killed
 disk_goes_on
 goes_on "killed"
 
@@ -83,7 +96,8 @@ late
 take -n second --timeout=60 >"$T/out" 2>&1 &
 wait_until 60 is_asked || fail "another: it is not asked"
 is_claimed_by pending || fail "another: it follows no other: $(claim)"
-guards_end 1 && fail "another: nobody guards it"
+wait_until 30 is_one_guard || fail "another: $(pgrep -af ckpt-helper)"
+still_tries another
 disk_goes_on
 wait $! || fail "another: $(cat "$T/out")"
 CHECKS=$((CHECKS + 4))
@@ -96,35 +110,55 @@ disk_stops nobody
 late
 must_fail 7 "did not answer the request to suspend within 2 s" take -n lost --timeout=2
 is_claimed_by pending || fail "nobody: nobody waits for it: $(claim)"
-CHECKS=$((CHECKS + 1))
+still_tries nobody
 disk_goes_on
 goes_on "nobody"
 
+step "it was paused before, and is again"
+disk_stops paused
+xl pause $g
+late
+is "paused: it is" p "$(xl list $g | awk 'NR == 2 { print $5 }' | tr -d 'rbscd-')"
+disk_goes_on
+xl unpause $g
+still_tries paused
+goes_on "paused"
+
 step "it gives up, and is asked again meanwhile"
-nr=$(guest_lines_of 'Freezing of tasks failed')
 disk_stops never
 late
 take -n second --timeout=120 >"$T/out" 2>&1 &
 wait_until 60 is_asked || fail "never: it is not asked"
 CHECKS=$((CHECKS + 3))
-wait_until 120 gave_up_freezing "$nr" || fail "never: it froze"
-wait_until 60 has_acked || fail "never: it is not asked again"
+wait_until 120 gave_up_freezing || fail "never: it froze"
+wait_until 60 has_acked pending || fail "never: it is not asked again"
 disk_goes_on
 wait $! || fail "never: $(cat "$T/out")"
 must "never: delete" xl checkpoint-delete second
 goes_on "never"
 
 step "it gives up, and runs on"
-nr=$(guest_lines_of 'Freezing of tasks failed')
 disk_stops given-up
 late
-wait_until 120 gave_up_freezing "$nr" || fail "given up: it froze"
+wait_until 120 gave_up_freezing || fail "given up: it froze"
 CHECKS=$((CHECKS + 1))
 running $g "given up"
 disk_goes_on
 must "given up: take" take -n after
 must "given up: delete" xl checkpoint-delete after
 goes_on "given up"
+
+step "it suspends when it has been told to power off"
+disk_stops off
+late
+xl shutdown $g >"$T/out" 2>&1 & # it waits for the acknowledgement
+wait_until 60 is_told || fail "off: it is not told to"
+still_tries off
+disk_goes_on
+CHECKS=$((CHECKS + 1))
+wait $! || fail "off: $(cat "$T/out")"
+# Its kernel has nothing that would turn it off.
+goes_on "off"
 
 guest_destroy $g
 disk_old qcow2
