@@ -29,31 +29,15 @@ int xen_nr_gfns(struct xen *x, uint32_t domid, uint64_t *nr_out)
  * earliest (hvmloader/pci.c), unless mmio_hole= says otherwise. */
 #define LOW_FRAMES (0x80000000u / PAGE_SIZE_BYTES)
 
-/* Xen's own frames that are mapped into it: the shared info, the grant table,
- * and in version 2 of that 2 octets of status for each entry of 16. */
-static int nr_xen_frames(struct xen *x, uint32_t domid, uint64_t *nr_out)
-{
-    struct gnttab_query_size table = {.dom = (domid_t)domid};
-
-    if (xc_gnttab_query_size(x->xch, &table) || table.status != GNTST_okay)
-        return -EIO;
-    *nr_out = 1 + table.nr_frames;
-    if (xc_gnttab_get_version(x->xch, domid) == 2)
-        *nr_out += table.nr_frames / 8 + 1;
-    return 0;
-}
-
 int xen_ram(struct xen *x, uint32_t domid, uint64_t *nr_pages_out,
             uint64_t *end_out)
 {
     xc_domaininfo_t info;
-    uint64_t nr_xen;
 
-    if (!xen_domain_info(x->xch, domid, &info) ||
-        nr_xen_frames(x, domid, &nr_xen))
+    if (!xen_domain_info(x->xch, domid, &info))
         return fail(x->c, errno ? -errno : -EIO,
                     "domain %u: asking for its memory", domid);
-    *nr_pages_out = info.tot_pages + nr_xen;
+    *nr_pages_out = info.tot_pages;
     *end_out = info.max_pages < LOW_FRAMES ? info.max_pages : UINT64_MAX;
     return 0;
 }

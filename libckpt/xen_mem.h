@@ -15,9 +15,10 @@ struct xen;
 
 /* One more than the highest frame the domain may use. */
 int xen_nr_gfns(struct xen *x, uint32_t domid, uint64_t *nr_out);
-/* How many frames the domain has memory in just now, with those of Xen that it
- * maps in the usual way (the shared info, the grant table); and below which one
- * those are that a toolstack gives it, up to its maxmem. */
+/* How many frames the domain has memory in just now, as xen_map_batch() counts
+ * them (to Xen's getpageframeinfo3 its own frames, such as the grant table, are
+ * holes); and below which one those are that a toolstack gives it, up to its
+ * maxmem. */
 int xen_ram(struct xen *x, uint32_t domid, uint64_t *nr_pages_out,
             uint64_t *end_out);
 

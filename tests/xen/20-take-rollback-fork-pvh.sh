@@ -10,6 +10,14 @@
 . "$(dirname "$0")/three.sh"
 three pvh
 is_control && finish
+
+step "who has met all pages asks about no hole"
+must "take" xl checkpoint -vv three -n near
+CHECKS=$((CHECKS + 1))
+end=$(sed -n 's/.*pass 1: \([0-9]*\) of \1 pages, frames to \(0x[0-9a-f]*\) of .*/\2/p' "$T/err")
+[ $((${end:-0x40000})) -lt $((0x40000)) ] || fail "$(grep 'pass 1' "$T/err")"
+must "delete" xl checkpoint-delete near
+
 three_resized
 
 step "a page by itself, far above all others"
