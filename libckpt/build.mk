@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-only
 # Listed in the order the data flows; xen_*.c are the border to Xen.
 LIB_XEN_SRCS := $(addprefix libckpt/xen_, \
-	conn.c dom.c stamp.c config.c ring.c suspend.c suspend_claim.c suspend_undo.c mem.c size.c cow.c machine.c save.c build.c \
+	conn.c dom.c stamp.c config.c ring.c suspend.c suspend_claim.c suspend_undo.c lock.c mem.c size.c cow.c machine.c save.c build.c \
 	watch.c undo.c vm_node.c)
 LIB_CORE_SRCS := $(addprefix libckpt/, \
 	ctx.c words.c steps.c op.c guard.c guard_main.c guard_undo.c launch.c spawn.c \

@@ -13,8 +13,8 @@
  * volumes wait for each other: a volume whose rename could not be undone must
  * not be touched under its old name.  Between rounds it waits, longer each
  * time; if a guest acknowledged that it is to suspend, for that guest: it may do
- * so minutes later, or never, and is waited for ten minutes in all, in which it
- * was not paused.  With nothing else left to undo the operation's lock is let go
+ * so minutes later, or never, and is waited for ten minutes from when it was last
+ * seen paused.  With nothing else left to undo the operation's lock is let go
  * for that.  Nothing is said before the first round is over: a hanging syslog
  * must not keep a guest suspended either.  What no round could undo is said
  * loudly, with the command for an administrator.
@@ -110,6 +110,13 @@ static size_t nr_waiting(const struct watch *w)
     return n;
 }
 
+static void look_at_pending(struct watch *w)
+{
+    for (size_t i = w->nr; i-- > 0;)
+        if (w->harms[i].pending)
+            harm_undo(&w->harms[i]);
+}
+
 static size_t undo_round(struct watch *w)
 {
     bool is_volume_stuck = false;
@@ -127,6 +134,7 @@ static size_t undo_round(struct watch *w)
                      "waits for what is not undone");
         else
             harm_undo(h);
+        look_at_pending(w); /* that may have taken its time */
         if (!h->is_undone) {
             is_volume_stuck = is_volume_stuck || is_volume;
             nr_left++;
@@ -147,9 +155,19 @@ static void report_round(struct watch *w)
 
 static void drop(struct watch *w, size_t i)
 {
-    xen_pending_close(w->harms[i].pending);
+    harm_fini(&w->harms[i]);
     w->nr--;
     memmove(&w->harms[i], &w->harms[i + 1], (w->nr - i) * sizeof(w->harms[0]));
+}
+
+/* A monitor was not tried yet, if it waited for a guest that never came. */
+static size_t report_standing_or_undo(struct harm *h)
+{
+    if (h->r.harm == GUARD_MONITOR)
+        harm_undo(h);
+    if (!h->is_undone)
+        report_standing(h);
+    return !h->is_undone;
 }
 
 /* What was tried often enough; how many. */
@@ -160,9 +178,8 @@ static size_t drop_stubborn(struct watch *w)
     for (size_t i = w->nr; i-- > 0;) {
         if (w->harms[i].is_undone || waits_for_guest(w, &w->harms[i]))
             continue;
-        report_standing(&w->harms[i]);
+        n += report_standing_or_undo(&w->harms[i]);
         drop(w, i);
-        n++;
     }
     return n;
 }
@@ -184,18 +201,13 @@ static void forget_committed(struct watch *w)
             committed = true;
     for (i = 0; i < w->nr; i++) {
         if (w->harms[i].r.harm == GUARD_UNLESS_FILE ||
-            (committed && is_of_checkpoint(w->harms[i].r.harm)))
+            (committed && is_of_checkpoint(w->harms[i].r.harm))) {
+            harm_fini(&w->harms[i]);
             continue;
+        }
         w->harms[n++] = w->harms[i];
     }
     w->nr = n;
-}
-
-static void look_at_pending(struct watch *w)
-{
-    for (size_t i = w->nr; i-- > 0;)
-        if (w->harms[i].pending)
-            harm_undo(&w->harms[i]);
 }
 
 /* Waits for @base, and for guests that suspend meanwhile, which go on at once. */
@@ -283,8 +295,10 @@ static int undo_all(struct watch *w)
            w->nr == 1 ? "" : "s");
     for (size_t n = 0;; n++) {
         report_round(w);
-        if (n >= nr_waits)
+        if (n >= nr_waits) {
             nr_stubborn += drop_stubborn(w);
+            nr_left = nr_waiting(w);
+        }
         if (is_one_paused(w))
             patience_us = now_us() + SUSPEND_WAIT_MS * 1000ull;
         if (nr_left == 0 || (n >= nr_waits && (!nr_waiting(w) ||
@@ -297,8 +311,8 @@ static int undo_all(struct watch *w)
     }
     for (size_t i = w->nr; i-- > 0;)
         if (!w->harms[i].is_undone)
-            report_standing(&w->harms[i]);
-    return nr_left || nr_stubborn ? 1 : 0;
+            nr_stubborn += report_standing_or_undo(&w->harms[i]);
+    return nr_stubborn ? 1 : 0;
 }
 
 /* --- listening ------------------------------------------------------------- */
@@ -319,10 +333,7 @@ static void add_harm(struct watch *w, const struct guard_record *r)
         w->harms = harms;
         w->room = w->room * 2 + 16;
     }
-    memset(&w->harms[w->nr], 0, sizeof(w->harms[0]));
-    w->harms[w->nr].r = *r;
-    w->harms[w->nr].r.arg[GUARD_ARG_MAX - 1] = '\0';
-    w->nr++;
+    harm_init(&w->harms[w->nr++], r);
 }
 
 static struct harm *find(struct watch *w, unsigned token)
@@ -484,7 +495,7 @@ int guard_main(int fd)
     if (w.nr > 0)
         rc = undo_all(&w);
     for (size_t i = 0; i < w.nr; i++)
-        xen_pending_close(w.harms[i].pending);
+        harm_fini(&w.harms[i]);
     free(w.harms);
     /* The operation waits for the socket to close, to find the lock free. */
     close(w.lock_fd);

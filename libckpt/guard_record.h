@@ -10,7 +10,8 @@
 
 #include "guard.h"
 
-#define GUARD_MAGIC 0x31445247u /* "GRD1" */
+/* Another one with each change of the record, or of the order of either enum. */
+#define GUARD_MAGIC 0x32445247u /* "GRD2" */
 
 enum guard_op {
     GUARD_OP_ADD,

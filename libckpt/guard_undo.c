@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 #include "guard_undo.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,10 +48,12 @@ static int undo_still(struct ckpt *c, struct harm *h)
 
 static int undo_monitor(struct ckpt *c, struct harm *h)
 {
-    const int pidfd = (int)syscall(SYS_pidfd_open, atoi(h->r.arg), 0);
+    const int pidfd = h->pidfd;
 
-    if (pidfd < 0 && errno != ESRCH)
-        return -errno;
+    if (pidfd < 0 && !h->has_left)
+        return 0; /* it cannot be told */
+    h->pidfd = -1;
+    h->has_left = true;
     return watch_replace(c, h->r.domid, pidfd);
 }
 
@@ -135,7 +138,7 @@ static const struct {
     [GUARD_SUSPEND] = { undo_suspend, DOMAIN,
         "the suspension of domain", "once it is suspended: xl resume" },
     [GUARD_MONITOR] = { undo_monitor, DOMAIN,
-        "the loss of xl's monitor of domain",
+        "the loss of xl's monitor, if it has left, of domain",
         "on_reboot and its kin are not followed; restart domain" },
     [GUARD_STILL] = { undo_still, DOMAIN,
         "the suspension of domain", "xl resume" },
@@ -201,6 +204,28 @@ const char *harm_by_hand(const struct harm *h)
 bool harm_is_volume(const struct harm *h)
 {
     return rows[h->r.harm].kind >= VOLUME;
+}
+
+void harm_init(struct harm *h, const struct guard_record *r)
+{
+    memset(h, 0, sizeof(*h));
+    h->r = *r;
+    h->r.arg[GUARD_ARG_MAX - 1] = '\0';
+    h->pidfd = -1;
+    if (r->harm != GUARD_MONITOR)
+        return;
+    /* Now: later its number may be another's. */
+    h->pidfd = (int)syscall(SYS_pidfd_open, atoi(h->r.arg), 0);
+    h->has_left = h->pidfd < 0 && errno == ESRCH;
+    if (h->pidfd >= 0)
+        fcntl(h->pidfd, F_SETFD, FD_CLOEXEC);
+}
+
+void harm_fini(struct harm *h)
+{
+    xen_pending_close(h->pending);
+    if (h->pidfd >= 0)
+        close(h->pidfd);
 }
 
 void harm_undo(struct harm *h)

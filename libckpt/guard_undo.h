@@ -16,9 +16,13 @@ struct harm {
     struct guard_record r;
     bool is_undone, is_said; /* and the admin was told */
     struct xen_pending *pending; /* a guest that may suspend at any time; owned */
+    int pidfd;                   /* of a monitor, or -1; owned */
+    bool has_left;               /* it had when this was written down */
     char error[512];             /* why it is not undone */
 };
 
+void harm_init(struct harm *h, const struct guard_record *r);
+void harm_fini(struct harm *h);
 /* Tries it; sets is_undone, pending and error. */
 void harm_undo(struct harm *h);
 /* Volumes wait for each other: see guard_main.c. */

@@ -122,16 +122,18 @@ static int pass_all(struct mem *m)
 {
     struct dirty *d = m->priv;
     uint64_t top = d->nr_gfns > TOP_FRAMES ? d->nr_gfns - TOP_FRAMES : 0;
-    uint64_t nr_pages, ram_end, gfn, found = 0;
+    uint64_t nr_before, nr_pages, ram_end, gfn, found = 0;
     int rc;
 
-    rc = xen_ram(m->x, m->dom->domid, &nr_pages, &ram_end);
+    rc = xen_ram(m->x, m->dom->domid, &nr_before, &ram_end);
     for (gfn = top; !rc && gfn < d->nr_gfns; gfn += PAGE_BATCH)
         rc = pass_range(m, gfn, d->nr_gfns, &found);
     for (gfn = 0; !rc && gfn < top && gfn < ram_end; gfn += PAGE_BATCH)
         rc = pass_range(m, gfn, top, &found);
     if (!rc)
         rc = xen_ram(m->x, m->dom->domid, &nr_pages, &ram_end);
+    if (!rc && nr_pages < nr_before)
+        nr_pages = nr_before;
     if (!rc && found < nr_pages)
         for (; !rc && gfn < top; gfn += PAGE_BATCH)
             rc = pass_range(m, gfn, top, &found);

@@ -366,12 +366,12 @@ void take_init(struct take *t, struct ckpt *c, const char *domain,
     t->has_memory = !(t->opts->flags & CKPT_TAKE_DISK_ONLY);
 }
 
-/* Before the guard might, so that there are never two. */
 static void take_monitor_fini(struct take *t)
 {
     if (t->token_monitor && !t->pending) { /* else it may leave yet */
-        guard_del(t->op.g, t->token_monitor);
-        (void)watch_replace(t->c, t->op.dom.domid, t->monitor_fd);
+        /* There are never two: see xen_watch(). */
+        if (!watch_replace(t->c, t->op.dom.domid, t->monitor_fd))
+            guard_del(t->op.g, t->token_monitor);
     } else if (t->monitor_fd >= 0) {
         close(t->monitor_fd);
     }

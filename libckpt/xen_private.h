@@ -50,6 +50,9 @@ bool xen_domain_info(xc_interface *xch, uint32_t domid,
 /* Ends the capture of a domain's memory, whoever began it: -1 with errno. */
 int xen_cow_end(xc_interface *xch, uint32_t domid);
 
+/* The file of a lock that is the host's, not a store's; -1 with errno. */
+int xen_lock_open(const char *name);
+
 /* A logger that remembers into @log and passes on to @next. */
 void xen_log_init(struct xen_log *log, xentoollog_logger *next);
 

@@ -23,7 +23,6 @@
 #include "xen_private.h"
 
 #include "xen_suspend_claim.h"
-
 #include <xen/hvm/params.h> /* needs xenctrl.h before it */
 
 #define CANCEL_MS 100 /* after which a cancel is seen */
@@ -62,7 +61,7 @@ static void see_whether_acked(struct xen *x, struct xen_suspend *s)
     unsigned len;
     char *value = xs_read(x->xsh, XBT_NULL, s->path, &len);
 
-    s->is_acked = value && !len;
+    s->is_acked = value ? !len : errno == ENOENT;
     free(value);
 }
 
@@ -104,6 +103,7 @@ static int wait_still(struct xen *x, const struct xen_dom *dom,
                         "suspend.",
                         dom->name);
         case STILL_NO:
+        case STILL_UNKNOWN:
         default:
             break;
         }
@@ -126,7 +126,7 @@ static int gave_up(struct xen *x, const struct xen_dom *dom,
                    const struct xen_suspend *s, int rc, unsigned timeout_ms,
                    bool *pending_out)
 {
-    const bool was_withdrawn = suspend_withdraw(x->xsh, s->path);
+    const bool was_withdrawn = suspend_withdraw(x->xsh, s->path) > 0;
 
     *pending_out = !was_withdrawn || s->follows_another;
     if (!*pending_out)
@@ -184,6 +184,7 @@ int xen_suspend_ask(struct xen *x, const struct xen_dom *dom,
 {
     s->request_us = now_us();
     if (needs_no_asking(x->xch, dom->domid)) {
+        s->is_acked = true;
         if (xc_domain_shutdown(x->xch, dom->domid, SHUTDOWN_suspend))
             return fail(x->c, -errno, "domain \"%s\": cannot suspend it",
                         dom->name);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
-#include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,10 +10,9 @@
 
 #include "xen_suspend_claim.h"
 
-/* Held for a look and a hypercall; one for all domains.  The folder is the
- * toolstack's; $CKPT_LOCK_DIR instead, for tests. */
-#define LOCK_DIR "/var/run/xen"
+/* Held for a look and a hypercall; one for all domains. */
 #define LOCK_FILE "ckpt-suspend.lock"
+#define LOCK_TRIES 500 /* of 10 ms each: whoever holds it was stopped */
 
 static const char *const words[] = {
     [ASKED_NOT] = "",
@@ -23,22 +22,21 @@ static const char *const words[] = {
 
 int suspend_lock(void)
 {
-    const char *dir = getenv("CKPT_LOCK_DIR");
-    char path[256];
-    int fd;
+    int fd = xen_lock_open(LOCK_FILE), error = 0;
 
-    snprintf(path, sizeof(path), "%s/" LOCK_FILE, dir ? dir : LOCK_DIR);
-    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    while (fd >= 0 && flock(fd, LOCK_EX) < 0) {
-        const int error = errno;
-
-        if (error == EINTR)
-            continue;
-        close(fd);
-        errno = error;
-        return -1;
+    for (int i = 0; fd >= 0 && i < LOCK_TRIES; i++) {
+        if (!flock(fd, LOCK_EX | LOCK_NB))
+            return fd;
+        error = errno;
+        if (error != EWOULDBLOCK && error != EINTR)
+            break;
+        poll(NULL, 0, 10);
     }
-    return fd;
+    if (fd >= 0)
+        close(fd);
+    if (error)
+        errno = error;
+    return -1;
 }
 
 void suspend_unlock(int lock)
@@ -143,7 +141,10 @@ enum still suspend_look(xc_interface *xch, uint32_t domid,
 {
     xc_domaininfo_t info;
 
-    if (!xen_domain_info(xch, domid, &info) || info.flags & XEN_DOMINF_dying)
+    errno = 0;
+    if (!xen_domain_info(xch, domid, &info))
+        return errno && errno != ESRCH ? STILL_UNKNOWN : STILL_GONE;
+    if (info.flags & XEN_DOMINF_dying)
         return STILL_GONE;
     if (!(info.flags & XEN_DOMINF_shutdown))
         return STILL_NO;
@@ -155,44 +156,41 @@ enum still suspend_look(xc_interface *xch, uint32_t domid,
     return STILL_SUSPENDED;
 }
 
-/* The guest has taken the request out of its node, or is gone and has none. */
-enum request { REQUEST_STANDS, REQUEST_TAKEN, REQUEST_GONE };
-
-static enum request read_request(struct xs_handle *xsh, xs_transaction_t t,
-                                 const char *path)
+/* 1: the request stands; 0: the guest has taken it, by emptying its node or by
+ * removing that (or is gone); a negative errno: unknown. */
+static int stands(struct xs_handle *xsh, xs_transaction_t t, const char *path)
 {
     unsigned len;
     char *value = xs_read(xsh, t, path, &len);
-    enum request r = REQUEST_TAKEN;
+    int is = value             ? !strcmp(value, SUSPEND_REQUEST)
+             : errno == ENOENT ? 0
+             : errno           ? -errno
+                               : -EIO;
 
-    if (!value && errno == ENOENT)
-        r = REQUEST_GONE;
-    else if (value && !strcmp(value, SUSPEND_REQUEST))
-        r = REQUEST_STANDS;
     free(value);
-    return r;
+    return is;
 }
 
-bool suspend_withdraw(struct xs_handle *xsh, const char *path)
+int suspend_withdraw(struct xs_handle *xsh, const char *path)
 {
     xs_transaction_t t;
-    enum request r;
+    int rc;
 
-    for (;;) {
+    do {
         t = xs_transaction_start(xsh);
         if (t == XBT_NULL)
-            return false;
-        r = read_request(xsh, t, path);
-        if (r != REQUEST_STANDS) {
+            return errno ? -errno : -EIO;
+        rc = stands(xsh, t, path);
+        if (rc > 0 && !xs_write(xsh, t, path, "", 0))
+            rc = errno ? -errno : -EIO;
+        if (rc <= 0) {
             xs_transaction_end(xsh, t, true);
-            return r == REQUEST_GONE;
+            return rc;
         }
-        xs_write(xsh, t, path, "", 0);
         if (xs_transaction_end(xsh, t, false))
-            return true;
-        if (errno != EAGAIN)
-            return false;
-    }
+            return 1;
+    } while (errno == EAGAIN);
+    return errno ? -errno : -EIO;
 }
 
 int suspend_resume(xc_interface *xch, struct xs_handle *xsh, uint32_t domid)

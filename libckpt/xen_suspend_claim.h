@@ -52,7 +52,7 @@ int suspend_is_mine(struct xs_handle *xsh, uint32_t domid, const char *claim,
                     enum asked *asked_out);
 
 /* The domain as the protocol sees it. */
-enum still { STILL_NO, STILL_SUSPENDED, STILL_GONE };
+enum still { STILL_NO, STILL_SUSPENDED, STILL_GONE, STILL_UNKNOWN };
 
 /* @nr_pages_out: of a domain that stands still; or NULL. */
 enum still suspend_look(xc_interface *xch, uint32_t domid,
@@ -64,9 +64,9 @@ enum still suspend_look(xc_interface *xch, uint32_t domid,
 void suspend_request_path(uint32_t domid, char path[SUSPEND_PATH_SIZE]);
 void suspend_claim_path(uint32_t domid, char path[SUSPEND_PATH_SIZE]);
 
-/* Takes an unanswered request back.  True: it is gone.  False: the guest was
- * quicker and is about to suspend, or that is not known. */
-bool suspend_withdraw(struct xs_handle *xsh, const char *path);
+/* Takes an unanswered request back.  1: it is gone.  0: the guest was quicker and
+ * is about to suspend.  A negative errno: unknown. */
+int suspend_withdraw(struct xs_handle *xsh, const char *path);
 
 /* Resumes it in place without a word to anybody, and ends the claim. */
 int suspend_resume(xc_interface *xch, struct xs_handle *xsh, uint32_t domid);

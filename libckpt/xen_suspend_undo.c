@@ -42,8 +42,9 @@ struct xen_pending {
     uint64_t until_us; /* 0: for as long as its guard has patience */
     xc_interface *xch;
     struct xs_handle *xsh;
-    bool is_watched;
-    bool is_paused; /* it was, at the last look */
+    unsigned nr_watched;
+    bool is_written; /* the request's node was, since it was looked at */
+    bool is_paused;  /* it was, at the last look */
 };
 
 /* Lets the devices go on; 0 also when there is no device model. */
@@ -54,62 +55,74 @@ static int cont_quietly(uint32_t domid)
     return rc == -ENOENT || rc == -ECONNREFUSED ? 0 : rc;
 }
 
+static int watch_one(struct xen_pending *p, const char *path, const char *token)
+{
+    if (!xs_watch(p->xsh, path, token))
+        return errno ? -errno : -EIO;
+    p->nr_watched++;
+    return 0;
+}
+
 /* Each watch fires once when it is set. */
 static int watch(struct xen_pending *p)
 {
     char **event, claim[SUSPEND_PATH_SIZE];
     unsigned n;
+    int rc = 0;
 
-    if (p->is_watched)
-        return 0;
     suspend_claim_path(p->domid, claim);
-    if (!xs_watch(p->xsh, p->path, "request"))
-        return errno ? -errno : -EIO;
-    event = xs_read_watch(p->xsh, &n);
-    if (!event)
-        return errno ? -errno : -EIO;
-    free(event);
-    if (!xs_watch(p->xsh, "@releaseDomain", "still") ||
-        !xs_watch(p->xsh, claim, "claim"))
-        return errno ? -errno : -EIO;
-    p->is_watched = true;
-    return 0;
+    if (p->nr_watched == 0) {
+        rc = watch_one(p, p->path, "request");
+        event = rc ? NULL : xs_read_watch(p->xsh, &n);
+        free(event);
+    }
+    if (!rc && p->nr_watched == 1)
+        rc = watch_one(p, "@releaseDomain", "still");
+    if (!rc && p->nr_watched == 2)
+        rc = watch_one(p, claim, "claim");
+    return rc;
 }
 
-/* Did one say that the request's node was written? */
-static bool read_events(struct xen_pending *p)
+static void read_events(struct xen_pending *p)
 {
-    bool is_written = false;
     char **event;
 
     while ((event = xs_check_watch(p->xsh))) {
-        is_written |= !strcmp(event[XS_WATCH_TOKEN], "request");
+        p->is_written |= !strcmp(event[XS_WATCH_TOKEN], "request");
         free(event);
     }
-    return is_written;
 }
 
 /* After suspend_is_mine(), whose answer comes behind the events of before. */
 static int is_anothers(struct xen_pending *p)
 {
-    const bool is_written = read_events(p);
     unsigned len = 0;
-    char *value = xs_read(p->xsh, XBT_NULL, p->path, &len);
-    int is = value ? (len ? !strcmp(value, SUSPEND_REQUEST) : is_written)
-             : errno == ENOENT ? 0
-             : errno           ? -errno
-                               : -EIO;
+    char *value;
+    int is;
 
+    read_events(p);
+    value = xs_read(p->xsh, XBT_NULL, p->path, &len);
+    if (value && len) {
+        is = !strcmp(value, SUSPEND_REQUEST);
+        p->is_written = false; /* by whoever wants that of it */
+    } else if (value || errno == ENOENT) {
+        is = p->is_written;
+    } else {
+        is = errno ? -errno : -EIO;
+    }
     free(value);
     return is;
 }
 
+/* It cannot suspend while it is: its moment begins anew afterwards. */
 static void see_whether_paused(struct xen_pending *p)
 {
     xc_domaininfo_t info;
 
     p->is_paused = xen_domain_info(p->xch, p->domid, &info) &&
                    info.flags & XEN_DOMINF_paused;
+    if (p->is_paused && p->until_us > 1)
+        p->until_us = now_us() + MOMENT_US;
 }
 
 /* Under the lock. */
@@ -119,8 +132,8 @@ static int look(struct xen_pending *p)
     enum asked asked;
     int rc;
 
-    if (still == STILL_GONE)
-        return 0;
+    if (still == STILL_GONE || still == STILL_UNKNOWN)
+        return still == STILL_GONE ? 0 : -EIO;
     rc = suspend_is_mine(p->xsh, p->domid, p->claim, &asked);
     if (rc <= 0)
         return rc;
@@ -129,10 +142,9 @@ static int look(struct xen_pending *p)
         return rc;
     if (!rc && still == STILL_SUSPENDED)
         return suspend_resume(p->xch, p->xsh, p->domid);
-    if (!rc && (!p->until_us || now_us() < p->until_us)) {
-        see_whether_paused(p);
+    see_whether_paused(p);
+    if (!rc && (!p->until_us || now_us() < p->until_us))
         return -EAGAIN;
-    }
     suspend_unclaim(p->xsh, p->domid);
     return 0;
 }
@@ -143,6 +155,7 @@ int xen_pending_look(struct xen_pending *p)
     const int lock = suspend_lock();
     int rc = watch(p);
 
+    read_events(p);
     if (!rc)
         rc = look(p);
     suspend_unlock(lock);
@@ -200,7 +213,10 @@ static int undo_first(struct xen_pending *p)
 
     if (rc <= 0)
         return rc;
-    if (suspend_withdraw(p->xsh, p->path) && asked != ASKED_BEFORE)
+    rc = suspend_withdraw(p->xsh, p->path);
+    if (rc < 0)
+        return rc;
+    if (rc && asked != ASKED_BEFORE)
         p->until_us = 1; /* it may have been quicker, but is not waited for */
     else if (asked == ASKED_NOT)
         p->until_us = now_us() + MOMENT_US;
@@ -227,26 +243,38 @@ int xen_undo_suspend(uint32_t domid, const char *claim,
     return xen_pending_look(p);
 }
 
-/* Also when the vCPUs run: its devices may stand still alone. */
+/* 0 also where somebody else has resumed it. */
+static int resume_mine(struct xen_pending *p)
+{
+    const enum still still = suspend_look(p->xch, p->domid, NULL);
+    enum asked asked;
+    int rc;
+
+    if (still == STILL_GONE || still == STILL_UNKNOWN)
+        return still == STILL_GONE ? 0 : -EIO;
+    rc = suspend_is_mine(p->xsh, p->domid, p->claim, &asked);
+    if (rc > 0 && still == STILL_SUSPENDED)
+        return suspend_resume(p->xch, p->xsh, p->domid);
+    if (rc > 0)
+        suspend_unclaim(p->xsh, p->domid);
+    return rc < 0 ? rc : 0;
+}
+
+/* The devices first: without their model the guest would lose what it asks of
+ * them.  They may also stand still alone.  Nobody else claims the guest
+ * meanwhile, for the operation's lock is held. */
 int xen_undo_still(uint32_t domid, const char *claim)
 {
     struct xen_pending *p;
-    enum asked asked;
-    enum still still;
-    int model, lock, rc = open_it(domid, claim, &p);
+    int model = 0, lock, rc = open_it(domid, claim, &p);
 
     if (rc)
         return rc;
+    if (suspend_look(p->xch, domid, NULL) != STILL_GONE)
+        model = cont_quietly(domid);
     lock = suspend_lock();
-    still = suspend_look(p->xch, domid, NULL);
-    if (still != STILL_GONE)
-        rc = suspend_is_mine(p->xsh, domid, claim, &asked);
-    if (rc > 0 && still == STILL_SUSPENDED)
-        rc = suspend_resume(p->xch, p->xsh, domid);
-    else if (rc > 0)
-        suspend_unclaim(p->xsh, domid);
+    rc = resume_mine(p);
     suspend_unlock(lock);
-    model = still == STILL_GONE ? 0 : cont_quietly(domid);
     xen_pending_close(p);
-    return rc < 0 ? rc : model;
+    return rc ? rc : model;
 }

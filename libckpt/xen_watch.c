@@ -5,6 +5,7 @@
  * domain owes it one.  Like xl's, but a suspend does not end it: a checkpoint
  * suspends the domain and lets it go on.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -182,8 +183,23 @@ static bool wait_resumed(struct watcher *w)
     }
 }
 
+/* Two would both start the domain anew.  It is a lock of the octet at the
+ * domain's number, and goes with the process. */
+static bool is_the_only_one(int lock, uint32_t domid)
+{
+    struct flock range = {
+        .l_type = F_WRLCK,
+        .l_whence = SEEK_SET,
+        .l_start = domid,
+        .l_len = 1,
+    };
+
+    return lock < 0 || !fcntl(lock, F_OFD_SETLK, &range);
+}
+
 int xen_watch(uint32_t domid)
 {
+    const int lock = xen_lock_open("ckpt-watch.lock");
     struct watcher w = { .domid = domid };
     enum next next = NEXT_WAIT;
     struct xen_log log;
@@ -193,12 +209,14 @@ int xen_watch(uint32_t domid)
         return -EIO;
     libxl_domain_config_init(&w.config);
     reload(&w);
-    while (next != NEXT_DONE) {
+    while (next != NEXT_DONE && is_the_only_one(lock, w.domid)) {
         if (next == NEXT_WAIT && !wait_resumed(&w))
             break;
         next = wait_once(&w);
     }
     libxl_domain_config_dispose(&w.config);
     libxl_ctx_free(w.ctx);
+    if (lock >= 0)
+        close(lock);
     return 0;
 }

@@ -35,6 +35,7 @@ XEN_UNITS := $(filter $(B)/tests/unit/t_xen_%,$(UNIT_BINS))
 $(addsuffix .o,$(XEN_UNITS)): CFLAGS_T += -std=gnu11 # Xen's headers want it
 $(XEN_UNITS): $(B)/tests/unit/t_%: $(B)/libckpt/%.o
 $(B)/tests/unit/t_xen_suspend_undo: $(B)/libckpt/xen_suspend_claim.o
+$(B)/tests/unit/t_xen_suspend_undo $(B)/tests/unit/t_xen_watch: $(B)/libckpt/xen_lock.o
 $(TEST_BINS): %: %.o $(TEST_ARCHIVES)
 	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) \
 	    $(TEST_LIBS) -lcmocka

@@ -30,7 +30,7 @@ static void suspends(void)
     close(fifo.fd);
 }
 
-static void is_waited_for_after_the_rest(void **state)
+static void is_looked_at_between_the_others(void **state)
 {
     struct guard *g;
 
@@ -42,7 +42,7 @@ static void is_waited_for_after_the_rest(void **state)
     guard_add(g, GUARD_SUSPEND, 77, "c1", NULL);
     guard_stop(g);
     /* and its request is withdrawn once: the next may be another's */
-    assert_undone("suspend 77 c1\ncow 77\npending 77\nlv-remove 0 vg/a\n");
+    assert_undone("suspend 77 c1\npending 77\ncow 77\nlv-remove 0 vg/a\n");
 }
 
 /* Its first and second output, until all have closed it. */
@@ -133,7 +133,7 @@ static void its_monitor_is_replaced_after_it_suspended(void **state)
 
 #define T(f) cmocka_unit_test_setup_teardown(f, late_set_up, late_tear_down)
 static const struct CMUnitTest tests[] = {
-    T(is_waited_for_after_the_rest),
+    T(is_looked_at_between_the_others),
     T(nobody_waits_for_it),
     T(is_resumed_while_the_operation_goes_on),
     T(its_monitor_is_replaced_after_it_suspended),

@@ -216,6 +216,17 @@ static void what_is_not_ours_is_left_alone(void **s)
     assert_int_equal(first(), 0);
 }
 
+/* Linux empties the node, Mirage removes it. */
+static void a_request_may_be_taken_away(void **s)
+{
+    (void)s;
+    set("me asked", "-", STILL_NO);
+    assert_int_equal(first(), -EAGAIN);
+    state = STILL_SUSPENDED;
+    assert_int_equal(xen_pending_look(pending), 0);
+    assert_int_equal(nr_resumed, 1);
+}
+
 static void a_request_that_stands_is_withdrawn(void **s)
 {
     (void)s;
@@ -359,6 +370,7 @@ int main(void)
 #define T(f) cmocka_unit_test_teardown(f, close_pending)
     const struct CMUnitTest tests[] = {
         T(what_is_not_ours_is_left_alone),
+        T(a_request_may_be_taken_away),
         T(a_request_that_stands_is_withdrawn),
         T(who_follows_it_late_is_resumed),
         T(but_not_who_follows_another),

@@ -3,11 +3,14 @@
  * and a list of what it was asked for. */
 #include "xen_build.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "unit.h"
 
+#include "fake/scratch.h"
 #include "xen_private.h"
 
 #define DOMID 5u
@@ -178,12 +181,34 @@ static void and_destroyed_where_that_fails(void **state)
     assert_string_equal(watch(shutdowns), "reset destroy");
 }
 
+static void a_second_one_leaves_at_once(void **state)
+{
+    const int shutdowns[] = {LIBXL_SHUTDOWN_REASON_REBOOT, -1};
+    struct flock range = {
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = DOMID, .l_len = 1};
+    char *dir = scratch_dir();
+    int fd;
+
+    (void)state;
+    setenv("CKPT_LOCK_DIR", dir, 1);
+    fd = open(scratch_path(dir, "ckpt-watch.lock"), O_RDWR | O_CREAT, 0600);
+    assert_int_equal(fcntl(fd, F_OFD_SETLK, &range), 0);
+    assert_string_equal(watch(shutdowns), "");
+    range.l_type = F_UNLCK;
+    assert_int_equal(fcntl(fd, F_OFD_SETLK, &range), 0);
+    assert_string_equal(watch(shutdowns), "destroy create unpause");
+    close(fd);
+    unsetenv("CKPT_LOCK_DIR");
+    scratch_remove(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_suspend_ends_nothing_and_a_reboot_is_one),
         cmocka_unit_test(one_that_begins_another_kernel_is_reset),
         cmocka_unit_test(and_destroyed_where_that_fails),
+        cmocka_unit_test(a_second_one_leaves_at_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
