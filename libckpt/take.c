@@ -223,13 +223,28 @@ int take_disks_arm(void *arg)
 }
 
 /* Others have the domain meanwhile; the store keeps what the image refers to. */
-static int take_stand_by(void *arg)
+/* What takes calls to xenstore at the cut is done now.  As long as it is not
+ * asked there is nothing to guard, but what an earlier take has left. */
+static int claim_ahead(struct take *t)
 {
-    struct take *t = arg;
     int rc;
 
-    if (!t->opts->stand_by)
+    if (!t->has_memory)
         return 0;
+    rc = take_claim(t);
+    if (!rc)
+        rc = xen_suspend_hold(t->op.x, &t->op.dom, &t->suspend);
+    if (rc || t->suspend.follows_another)
+        return rc;
+    guard_del(t->op.g, t->token);
+    t->token = 0;
+    return 0;
+}
+
+static int wait_standing_by(struct take *t)
+{
+    int rc;
+
     store_lock_yield(t->op.lock);
     rc = t->opts->stand_by(t->opts->stand_by_arg);
     if (rc)
@@ -239,6 +254,21 @@ static int take_stand_by(void *arg)
         return fail(t->c, -ESTALE, "domain \"%s\": an operation is under way.",
                     t->op.dom.name);
     return xen_dom_again(t->op.x, &t->op.dom);
+}
+
+static int take_stand_by(void *arg)
+{
+    struct take *t = arg;
+    int rc;
+
+    if (!t->opts->stand_by)
+        return 0;
+    rc = claim_ahead(t);
+    if (!rc)
+        rc = wait_standing_by(t);
+    if (rc)
+        take_call_off(t);
+    return rc;
 }
 
 static int take_cut(void *arg)

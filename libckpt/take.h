@@ -48,6 +48,10 @@ int take_disks_find(void *take);
 int take_room(void *take);
 int take_mem_arm(void *take);
 int take_disks_arm(void *take);
+/* Whoever guards it resumes it from now on; also again, if others have taken the
+ * claim meanwhile.  Its end without a cut is take_call_off(). */
+int take_claim(struct take *t);
+void take_call_off(struct take *t);
 /* All stand still, all are cut, all go on, on every path. */
 int take_cut_all(struct take *const *takes, size_t nr);
 int take_disks_drain(void *take);

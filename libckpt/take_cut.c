@@ -120,24 +120,30 @@ static void freeze(struct take *t)
     t->is_frozen = !o->freeze(o->freeze_arg);
 }
 
-/* Before anybody is asked: in a group whoever is asked first would stand still
- * for as long as it takes for all others. */
-static int claim(struct take *t)
+static int guard_monitor(struct take *t)
 {
     char pid[16];
-    int rc = 0;
+
+    if (!t->monitor || t->token_monitor)
+        return 0;
+    snprintf(pid, sizeof(pid), "%d", (int)t->monitor);
+    return guard_add(t->op.g, GUARD_MONITOR, t->op.dom.domid, pid,
+                     &t->token_monitor);
+}
+
+/* Before anybody is asked: in a group whoever is asked first would stand still
+ * for as long as it takes for all others. */
+int take_claim(struct take *t)
+{
+    int rc;
 
     if (!t->has_memory)
         return 0;
-    snprintf(pid, sizeof(pid), "%d", (int)t->monitor);
-    if (t->monitor && !t->token_monitor)
-        rc = guard_add(t->op.g, GUARD_MONITOR, t->op.dom.domid, pid,
-                       &t->token_monitor);
-    if (rc)
-        return rc;
-    rc = guard_add(t->op.g, GUARD_SUSPEND, t->op.dom.domid, t->info.id,
-                   &t->token);
-    if (rc)
+    rc = guard_monitor(t);
+    if (!rc && !t->token)
+        rc = guard_add(t->op.g, GUARD_SUSPEND, t->op.dom.domid, t->info.id,
+                       &t->token);
+    if (rc || xen_suspend_is_held(t->op.x, &t->suspend))
         return rc;
     rc = xen_suspend_claim(t->op.x, &t->op.dom, t->info.id, &t->suspend);
     if (rc) {
@@ -184,6 +190,8 @@ static int await_suspended(struct take *t, unsigned limit_ms)
         return rc;
     }
     t->is_still = !rc;
+    if (rc)
+        t->suspend.claim = NULL;
     guard_hold(t->op.g);
     guard_del(t->op.g, token);
     if (!rc)
@@ -217,6 +225,7 @@ static int go_on(struct take *t, bool is_done)
         if (pause)
             rc = xen_pause(t->op.x, t->op.dom.domid);
         r = xen_resume(t->op.x, &t->op.dom);
+        t->suspend.claim = NULL;
         t->info.consistency = CKPT_CONSISTENCY_GUEST_SUSPENDED;
     }
     if (!r)
@@ -229,26 +238,28 @@ static int go_on(struct take *t, bool is_done)
     return rc ? rc : r;
 }
 
-/* There was no cut.  Who was asked to suspend and is not waited for yet may stand
- * still by now, and would for as long as the others take to be undone. */
-static void call_off(struct take *t)
+/* Who was asked to suspend and is not waited for yet may stand still by now, and
+ * would for as long as the others take to be undone. */
+void take_call_off(struct take *t)
 {
     char error[sizeof(t->c->error)];
 
-    if (!t->has_memory || !t->token || t->is_still)
+    if (!t->has_memory || !t->suspend.claim || t->is_still)
         return;
-    if (t->pending) {
+    if (t->pending && t->token) {
         memcpy(error, t->c->error, sizeof(error));
         (void)await_suspended(t, 0);
         memcpy(t->c->error, error, sizeof(error));
-    } else if (xen_suspend_disclaim(t->op.x, &t->op.dom, &t->suspend)) {
-        guard_del(t->op.g, t->token);
-        t->token = 0;
-    } else {
-        t->pending = true;
-        guard_undo(t->op.g, t->token);
+    } else if (!t->pending) {
+        if (xen_suspend_disclaim(t->op.x, &t->op.dom, &t->suspend)) {
+            guard_del(t->op.g, t->token);
+        } else {
+            t->pending = true;
+            guard_undo(t->op.g, t->token);
+        }
         t->token = 0;
     }
+    t->suspend.claim = NULL;
 }
 
 /* If it fails, take_cut_all() makes it ready again. */
@@ -285,7 +296,7 @@ static int cut_once(struct take *const *t, size_t nr)
     for (i = 0; !rc && i < nr; i++)
         rc = check_size(t[i]);
     for (i = 0; !rc && i < nr; i++)
-        rc = claim(t[i]);
+        rc = take_claim(t[i]);
     for (i = 0; !rc && i < nr; i++)
         rc = disks_lock(t[i]->disks.disk, t[i]->disks.nr);
     for (i = 0; !rc && i < nr; i++)
@@ -305,7 +316,7 @@ static int cut_once(struct take *const *t, size_t nr)
 
         if (rc) {
             unlock_disks(t[i]);
-            call_off(t[i]);
+            take_call_off(t[i]);
         }
         e = go_on(t[i], !rc);
         thaw(t[i]);

@@ -154,7 +154,6 @@ int xen_suspend_claim(struct xen *x, const struct xen_dom *dom,
     int rc;
 
     memset(s, 0, sizeof(*s));
-    s->claim = claim;
     suspend_request_path(dom->domid, s->path);
     rc = suspend_claim(x->xch, x->xsh, dom->domid, claim, &asked);
     if (rc == -EBUSY)
@@ -167,8 +166,38 @@ int xen_suspend_claim(struct xen *x, const struct xen_dom *dom,
                     "domain \"%s\": cannot note that it is about to be asked "
                     "to suspend (in xenstore, under a lock in /var/run/xen)",
                     dom->name);
+    s->claim = claim;
     s->follows_another = asked == ASKED_BEFORE;
     return 0;
+}
+
+int xen_suspend_hold(struct xen *x, const struct xen_dom *dom,
+                     struct xen_suspend *s)
+{
+    char **event, path[SUSPEND_PATH_SIZE];
+    unsigned nr;
+
+    suspend_claim_path(dom->domid, path);
+    if (!xs_watch(x->xsh, path, "claim"))
+        return fail(x->c, -errno, "xenstore: watching %s", path);
+    event = xs_read_watch(x->xsh, &nr); /* each fires once when it is set */
+    if (!event)
+        return fail(x->c, errno ? -errno : -EIO, "xenstore: watching %s", path);
+    free(event);
+    s->is_held = true;
+    return 0;
+}
+
+/* Nobody else reads this connection's events between the two. */
+bool xen_suspend_is_held(struct xen *x, struct xen_suspend *s)
+{
+    char **event;
+
+    while (s->is_held && (event = xs_check_watch(x->xsh))) {
+        s->is_held = false;
+        free(event);
+    }
+    return s->claim && s->is_held;
 }
 
 bool xen_suspend_disclaim(struct xen *x, const struct xen_dom *dom,

@@ -25,7 +25,9 @@ struct xen_suspend_wait {
 
 /* One request, from the claim until it is resumed. */
 struct xen_suspend {
-    const char *claim;    /* borrowed: whose it is, see xen_suspend_claim.h */
+    const char *claim;    /* borrowed: whose it is, see xen_suspend_claim.h;
+                           * NULL: it is not claimed */
+    bool is_held;         /* xen_suspend_hold() */
     char path[64];        /* of the request in xenstore */
     bool follows_another; /* request, which it may have acknowledged */
     bool is_acked;        /* ours was seen to be */
@@ -40,6 +42,12 @@ struct xen_suspend {
 int xen_suspend_claim(struct xen *x, const struct xen_dom *dom,
                       const char *claim, struct xen_suspend *s);
 
+/* It may be asked much later, and then at once: what others do to the claim
+ * meanwhile is watched for. */
+int xen_suspend_hold(struct xen *x, const struct xen_dom *dom,
+                     struct xen_suspend *s);
+/* It was held, and is ours still; no call to xenstore. */
+bool xen_suspend_is_held(struct xen *x, struct xen_suspend *s);
 /* It is not asked after all.  False: it may suspend by the earlier request,
  * and stays the guard's. */
 bool xen_suspend_disclaim(struct xen *x, const struct xen_dom *dom,
