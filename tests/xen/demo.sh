@@ -14,8 +14,8 @@ run() { printf '        # %s\n' "$*"; "$@" 2>&1 | sed 's/^/        /'; }
 last() { grep -a 'WITNESS TICK' "$(guest_log "$1")" | tail -1 | sed 's/^/        /'; }
 
 tell "Xen $(xl info xen_version), dom0 $(uname -r). A PVH guest with 2 vCPUs, 112 MiB and a disk starts;"
-echo "        its only program writes 3000 pages a second and disk records, in an order that any"
-    echo "        torn copy would break."
+echo "        each of its two writers writes 3000 pages a second, in an order that any"
+echo "        torn copy would break, and a third the disk."
 witness_create "$g" mem=112 vcpus=2 disk_mb=32 -- mb=8,rate=3000
 last "$g"
 tell "A checkpoint, while it writes:"
