@@ -6,7 +6,7 @@
 #
 # Runs each TEST (a program or a script), at most N at a time, prints
 #     ok GROUP/NAME (1.2s)
-#     FAIL GROUP/NAME (exit 1, 1.2s)    and the tail of its log
+#     FAIL GROUP/NAME (exit 1, 1.2s)    its log's lines of failures, and its tail
 #     skip GROUP/NAME: the last line it printed
 # in the order of the list, and `N passed, N failed[, N skipped]` at the end.
 # A test says 0: passed, 1: failed, 77: skipped, 99: its own world is broken,
@@ -114,6 +114,7 @@ run_one() {
         case $rc in
         0 | 77) ;;
         *)
+            head -n -40 "$log" | grep -a -m 20 '^FAIL' | sed 's/^/    | /'
             tail -n 40 "$log" | sed 's/^/    | /'
             echo "    whole log: $log"
             ;;

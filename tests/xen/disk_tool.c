@@ -11,6 +11,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -139,6 +140,7 @@ static int do_check(const char *arg)
 /* A process of its own: one that waits for a suspended device cannot die. */
 static pid_t writer;
 static atomic_uint_fast64_t *written; /* per disk the last that is there */
+static int rounds[2];                 /* an octet for each number, if it fits */
 
 /* 1, 2, 3, ...: each number to every disk before the next to any. */
 static void write_numbers(void)
@@ -157,12 +159,38 @@ static void write_numbers(void)
                 printf("writer: %s\n", strerror(errno));
             atomic_store(&written[i], *block);
         }
+        if (write(rounds[1], "", 1) < 0 && errno != EAGAIN)
+            printf("writer: %s\n", strerror(errno));
     }
 }
 
+/* Until @nr numbers more have got to every disk. */
+static int wait_rounds(int nr)
+{
+    char octets[4096];
+
+    while (read(rounds[0], octets, sizeof(octets)) > 0)
+        ;
+    if (errno != EAGAIN)
+        return -EIO;
+    for (ssize_t n; nr > 0; nr -= (int)n) {
+        struct pollfd p = {.fd = rounds[0], .events = POLLIN};
+
+        if (poll(&p, 1, -1) < 0)
+            return -errno;
+        n = read(rounds[0], octets, 1);
+        if (n != 1)
+            return -EIO;
+    }
+    return 0;
+}
+
+/* From the first number on. */
 static int do_write(const char *arg)
 {
     (void)arg;
+    if (pipe2(rounds, O_NONBLOCK | O_CLOEXEC) < 0)
+        return -errno;
     written = mmap(NULL, NR_DISKS_MAX * sizeof(*written),
                    PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (written == MAP_FAILED)
@@ -170,14 +198,19 @@ static int do_write(const char *arg)
     writer = fork();
     if (writer == 0)
         write_numbers();
-    return writer < 0 ? -errno : 0;
+    if (writer < 0)
+        return -errno;
+    return wait_rounds(1);
 }
 
+/* The first of two may have been under way. */
 static int do_written(const char *arg)
 {
+    int rc = wait_rounds(2);
+
     (void)arg;
     kill(writer, SIGKILL);
-    return waitpid(writer, NULL, 0) == writer ? 0 : -errno;
+    return waitpid(writer, NULL, 0) == writer ? rc : -errno;
 }
 
 /* For a while no write is done; says up to which number all are. */
