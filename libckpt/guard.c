@@ -110,49 +110,36 @@ int guard_add(struct guard *g, enum guard_harm harm, uint32_t domid,
     return 0;
 }
 
+/* @token: 0 where @op is about none. */
+static int send_op(struct guard *g, enum guard_op op, unsigned token)
+{
+    struct guard_record r = {.magic = GUARD_MAGIC, .op = op, .token = token};
+
+    return g ? send_record(g, &r) : 0;
+}
+
 int guard_del(struct guard *g, unsigned token)
 {
-    struct guard_record r = {
-        .magic = GUARD_MAGIC,
-        .op = GUARD_OP_DEL,
-        .token = token,
-    };
-    int rc;
+    int rc = token ? send_op(g, GUARD_OP_DEL, token) : 0;
 
-    if (!g || !token)
-        return 0;
-    rc = send_record(g, &r);
-    if (!rc)
+    if (g && token && !rc)
         g->nr_standing--;
     return rc;
 }
 
 int guard_undo(struct guard *g, unsigned token)
 {
-    struct guard_record r = {
-        .magic = GUARD_MAGIC,
-        .op = GUARD_OP_UNDO,
-        .token = token,
-    };
-
-    return g && token ? send_record(g, &r) : 0;
-}
-
-static int send_op(struct guard *g, enum guard_op op)
-{
-    struct guard_record r = {.magic = GUARD_MAGIC, .op = op};
-
-    return g ? send_record(g, &r) : 0;
+    return token ? send_op(g, GUARD_OP_UNDO, token) : 0;
 }
 
 int guard_hold(struct guard *g)
 {
-    return send_op(g, GUARD_OP_HOLD);
+    return send_op(g, GUARD_OP_HOLD, 0);
 }
 
 int guard_flush(struct guard *g)
 {
-    return send_op(g, GUARD_OP_FLUSH);
+    return send_op(g, GUARD_OP_FLUSH, 0);
 }
 
 /* The guard closes its end right after the lock. */

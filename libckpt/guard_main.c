@@ -101,6 +101,15 @@ static bool waits_for_guest(const struct watch *w, const struct harm *h)
     return false;
 }
 
+static size_t nr_standing(const struct watch *w)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < w->nr; i++)
+        n += !w->harms[i].is_undone;
+    return n;
+}
+
 static size_t nr_waiting(const struct watch *w)
 {
     size_t n = 0;
@@ -117,30 +126,28 @@ static void look_at_pending(struct watch *w)
             harm_undo(&w->harms[i]);
 }
 
-static size_t undo_round(struct watch *w)
+/* Guests that may suspend are looked at first, and after whatever may have taken
+ * its time. */
+static void undo_round(struct watch *w)
 {
     bool is_volume_stuck = false;
-    size_t nr_left = 0;
 
+    look_at_pending(w);
     for (size_t i = w->nr; i-- > 0;) {
         struct harm *h = &w->harms[i];
         const bool is_volume = harm_is_volume(h);
 
-        if (h->is_undone)
+        if (h->is_undone || h->pending)
             continue;
-        if ((is_volume && is_volume_stuck) ||
-            (!h->pending && waits_for_guest(w, h)))
+        if ((is_volume && is_volume_stuck) || waits_for_guest(w, h)) {
             snprintf(h->error, sizeof(h->error),
                      "waits for what is not undone");
-        else
+        } else {
             harm_undo(h);
-        look_at_pending(w); /* that may have taken its time */
-        if (!h->is_undone) {
-            is_volume_stuck = is_volume_stuck || is_volume;
-            nr_left++;
+            look_at_pending(w);
         }
+        is_volume_stuck = is_volume_stuck || (is_volume && !h->is_undone);
     }
-    return nr_left;
 }
 
 /* In the order they were undone. */
@@ -279,7 +286,7 @@ static void let_go(struct watch *w)
     w->fd = w->lock_fd = -1;
 }
 
-#define SUSPEND_WAIT_MS 600000u /* for a guest that acknowledged, in all */
+#define SUSPEND_WAIT_MS 600000u /* for a guest that acknowledged */
 
 static int undo_all(struct watch *w)
 {
@@ -287,27 +294,25 @@ static int undo_all(struct watch *w)
                                         8000, 15000, 30000, 60000};
     const size_t nr_waits = sizeof(waits_ms) / sizeof(waits_ms[0]);
     uint64_t patience_us = now_us() + SUSPEND_WAIT_MS * 1000ull;
-    size_t nr_left = undo_round(w), nr_stubborn = 0;
+    size_t nr_stubborn = 0;
 
+    undo_round(w);
     openlog("ckpt-guard", LOG_PID, LOG_DAEMON);
     report(LOG_WARNING, "operation of process %d %s; undoing %zu thing%s",
            (int)w->pid, w->is_bye ? "failed" : "died", w->nr,
            w->nr == 1 ? "" : "s");
     for (size_t n = 0;; n++) {
         report_round(w);
-        if (n >= nr_waits) {
+        if (n >= nr_waits)
             nr_stubborn += drop_stubborn(w);
-            nr_left = nr_waiting(w);
-        }
         if (is_one_paused(w))
             patience_us = now_us() + SUSPEND_WAIT_MS * 1000ull;
-        if (nr_left == 0 || (n >= nr_waits && (!nr_waiting(w) ||
-                                               now_us() >= patience_us)))
+        if (nr_standing(w) == 0 || (n >= nr_waits && now_us() >= patience_us))
             break;
-        if (nr_left == nr_waiting(w))
+        if (nr_standing(w) == nr_waiting(w))
             let_go(w);
         wait_between(w, waits_ms[n < nr_waits ? n : nr_waits - 1]);
-        nr_left = undo_round(w);
+        undo_round(w);
     }
     for (size_t i = w->nr; i-- > 0;)
         if (!w->harms[i].is_undone)

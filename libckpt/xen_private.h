@@ -8,6 +8,7 @@
 #define XC_WANT_COMPAT_DEVICEMODEL_API
 #include <libxl.h>
 #include <libxl_utils.h>
+#include <stdlib.h>
 #include <xenctrl.h>
 #include <xenforeignmemory.h>
 #include <xenguest.h>
@@ -49,6 +50,21 @@ bool xen_domain_info(xc_interface *xch, uint32_t domid,
 
 /* Ends the capture of a domain's memory, whoever began it: -1 with errno. */
 int xen_cow_end(xc_interface *xch, uint32_t domid);
+
+/* Sets a watch and takes the event that comes with it, on a connection that has
+ * no other events yet.  False with errno. */
+static inline bool xen_watch_first(struct xs_handle *xsh, const char *path,
+                                   const char *token)
+{
+    char **event;
+    unsigned nr;
+
+    if (!xs_watch(xsh, path, token))
+        return false;
+    event = xs_read_watch(xsh, &nr);
+    free(event);
+    return event != NULL;
+}
 
 /* The file of a lock that is the host's, not a store's; -1 with errno. */
 int xen_lock_open(const char *name);

@@ -18,21 +18,13 @@ struct xen_size {
     uint32_t domid;
 };
 
-/* The first event comes with the watch. */
 static bool watch_target(struct xen_size *s)
 {
-    char path[64], **event;
-    bool has_come;
-    unsigned nr;
+    char path[64];
 
     snprintf(path, sizeof(path), "/local/domain/%u/memory/target", s->domid);
     s->xsh = xs_open(0);
-    if (!s->xsh || !xs_watch(s->xsh, path, "size"))
-        return false;
-    event = xs_read_watch(s->xsh, &nr);
-    has_come = event;
-    free(event);
-    return has_come;
+    return s->xsh && xen_watch_first(s->xsh, path, "size");
 }
 
 int xen_size_watch(struct xen *x, uint32_t domid, struct xen_size **out)

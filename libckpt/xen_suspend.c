@@ -14,7 +14,6 @@
 #include "xen_suspend.h"
 
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,6 +25,9 @@
 #include <xen/hvm/params.h> /* needs xenctrl.h before it */
 
 #define CANCEL_MS 100 /* after which a cancel is seen */
+
+_Static_assert(sizeof(((struct xen_suspend *)NULL)->path) == SUSPEND_PATH_SIZE,
+               "the header does not know Xen's");
 
 static int watch(struct xen *x, const char *path)
 {
@@ -91,11 +93,13 @@ static int wait_event(struct xen *x, uint64_t deadline_us,
 static int wait_still(struct xen *x, const struct xen_dom *dom,
                       uint64_t deadline_us, struct xen_suspend *s)
 {
+    xc_domaininfo_t info;
     int rc;
 
     for (;;) {
-        switch (suspend_look(x->xch, dom->domid, &s->nr_pages)) {
+        switch (suspend_look(x->xch, dom->domid, &info)) {
         case STILL_SUSPENDED:
+            s->nr_pages = info.tot_pages;
             return 0;
         case STILL_GONE:
             return fail(x->c, -ESRCH,
@@ -174,16 +178,11 @@ int xen_suspend_claim(struct xen *x, const struct xen_dom *dom,
 int xen_suspend_hold(struct xen *x, const struct xen_dom *dom,
                      struct xen_suspend *s)
 {
-    char **event, path[SUSPEND_PATH_SIZE];
-    unsigned nr;
+    char path[SUSPEND_PATH_SIZE];
 
     suspend_claim_path(dom->domid, path);
-    if (!xs_watch(x->xsh, path, "claim"))
-        return fail(x->c, -errno, "xenstore: watching %s", path);
-    event = xs_read_watch(x->xsh, &nr); /* each fires once when it is set */
-    if (!event)
+    if (!xen_watch_first(x->xsh, path, "claim"))
         return fail(x->c, errno ? -errno : -EIO, "xenstore: watching %s", path);
-    free(event);
     s->is_held = true;
     return 0;
 }
@@ -266,7 +265,8 @@ int xen_resume(struct xen *x, const struct xen_dom *dom)
 
     if (rc)
         return fail(x->c, rc,
-                    "domain \"%s\": cannot resume it (%s); try: xl resume %u",
+                    "domain \"%s\": cannot resume it (%s); restart it: xl "
+                    "destroy %u, xl create",
                     dom->name, xen_words(x), dom->domid);
     return model;
 }

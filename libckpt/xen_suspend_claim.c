@@ -83,6 +83,7 @@ int suspend_claim(xc_interface *xch, struct xs_handle *xsh, uint32_t domid,
 {
     char path[SUSPEND_PATH_SIZE], *before;
     int rc = 0, lock = suspend_lock();
+    xc_domaininfo_t info;
     unsigned len;
 
     if (lock < 0)
@@ -93,7 +94,7 @@ int suspend_claim(xc_interface *xch, struct xs_handle *xsh, uint32_t domid,
     *asked_out = before ? ASKED_BEFORE : ASKED_NOT;
     if (!before && errno != ENOENT)
         rc = errno ? -errno : -EIO;
-    else if (!before && suspend_look(xch, domid, NULL) == STILL_SUSPENDED)
+    else if (!before && suspend_look(xch, domid, &info) == STILL_SUSPENDED)
         rc = -EBUSY;
     else if (!write_claim(xsh, domid, claim, *asked_out))
         rc = errno ? -errno : -EIO;
@@ -137,23 +138,22 @@ int suspend_is_mine(struct xs_handle *xsh, uint32_t domid, const char *claim,
 }
 
 enum still suspend_look(xc_interface *xch, uint32_t domid,
-                        uint64_t *nr_pages_out)
+                        xc_domaininfo_t *info_out)
 {
-    xc_domaininfo_t info;
+    uint32_t flags;
 
     errno = 0;
-    if (!xen_domain_info(xch, domid, &info))
+    if (!xen_domain_info(xch, domid, info_out))
         return errno && errno != ESRCH ? STILL_UNKNOWN : STILL_GONE;
-    if (info.flags & XEN_DOMINF_dying)
+    flags = info_out->flags;
+    if (flags & XEN_DOMINF_dying)
         return STILL_GONE;
-    if (!(info.flags & XEN_DOMINF_shutdown))
+    if (!(flags & XEN_DOMINF_shutdown))
         return STILL_NO;
-    if (((info.flags >> XEN_DOMINF_shutdownshift) & XEN_DOMINF_shutdownmask) !=
-        SHUTDOWN_suspend)
-        return STILL_GONE;
-    if (nr_pages_out)
-        *nr_pages_out = info.tot_pages;
-    return STILL_SUSPENDED;
+    return ((flags >> XEN_DOMINF_shutdownshift) & XEN_DOMINF_shutdownmask) ==
+                   SHUTDOWN_suspend
+               ? STILL_SUSPENDED
+               : STILL_GONE;
 }
 
 /* 1: the request stands; 0: the guest has taken it, by emptying its node or by

@@ -54,9 +54,9 @@ int suspend_is_mine(struct xs_handle *xsh, uint32_t domid, const char *claim,
 /* The domain as the protocol sees it. */
 enum still { STILL_NO, STILL_SUSPENDED, STILL_GONE, STILL_UNKNOWN };
 
-/* @nr_pages_out: of a domain that stands still; or NULL. */
+/* @info_out: what Xen says of it, but for one that is gone or unknown. */
 enum still suspend_look(xc_interface *xch, uint32_t domid,
-                        uint64_t *nr_pages_out);
+                        xc_domaininfo_t *info_out);
 
 #define SUSPEND_PATH_SIZE 64
 #define SUSPEND_REQUEST "suspend"

@@ -19,11 +19,10 @@
  * meanwhile: the event is queued before the guest can answer, however quickly
  * it does.  Who it is then resumes it.  (Or does not: an xl save that has its
  * own request unanswered for a minute, and withdraws it, leaves a guest that
- * follows ours after that to xl resume.)
+ * follows ours after that suspended.)
  */
 #include "xen_undo.h"
 
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,18 +62,17 @@ static int watch_one(struct xen_pending *p, const char *path, const char *token)
     return 0;
 }
 
-/* Each watch fires once when it is set. */
+/* What comes with the first would be taken for a request. */
 static int watch(struct xen_pending *p)
 {
-    char **event, claim[SUSPEND_PATH_SIZE];
-    unsigned n;
+    char claim[SUSPEND_PATH_SIZE];
     int rc = 0;
 
     suspend_claim_path(p->domid, claim);
     if (p->nr_watched == 0) {
-        rc = watch_one(p, p->path, "request");
-        event = rc ? NULL : xs_read_watch(p->xsh, &n);
-        free(event);
+        if (!xen_watch_first(p->xsh, p->path, "request"))
+            return errno ? -errno : -EIO;
+        p->nr_watched++;
     }
     if (!rc && p->nr_watched == 1)
         rc = watch_one(p, "@releaseDomain", "still");
@@ -114,27 +112,28 @@ static int is_anothers(struct xen_pending *p)
     return is;
 }
 
-/* It cannot suspend while it is: its moment begins anew afterwards. */
-static void see_whether_paused(struct xen_pending *p)
+/* 1: it is ours to resume, with @still_out; 0: it is not, or is gone. */
+static int is_ours(struct xen_pending *p, enum still *still_out)
 {
     xc_domaininfo_t info;
+    enum asked asked;
 
-    p->is_paused = xen_domain_info(p->xch, p->domid, &info) &&
-                   info.flags & XEN_DOMINF_paused;
-    if (p->is_paused && p->until_us > 1)
-        p->until_us = now_us() + MOMENT_US;
+    *still_out = suspend_look(p->xch, p->domid, &info);
+    if (*still_out == STILL_GONE)
+        return 0;
+    if (*still_out == STILL_UNKNOWN)
+        return -EIO;
+    p->is_paused = info.flags & XEN_DOMINF_paused;
+    return suspend_is_mine(p->xsh, p->domid, p->claim, &asked);
 }
 
 /* Under the lock. */
 static int look(struct xen_pending *p)
 {
-    const enum still still = suspend_look(p->xch, p->domid, NULL);
-    enum asked asked;
+    enum still still;
     int rc;
 
-    if (still == STILL_GONE || still == STILL_UNKNOWN)
-        return still == STILL_GONE ? 0 : -EIO;
-    rc = suspend_is_mine(p->xsh, p->domid, p->claim, &asked);
+    rc = is_ours(p, &still);
     if (rc <= 0)
         return rc;
     rc = is_anothers(p);
@@ -142,7 +141,9 @@ static int look(struct xen_pending *p)
         return rc;
     if (!rc && still == STILL_SUSPENDED)
         return suspend_resume(p->xch, p->xsh, p->domid);
-    see_whether_paused(p);
+    /* It cannot suspend while it is paused: its moment begins afterwards. */
+    if (p->is_paused && p->until_us > 1)
+        p->until_us = now_us() + MOMENT_US;
     if (!rc && (!p->until_us || now_us() < p->until_us))
         return -EAGAIN;
     suspend_unclaim(p->xsh, p->domid);
@@ -244,20 +245,17 @@ int xen_undo_suspend(uint32_t domid, const char *claim,
 }
 
 /* 0 also where somebody else has resumed it. */
-static int resume_mine(struct xen_pending *p)
+static int resume_ours(struct xen_pending *p)
 {
-    const enum still still = suspend_look(p->xch, p->domid, NULL);
-    enum asked asked;
-    int rc;
+    enum still still;
+    int rc = is_ours(p, &still);
 
-    if (still == STILL_GONE || still == STILL_UNKNOWN)
-        return still == STILL_GONE ? 0 : -EIO;
-    rc = suspend_is_mine(p->xsh, p->domid, p->claim, &asked);
-    if (rc > 0 && still == STILL_SUSPENDED)
+    if (rc <= 0)
+        return rc;
+    if (still == STILL_SUSPENDED)
         return suspend_resume(p->xch, p->xsh, p->domid);
-    if (rc > 0)
-        suspend_unclaim(p->xsh, p->domid);
-    return rc < 0 ? rc : 0;
+    suspend_unclaim(p->xsh, p->domid);
+    return 0;
 }
 
 /* The devices first: without their model the guest would lose what it asks of
@@ -266,14 +264,15 @@ static int resume_mine(struct xen_pending *p)
 int xen_undo_still(uint32_t domid, const char *claim)
 {
     struct xen_pending *p;
+    xc_domaininfo_t info;
     int model = 0, lock, rc = open_it(domid, claim, &p);
 
     if (rc)
         return rc;
-    if (suspend_look(p->xch, domid, NULL) != STILL_GONE)
+    if (suspend_look(p->xch, domid, &info) != STILL_GONE)
         model = cont_quietly(domid);
     lock = suspend_lock();
-    rc = resume_mine(p);
+    rc = resume_ours(p);
     suspend_unlock(lock);
     xen_pending_close(p);
     return rc ? rc : model;

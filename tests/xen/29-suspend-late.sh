@@ -159,6 +159,46 @@ CHECKS=$((CHECKS + 1))
 wait $! || fail "off: $(cat "$T/out")"
 # Its kernel has nothing that would turn it off.
 goes_on "off"
+is "its monitors" 1 "$(pgrep -fc 'ckpt-helper[ ]watch')"
+
+# restored WHY: from what xl save has written.
+restored() {
+    must "$1: xl restore" xl restore $DISKS/saved
+    domid=$(xl domid $g)
+    rm $DISKS/saved
+    running $g "$1"
+    clean $g "$1"
+    is "$1: what is left" "$before" "$(disks_state)"
+}
+is_suspended() { [[ $(xl list $g | awk 'NR == 2 { print $5 }') = *s* ]]; }
+
+step "xl save asks it meanwhile, and it is left to that"
+disk_stops saved
+late
+xl save $g $DISKS/saved >"$T/out" 2>&1 &
+wait_until 60 is_free || fail "saved: the guard does not leave it: $(claim)"
+guards_end 30 || fail "saved: its guard stays"
+still_tries saved
+disk_goes_on
+CHECKS=$((CHECKS + 3))
+wait $! || fail "saved: $(tail -3 "$T/out")"
+restored saved
+
+step "xl save has suspended it: no take"
+# It writes for as long as the pipe has room, and then waits for who reads.
+mkfifo "$T/fifo"
+exec 7<>"$T/fifo" # so that the next does not wait
+exec 8<"$T/fifo"
+exec 7>&-
+xl save $g "$T/fifo" >"$T/save" 2>&1 &
+wait_until 60 is_suspended || fail "being saved: it is not suspended"
+must_fail 2 "domain \"$g\" is shut down or suspended" take -n lost
+CHECKS=$((CHECKS + 3))
+is_suspended || fail "being saved: it was resumed"
+cat <&8 >$DISKS/saved
+wait $! || fail "being saved: $(tail -3 "$T/save")"
+exec 8<&-
+restored "being saved"
 
 guest_destroy $g
 disk_old qcow2
