@@ -6,7 +6,7 @@ LIB_XEN_SRCS := $(addprefix libckpt/xen_, \
 LIB_CORE_SRCS := $(addprefix libckpt/, \
 	ctx.c words.c steps.c op.c guard.c guard_main.c guard_undo.c launch.c spawn.c \
 	bitmap.c mem.c mem_cow.c mem_dirty.c mem_stream.c machine.c qmp.c \
-	pack.c ring.c mapped.c pack_sum.c look.c places.c equals.c \
+	pack.c ring.c mapped.c pack_sum.c look.c large.c places.c equals.c \
 	disk.c disks.c disk_name.c disk_lvmthin.c disk_lvmthin_use.c \
 	disk_lvmthin_content.c disk_content.c disk_view.c \
 	disk_dmthin.c disk_dmthin_use.c disk_dmthin_deed.c disk_dmthin_content.c dmsetup.c \

@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "ctx.h"
+#include "large.h"
 #include "safe_io.h"
 #include "store_dir.h"
 
@@ -153,27 +154,59 @@ static unsigned put_in(struct equal *table, uint64_t k, uint64_t len,
     return is_more;
 }
 
+/* Where those of each window of the file begin, once all are counted and
+ * summed up; from then on where the next of them goes. */
+struct windows {
+    size_t *at;
+    unsigned shift;
+    struct equal *sorted;
+};
+
+static size_t *window_of(const struct windows *w, const struct equal *e)
+{
+    return &w->at[(e->sum >> w->shift) / WINDOW];
+}
+
+static void count_in(const struct windows *w, const struct equal *e, size_t nr)
+{
+    for (size_t i = 0; i < nr; i++) {
+        if (e[i].ref)
+            window_of(w, &e[i])[1]++;
+    }
+}
+
+static void put_sorted(const struct windows *w, const struct equal *e,
+                       size_t nr)
+{
+    for (size_t i = 0; i < nr; i++) {
+        if (e[i].ref)
+            w->sorted[(*window_of(w, &e[i]))++] = e[i];
+    }
+}
+
 /* By the window of the file they belong to; in it they may lie as they like.
- * NULL: no memory. */
-static struct equal *sort(const struct equal *add, size_t nr, unsigned shift)
+ * @sorted has room for YOUNG_NR + @nr.  How many there are; 0: no memory. */
+static size_t sort(struct equal *sorted, const struct equal *young,
+                   const struct equal *add, size_t nr, unsigned shift)
 {
     const size_t nr_windows = (UINT64_MAX >> shift) / WINDOW + 1;
-    size_t *end = calloc(nr_windows + 1, sizeof(*end));
-    struct equal *sorted = malloc(nr * sizeof(*sorted));
+    const struct windows w = {
+        .at = calloc(nr_windows + 1, sizeof(*w.at)),
+        .shift = shift,
+        .sorted = sorted,
+    };
 
-    if (!end || !sorted) {
-        free(end);
-        free(sorted);
-        return NULL;
-    }
-    for (size_t i = 0; i < nr; i++)
-        end[(add[i].sum >> shift) / WINDOW + 1]++;
+    if (!w.at)
+        return 0;
+    count_in(&w, young, YOUNG_NR);
+    count_in(&w, add, nr);
     for (size_t i = 0; i < nr_windows; i++)
-        end[i + 1] += end[i];
-    for (size_t i = 0; i < nr; i++)
-        sorted[end[(add[i].sum >> shift) / WINDOW]++] = add[i];
-    free(end);
-    return sorted;
+        w.at[i + 1] += w.at[i];
+    put_sorted(&w, young, YOUNG_NR);
+    put_sorted(&w, add, nr);
+    nr = w.at[nr_windows];
+    free(w.at);
+    return nr;
 }
 
 /* As safe_replace_via(), but nobody waits for it to last. */
@@ -292,25 +325,18 @@ static int merge(int fd, struct equals_head *h, const struct equal *sorted,
 static int age(int fd, struct equals_head *h, struct equal *young,
                const struct equal *add, size_t nr)
 {
-    struct equal *all = malloc((YOUNG_NR + nr) * sizeof(*all));
+    const size_t bytes = (YOUNG_NR + nr) * sizeof(*add);
     struct equal *window = malloc((WINDOW + PROBES) * sizeof(*window));
-    struct equal *sorted = NULL;
+    struct equal *sorted = large_alloc(bytes);
     size_t n = 0;
     int rc = -ENOMEM;
 
-    if (all && window) {
-        for (size_t i = 0; i < YOUNG_NR; i++) {
-            if (young[i].ref)
-                all[n++] = young[i];
-        }
-        memcpy(all + n, add, nr * sizeof(*all));
-        sorted = sort(all, n + nr, 64 - (unsigned)h->log2);
-    }
-    if (sorted)
-        rc = merge(fd, h, sorted, n + nr, window);
-    free(sorted);
+    if (sorted && window)
+        n = sort(sorted, young, add, nr, 64 - (unsigned)h->log2);
+    if (n)
+        rc = merge(fd, h, sorted, n, window);
+    large_free(sorted, bytes);
     free(window);
-    free(all);
     h->young = 0;
     memset(young, 0, YOUNG_BYTES);
     return rc;

@@ -20,7 +20,7 @@
 
 #define CHUNK_SHIFT 12
 #define CHUNK_LEAVES (1u << CHUNK_SHIFT)
-#define HASH_MIN 8192u
+#define HASH_MIN 65536u
 #define LEAVES_MAX (1u << 30)
 
 void gfn_table_fini(struct gfn_table *t)

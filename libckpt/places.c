@@ -11,16 +11,26 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
+
+#include "large.h"
 
 #define ROOM_MIN 1024u
 #define HASH_MIN 4096u
-#define LARGE_PAGE_BYTES ((size_t)2 << 20)
+/* Entries at first, if there may be as many: 16 MiB, of which only what is used
+ * is memory, and 4 MiB. */
+#define ROOM_HINT_MAX (1u << 20)
+#define HASH_HINT_MAX (1u << 19)
+
+static void free_hash(struct places *p)
+{
+    if (p->hash)
+        large_free(p->hash, (p->hash_mask + (size_t)1) * sizeof(*p->hash));
+}
 
 void places_fini(struct places *p)
 {
-    free(p->place);
-    free(p->hash);
+    large_free(p->place, p->room * sizeof(*p->place));
+    free_hash(p);
     free(p->freed);
     memset(p, 0, sizeof(*p));
 }
@@ -40,32 +50,18 @@ static void enter(struct places *p, uint32_t place)
     p->nr_hashed++;
 }
 
-/* It is looked at all over, so in large pages once there are enough of it. */
-static uint64_t *new_hash(uint32_t nr)
-{
-    const size_t bytes = nr * sizeof(uint64_t);
-    uint64_t *hash;
-
-    if (bytes < LARGE_PAGE_BYTES)
-        return calloc(nr, sizeof(*hash));
-    hash = aligned_alloc(LARGE_PAGE_BYTES, bytes);
-    if (!hash)
-        return NULL;
-    madvise(hash, bytes, MADV_HUGEPAGE); /* advice */
-    return memset(hash, 0, bytes);
-}
-
 static bool grow_hash(struct places *p)
 {
     uint32_t nr = p->hash ? p->hash_mask + 1 : HASH_MIN;
     uint64_t *hash;
 
-    while (nr / 4 < p->nr_used && nr < 1u << 31)
+    while ((nr / 4 < p->nr_used && nr < 1u << 31) ||
+           (nr / 2 < p->hint && nr < HASH_HINT_MAX))
         nr *= 2;
-    hash = new_hash(nr);
+    hash = large_alloc(nr * sizeof(*hash));
     if (!hash)
         return false;
-    free(p->hash);
+    free_hash(p);
     p->hash = hash;
     p->hash_mask = nr - 1;
     p->nr_hashed = 0;
@@ -83,16 +79,24 @@ static bool grow_places(struct places *p)
 
     if (p->room > UINT32_MAX / 2)
         return false;
-    more = realloc(p->place, room * sizeof(*more));
+    while (!p->room && room < p->hint && room < ROOM_HINT_MAX)
+        room *= 2;
+    more = large_alloc(room * sizeof(*more));
     if (!more)
         return false;
+    if (p->nr)
+        memcpy(more, p->place, p->nr * sizeof(*more));
+    else
+        p->nr = 1;
+    large_free(p->place, p->room * sizeof(*more));
     p->place = more;
     p->room = room;
-    if (!p->nr) {
-        memset(&more[0], 0, sizeof(more[0]));
-        p->nr = 1;
-    }
     return true;
+}
+
+void places_hint(struct places *p, uint64_t nr)
+{
+    p->hint = nr;
 }
 
 uint32_t places_take(struct places *p, uint64_t sum)

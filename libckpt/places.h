@@ -22,11 +22,15 @@ struct places {
     uint64_t *hash; /* by sum: its low half, and the place; 0 is free */
     uint32_t hash_mask;
     uint32_t nr_hashed; /* also those that are stale by now */
+    uint64_t hint;
     uint32_t *freed;    /* a ring: the first freed is the first used again */
     uint32_t freed_mask, freed_at, nr_freed;
 };
 
 void places_fini(struct places *p);
+/* Before any is taken: there may be as many as @nr, so that what grows begins
+ * with a size that suits them, up to 4 MiB.  Advice. */
+void places_hint(struct places *p, uint64_t nr);
 /* A place with one use, found by @sum from now on; 0: no memory, or too many
  * (2^32 pages). */
 uint32_t places_take(struct places *p, uint64_t sum);

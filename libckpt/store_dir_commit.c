@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "ctx.h"
+#include "large.h"
 #include "pack_sum.h"
 #include "radix.h"
 #include "safe_io.h"
@@ -164,7 +165,8 @@ static int publish(struct dir_writer *w)
 static void tell_equals(struct dir_writer *w)
 {
     const struct places *p = &w->places;
-    struct equal *add = malloc(((size_t)p->nr_used + 1) * sizeof(*add));
+    const size_t bytes = ((size_t)p->nr_used + 1) * sizeof(struct equal);
+    struct equal *add = large_alloc(bytes);
     size_t nr = 0;
 
     for (uint32_t i = 1; add && i < p->nr; i++) {
@@ -177,7 +179,7 @@ static void tell_equals(struct dir_writer *w)
     equals_close(&w->equals);
     if (add)
         equals_add(w->st, add, nr);
-    free(add);
+    large_free(add, bytes);
 }
 
 int dir_commit(struct image *img, const char *manifest)

@@ -140,7 +140,8 @@ int dir_create(struct store *base, const char *id, struct image **img_out)
         rc = packs_init(&w->packs, st);
     if (rc)
         goto out;
-    equals_open(&w->equals, st);
+    if (st->nr_names) /* else all that is in it is of packs that are gone */
+        equals_open(&w->equals, st);
     posix_fadvise(w->fd, 0, 0, POSIX_FADV_RANDOM); /* advice */
     rc = begin_pack(w);
     w->base.stored_bytes = sizeof(struct pack_head);
@@ -193,6 +194,7 @@ static int dir_reserve(struct image *img, uint64_t bytes)
         rc = errno == EOPNOTSUPP || errno == EINTR ? 0 : -errno;
     if (!rc)
         w->reserved_bytes = bytes;
+    places_hint(&w->places, bytes >> PAGE_SHIFT_BITS);
     return rc == -ENOSPC
                ? fail(img->c, rc,
                       "%s has %llu MiB free; the checkpoint may need %llu MiB. "
