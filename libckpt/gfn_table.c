@@ -22,6 +22,9 @@
 #define CHUNK_LEAVES (1u << CHUNK_SHIFT)
 #define HASH_MIN 65536u
 #define LEAVES_MAX (1u << 30)
+/* Of the hash, in a line of the processor's cache: neighbours have one, for they
+ * are asked for one after the other. */
+#define LINE_ENTRIES 16u
 
 void gfn_table_fini(struct gfn_table *t)
 {
@@ -41,7 +44,10 @@ static struct gfn_leaf *leaf_at(const struct gfn_table *t, uint32_t n)
 /* Where @key is, or the free place where it belongs. */
 static uint32_t *probe(const struct gfn_table *t, uint64_t key)
 {
-    uint32_t at = (uint32_t)sum_xxh64(&key, sizeof(key), t->seed);
+    const uint64_t line = key / LINE_ENTRIES;
+    const uint64_t home = sum_xxh64(&line, sizeof(line), t->seed);
+    uint32_t at = (uint32_t)home / LINE_ENTRIES * LINE_ENTRIES +
+                  (uint32_t)((key ^ home >> 32) % LINE_ENTRIES);
 
     for (;; at++) {
         uint32_t *place = &t->hash[at & t->hash_mask];
