@@ -8,10 +8,12 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/pidfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -218,13 +220,39 @@ int xen_rename(struct xen *x, uint32_t domid, const char *from, const char *to)
     return 0;
 }
 
+/* A pidfd of its device model; -1: it has none. */
+static int model_of(struct xen *x, uint32_t domid)
+{
+    char path[64], *pid;
+    int fd = -1;
+
+    snprintf(path, sizeof(path), "/local/domain/%u/image/device-model-pid",
+             domid);
+    pid = xs_read(x->xsh, XBT_NULL, path, NULL);
+    if (pid && atoi(pid) > 0)
+        fd = pidfd_open(atoi(pid), 0);
+    free(pid);
+    return fd;
+}
+
+#define MODEL_END_MS 30000 /* it may have to bring the disks' last writes out */
+
+/* libxl asks a device model to end, and does not wait for it: until then the
+ * host's ports, sockets and images are in its hands. */
 int xen_destroy(struct xen *x, uint32_t domid)
 {
+    struct pollfd model = {.fd = model_of(x, domid), .events = POLLIN};
+    int rc = 0;
+
     if (libxl_domain_destroy(x->ctx, domid, NULL))
-        return fail(x->c, -EIO,
-                    "domain %u: cannot destroy it (%s); try: xl destroy %u.",
-                    domid, xen_words(x), domid);
-    return 0;
+        rc = fail(x->c, -EIO,
+                  "domain %u: cannot destroy it (%s); try: xl destroy %u.",
+                  domid, xen_words(x), domid);
+    else if (model.fd >= 0 && poll(&model, 1, MODEL_END_MS) == 0)
+        warn(x->c, "domain %u: its device model does not end", domid);
+    if (model.fd >= 0)
+        close(model.fd);
+    return rc;
 }
 
 int xen_free_bytes(struct xen *x, uint64_t *bytes_out)

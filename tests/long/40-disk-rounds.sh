@@ -34,8 +34,6 @@ round() { # DRIVER N
     [ "$2" -eq 1 ] || must "$name: delete" xl checkpoint-delete "$1-$(($2 - 1))"
 }
 
-as_before() { [ "$(disks_state)" = "$before" ]; }
-
 disks_setup "${drivers[@]}"
 for driver in "${drivers[@]}"; do
     step "$driver"
@@ -61,9 +59,7 @@ for driver in "${drivers[@]}"; do
     fi
     clean "$driver" "in the end"
     xl destroy "$driver"
-    # A loop device goes when its last user has closed it.
-    wait_until 30 as_before
-    is "$driver: what is left" "$before" "$(disks_state)"
+    is_as_before "$driver: what is left"
     disk_old "$driver"
 done
 disks_end

@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
-# lab: --timeout 2700
 #
 # The three operations on a PV guest under write load: what is stored is
 # one instant; the guest rolled back goes on from there; a fork is another

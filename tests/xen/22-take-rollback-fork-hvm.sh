@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
-# lab: --timeout 2700
 #
 # The three operations on an HVM guest with its device model under write
 # load: what is stored is one instant; the guest rolled back goes on from

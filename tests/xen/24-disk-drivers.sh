@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
-# lab: --timeout 2700
 #
 # Take, rollback, fork and delete of a PVH guest under write load, on each
 # kind of disk that is a file: memory and disk are of one instant, and nothing
@@ -24,7 +23,7 @@ round() { # DRIVER
     must "take" xl checkpoint $g -n one --json || { xl list; return; }
     jq -c '.checkpoint | {pause_us, pause_disks_us, disks}' "$T/out"
     is "driver" "$driver" "$(field one disks.0.driver)"
-    is "drained" true "$(field one io_drained)"
+    drained "$driver" one
     running $g "after the take"
     check_instant $driver one
     must "a second take" xl checkpoint $g -n two
@@ -62,7 +61,7 @@ round() { # DRIVER
     must "prune" xl checkpoint-prune
     ticks $g "the original in the end"
     clean $g "the original in the end"
-    is "what is left" "$before" "$(disks_state)"
+    is_as_before "what is left"
     xl destroy $g
     disk_old $driver
 }

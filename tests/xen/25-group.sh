@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
-# lab: --timeout 1800
 #
 # Two guests at one instant: both stand still before either is cut; their
 # checkpoints appear together, or not at all, whatever dies when.

@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
-# lab: --timeout 1800
 #
 # The formats of others are theirs: what we export xl restores, what xl saved we
 # import and xl restores that again; drgn finds its way in the core.  And an

@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
-# lab: --timeout 1800
 #
 # What a domain has of the host: a monitor, also under another name; disks, of which
 # what xl saved has none; names, ports and folders that only one can have.  A

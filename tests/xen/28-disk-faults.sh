@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
-# lab: --timeout 1800
 #
 # What a guest's disk stands on fails in the middle of a take: the guest runs on,
 # the error names the disk, nothing is left over, and the next take succeeds.
@@ -17,16 +16,17 @@ is_control && finish
 qmp_socket() { echo "/var/run/xen/qmp-libxl-$(xl domid "$1")"; }
 qemu_of() { pgrep -f -- "-xen-domid $(xl domid "$1") "; }
 mend=true
+words='disk xvda: '
 # at POINT DEED [MEND]: that fails while a take is there.  The guest is seen to run
 # before MEND.
 at() {
     mend=${3:-true}
     fault_at "$1" "$2" given_up_then_mended checkpoint "$g" -n lost
-    said 'disk xvda: '
+    said "$words"
 }
 # The take may wait for its guard, which tries for as long as the fault stays.
 given_up_then_mended() {
-    wait_until 60 grep -q 'disk xvda: ' "$T/out" || fail "it is not given up"
+    wait_until 60 grep -Eq "$words" "$T/out" || fail "it is not given up"
     not_paused "before it is mended"
     $mend
 }
@@ -53,7 +53,10 @@ goes_on "a socket that was gone"
 # It does what it was asked to when it wakes up, though nobody waits any more.
 qemu_stops() { kill -STOP "$(qemu_of qcow2)"; }
 qemu_wakes() { kill -CONT "$(qemu_of qcow2)"; }
+# If something of the guest's waits for its disk just then, it cannot suspend either.
+words='disk xvda: |began to suspend but did not finish'
 at "after:take:disks armed" qemu_stops qemu_wakes
+words='disk xvda: '
 goes_on "a QEMU that stood"
 at at:take:still qemu_stops qemu_wakes
 goes_on "a QEMU that stood in the pause"

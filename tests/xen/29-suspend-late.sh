@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
-# lab: --timeout 1800
 #
 # A guest that acknowledges the request to suspend and cannot: one of its
 # processes waits for a disk that does not answer, and Linux tries for 20 s to
@@ -60,7 +59,7 @@ goes_on() {
     must "$1: delete" xl checkpoint-delete after
     running $g "$1"
     clean $g "$1"
-    is "$1: what is left" "$before" "$(disks_state)"
+    is_as_before "$1: what is left"
 }
 
 disks_setup qcow2
@@ -168,7 +167,7 @@ restored() {
     rm $DISKS/saved
     running $g "$1"
     clean $g "$1"
-    is "$1: what is left" "$before" "$(disks_state)"
+    is_as_before "$1: what is left"
 }
 is_suspended() { [[ $(xl list $g | awk 'NR == 2 { print $5 }') = *s* ]]; }
 

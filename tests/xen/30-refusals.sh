@@ -1,13 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
-# lab: --timeout 1800
 #
 # What is wrong is said clearly, before the guest is touched, and costs
 # nothing: the guest runs on, nothing is left over.
 # shellcheck source=tests/xen/lib.sh
 . "$(dirname "$0")/lib.sh"
 g=refuse
-storing() { [ -n "$(ls "$CKPT_STORE/tmp" 2>/dev/null)" ]; }
 
 # Room for the buffers of one more disk: 8 MB, or its kernel kills the witness.
 witness_create $g mem=144 vcpus=2 disk_mb=64 net=0 -- "mb=8,$LIGHT"
@@ -68,19 +66,22 @@ umount "$T/ro"
 is "the host" "$before" "$(host_state)"
 
 step "two at a time"
-xl checkpoint $g -n three >"$T/first" 2>&1 &
+CKPT_FAULT="stop:after:take:memory armed" xl-ckpt checkpoint $g -n three >"$T/first" 2>&1 &
 first=$!
-wait_until 60 storing || fail "the first take stores nothing"
+wait_until 60 is_stopped $first || fail "the first take does not come to its memory"
 must_fail 4 'Process .* under way' xl checkpoint $g -n four
+kill -CONT $first
 must "the first of two" wait $first
 must "delete" xl checkpoint-delete three
 
 step "cancelled"
 # A shell starts what is in the background with SIGINT ignored.
-env --default-signal=INT xl checkpoint $g -n three >"$T/first" 2>&1 &
+CKPT_FAULT="stop:after:take:memory armed" \
+    env --default-signal=INT xl-ckpt checkpoint $g -n three >"$T/first" 2>&1 &
 first=$!
-wait_until 60 storing || fail "the take stores nothing"
+wait_until 60 is_stopped $first || fail "the take does not come to its memory"
 kill -INT $first
+kill -CONT $first
 wait $first
 is "status when cancelled" 9 $?
 running $g "after a cancelled take"

@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
-# lab: --timeout 3000
 #
 # Our process is killed (SIGKILL) before and after every step of a take, a
 # rollback and a fork: the guest runs on, its writes are not tracked any more,

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
-# lab: --xen patched --timeout 2400
+# lab: --xen patched
 #
 # Take, rollback and fork of a PVH guest on the patched hypervisor; another
 # size while one is taken.

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
-# lab: --xen patched --timeout 2400
+# lab: --xen patched
 #
 # On the patched hypervisor, with no checkpoint anywhere, Xen's own functions
 # do what they did: save with the guest going on, save and restore, migration,

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
-# lab: --xen patched --timeout 2400
+# lab: --xen patched
 #
 # As 40-killed.sh, for the steps of a take in which the patched hypervisor
 # captures the guest's memory: killed there, the guard ends the capture.

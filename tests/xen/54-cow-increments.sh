@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
-# lab: --xen patched --timeout 2400
+# lab: --xen patched
 #
 # After the first, a take on the patched hypervisor looks only at what changed,
 # and its image is as whole as any: compared with the paused guest page by page,

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
-# lab: --xen patched --timeout 1800
+# lab: --xen patched
 #
 # A guest that writes faster than the store takes it, on the patched hypervisor:
 # it waits, and that is counted, or the checkpoint is given up, as was asked for.
@@ -30,12 +30,18 @@ stopped() {
     wait_until 120 is_stopped $take || fail "take $1 does not get to the cut"
 }
 
-# ended STATUS PATTERN: it goes on, and ends so.
-ended() {
-    local got=0
-    CHECKS=$((CHECKS + 1))
+go_on() {
+    got=0
     kill -CONT $take
     wait $take || got=$?
+}
+# ended STATUS PATTERN: it goes on, and ends so.
+ended() {
+    go_on
+    ended_with "$@"
+}
+ended_with() {
+    CHECKS=$((CHECKS + 1))
     is "the end of the take" "$1" "$got"
     grep -Eq "$2" "$T/take" || fail "it did not say /$2/ but: $(cat "$T/take")"
 }
@@ -53,10 +59,16 @@ before=$(host_state)
 free=$(free_mib)
 
 step "the guest waits, and the checkpoint is whole"
-stopped waited --ring 18
-# lint: sleep ok: so long the guest waits, and no longer than Xen lets it
-sleep 1
-ended 0 'waited [0-9]+ times? for room in the ring of 18.0 MiB'
+# The saver may be so late that Xen has let the guest go: said, and tried again.
+for _ in 1 2 3; do
+    stopped waited --ring 18
+    # lint: sleep ok: so long the guest waits, and no longer than Xen lets it
+    sleep 1
+    go_on
+    grep -q 'waited 2 s for room' "$T/take" || break
+    is "the end of a take that was late" 6 "$got"
+done
+ended_with 0 'waited [0-9]+ times? for room in the ring of 18.0 MiB'
 say "ring $(capture waited ring_bytes), waits $(capture waited waits), us $(capture waited waits_us)"
 within "how often it waited" 1 100000 "$(capture waited waits)"
 within "how long it waited" 500000 2500000 "$(capture waited waits_us)"
@@ -105,12 +117,15 @@ step "the daemon's policy is asked by the domain's name, however it is named"
 ckptd_start "[domain $g]
 ring = 24M
 when_full = give-up"
+# Paused, so that it does not write faster than the store takes it.
+must "pause" xl pause $g
 must "take" rpc checkpoint.take \
     "{\"domain\":\"$(xl domid $g)\",\"name\":\"daemon\",\"no_track\":true,\"wait\":true}"
 is "its ring" $((24 << 20)) "$(capture daemon ring_bytes)"
 must "take" rpc checkpoint.take \
     "{\"domain\":\"$g\",\"name\":\"asked\",\"no_track\":true,\"ring_mib\":32,\"wait\":true}"
 is "its ring" $((32 << 20)) "$(capture asked ring_bytes)"
+must "unpause" xl unpause $g
 kill "$(cat "$T/ckptd.pid")"
 wait_until 60 no_daemon || fail "ckptd does not end"
 running $g "after the daemon"

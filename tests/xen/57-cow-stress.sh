@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
-# lab: --xen patched --timeout 2400
+# lab: --xen patched
 #
 # Captures by the patched hypervisor that meet something else: four vCPUs that
 # write at full rate; a balloon, down and up, while the saver takes its time; a

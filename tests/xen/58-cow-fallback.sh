@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
-# lab: --xen patched --timeout 1200
+# lab: --xen patched
 #
 # The patched hypervisor refuses a domain that could write unseen, here one with
 # nested virtualisation: the checkpoint is taken the other way, says why, and is

@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
-# lab: --timeout 1800
 #
 # The demonstration, dom0's part: a guest with a disk that writes memory and
 # disk as fast as it can and notices every inconsistency; a checkpoint of it, a

@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
-# lab: --timeout 600
 #
 # The dmthin driver by itself, without a guest, on a pool that LVM knows nothing
 # of: content, being killed anywhere, the ids that stay, what changed, what is

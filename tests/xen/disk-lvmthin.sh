@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
-# lab: --timeout 1800
 #
 # The lvmthin driver by itself on vg0/pool, without a guest: what it promises
 # about content, about being killed anywhere, and about others at work on the

@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
-# lab: --timeout 900
 #
 # The reflink driver by itself, on XFS and on btrfs, without a guest: content,
 # being killed anywhere, what changed, what is refused, and its times.

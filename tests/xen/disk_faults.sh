@@ -5,7 +5,6 @@
 # after disks.sh.
 # shellcheck disable=SC2154 # g, the guest, and before, what there was, are the test's
 
-as_before() { [ "$(disks_state)" = "$before" ]; }
 stands() { [[ $(xl list "$g" | awk 'NR == 2 { print $5 }') = *[psc]* ]]; }
 runs() { ! stands; }
 # not_paused WHY: its processors run within seconds, whatever its disk does.
@@ -36,20 +35,19 @@ said() {
     grep -Eq "$1" "$T/out" || fail "it did not say /$1/ but: $(cat "$T/out")"
 }
 
-taken() { xl checkpoint "$g" -n after; }
+taken() { xl checkpoint "$g" -n after 2>"$T/err"; }
 # goes_on WHY [killed]: nothing is left over, and it can be taken.  A guard that
 # waits for a guest that may suspend yet leaves with that.
 goes_on() {
     not_paused "$1"
-    wait_until 300 as_before
-    is "$1: what is left" "$before" "$(disks_state)"
+    is_as_before "$1: what is left" 300
     # The lock of one that was killed is given up for lost after a while.
     [ -z "${2:-}" ] || wait_until 120 taken || fail "$1: no take"
     [ -n "${2:-}" ] || must "$1: take" taken
-    is "$1: drained" true "$(field after io_drained)"
+    drained "$1" after
     must "$1: delete" xl checkpoint-delete after
     guards_end 60 || fail "$1: the guard stays"
     running "$g" "$1"
     clean "$g" "$1"
-    is "$1: what is left" "$before" "$(disks_state)"
+    is_as_before "$1: what is left"
 }

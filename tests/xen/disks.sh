@@ -80,7 +80,8 @@ disk_words() { # DRIVER: for guest_create
 disk_old() { # DRIVER
     case $1 in
     qcow2)
-        must "qemu-img check" qemu-img check -q "$DISK"
+        # xl destroy does not wait for QEMU's end, which holds the image's lock.
+        must "qemu-img check" wait_until 60 qemu-img check -q "$DISK"
         qemu-img convert -O raw "$DISK" "$DISKS/raw" ;;
     *) ln -sf "$DISK" "$T/disk" ;;
     esac
@@ -134,6 +135,13 @@ disks_state() {
     }
     xl checkpoint-list -q
 }
+as_before() { [ "$(disks_state)" = "$before" ]; }
+# is_as_before WHAT [SECONDS]: as $before has it, once those who end have closed what
+# they had: a loop device goes with its last user.
+is_as_before() {
+    wait_until "${2:-60}" as_before
+    is "$1" "$before" "$(disks_state)"
+}
 
 # Of what a snapshot is, where that is a file or a device.
 snapshot_sum() { # DRIVER CHECKPOINT
@@ -165,13 +173,13 @@ look_into() {
     must_fail 4 "is mounted at $at" xl checkpoint-mount "$2" "$at"
     must "$1: umount" xl checkpoint-umount "$at"
     must_fail 3 "no checkpoint's disk" xl checkpoint-umount "$at"
-    is "$1: what a mount leaves" "$before" "$(disks_state)"
+    is_as_before "$1: what a mount leaves"
 
     # Somebody else unmounts it, or who mounts it dies before it has.
     must "$1: mount again" xl checkpoint-mount "$2" "$at"
     umount "$at"
     must "$1: prune after umount" xl checkpoint-prune
-    is "$1: what umount leaves" "$before" "$(disks_state)"
+    is_as_before "$1: what umount leaves"
     snapshot_sum "$@" >"$T/sum2"
     is "$1: the snapshot" "$(cat "$T/sum")" "$(cat "$T/sum2")"
 }

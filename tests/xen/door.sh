@@ -75,15 +75,20 @@ SH
 until ckpt-guest status >/dev/null 2>&1; do sleep 1; done # lint: sleep ok: no door, nothing to watch
 ckpt-guest hooks run &
 sleep 2 # lint: sleep ok: the agent says so to ckptd only
-say() { echo "DOOR $*"; }
-say checkpoint $(ckpt-guest -t 3000 checkpoint 2>&1; echo $?) | awk '{ s = $NF; $NF = ""; sub("DOOR checkpoint", "DOOR checkpoint " s); print }' >/tmp/said
-cat /tmp/said
-case $(cat /tmp/said) in *rolled-back*) exec sleep 100000 ;; esac
-say fork $(ckpt-guest -t 3000 fork 2>&1; echo $?) | awk '{ s = $NF; $NF = ""; sub("DOOR fork", "DOOR fork " s); print }' >/tmp/said
-cat /tmp/said
-case $(cat /tmp/said) in *child*) exec sleep 100000 ;; esac
-sleep 20 # lint: sleep ok: time that is to be rolled back
-say rollback $(ckpt-guest -t 3000 rollback 2>&1; echo $?)
+# Once the door allows it.
+ask() {
+    until ckpt-guest status 2>/dev/null | grep -q "^allow:.* $1"; do
+        sleep 1 # lint: sleep ok: ckpt-guest waits for answers only
+    done
+    said=$(ckpt-guest -t 3000 $1 2>&1)
+    said="DOOR $1 $? $said"
+    echo $said
+}
+ask checkpoint
+case $said in *rolled-back*) exec sleep 100000 ;; esac
+ask fork
+case $said in *child*) exec sleep 100000 ;; esac
+ask rollback
 SH
     cat >"$at/bin/door-tool" <<'SH'
 ckpt-guest hooks run &

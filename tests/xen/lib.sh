@@ -95,9 +95,17 @@ ticks() { # ticks NAME WHY
 
 clean() { # clean NAME WHY: neither its witness nor its kernel complains
     CHECKS=$((CHECKS + 1))
-    if grep -aE "$COMPLAINTS" "$(guest_log "$1")" | head -5 | grep .; then
+    if grep -aE -m 5 "$COMPLAINTS" "$(guest_log "$1")"; then
         fail "$2: $1 complains"
     fi
+}
+
+# drained WHAT CHECKPOINT: its disks had answered all that the guest asked of them, or
+# the take, whose words are in $T/err, has said that one had not in time.
+drained() {
+    CHECKS=$((CHECKS + 1))
+    [ "$(field "$2" io_drained)" = true ] || grep -q 'had no answer after' "$T/err" ||
+        fail "$1: not drained, and nobody was told"
 }
 
 # What could change a checkpoint, or give its name to another, is counted.

@@ -22,7 +22,7 @@ three() {
     running $g "after the take"
     check_stored one
     clean $g "after the take"
-    is "drained" true "$(field one io_drained)"
+    drained "the take" one
     is "memory driver" "$([ "$type" = pv ] && echo stream || echo "${DRIVER:-dirty}")" \
         "$(field one mem_driver)"
 
