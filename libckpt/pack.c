@@ -27,9 +27,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -37,10 +35,9 @@
 #include <immintrin.h>
 #endif
 
+#include "large.h"
 #include "ring.h"
 #include "safe_io.h"
-
-#define LARGE_PAGE_BYTES ((size_t)2 << 20)
 
 static const struct {
     unsigned run_pages;
@@ -117,10 +114,8 @@ int pack_init(struct pack *p, enum pack_way way, int fd, int direct_fd)
         return mapped_init(&p->mapped, fd);
     if (way == PACK_CACHED)
         return 0;
-    p->room = aligned_alloc(LARGE_PAGE_BYTES, PACK_RUNS * run_bytes);
     /* Else the kernel looks up each small page of each write. */
-    if (p->room)
-        madvise(p->room, PACK_RUNS * run_bytes, MADV_HUGEPAGE); /* advice */
+    p->room = large_alloc(PACK_RUNS * run_bytes);
     for (unsigned i = 0; p->room && i < PACK_RUNS; i++)
         p->run[i].copy = p->room + i * run_bytes;
     if (p->room)
@@ -352,7 +347,7 @@ void pack_fini(struct pack *p)
     pthread_mutex_destroy(&p->lock);
     mapped_fini(&p->mapped);
     ring_close(p->ring);
-    free(p->room);
+    large_free(p->room, PACK_RUNS * ((size_t)p->run_pages << PAGE_SHIFT_BITS));
     memset(p, 0, sizeof(*p));
 }
 
