@@ -84,9 +84,7 @@ with World(CONF) as w:
             w.daemon.wait()
             w.start()
         elif victim == 'job':
-            pid = w.busy_jobs()
-            assert len(pid) == 1, pid
-            os.kill(pid[0], signal.SIGKILL)
+            os.kill(w.busy_job(), signal.SIGKILL)
         else:
             os.kill(w.role(victim), signal.SIGKILL)
         if victim == 'ckptd-front':

@@ -170,7 +170,8 @@ with World(ALLOW + RATE + '[domain quiet]\nguest_requests = none\n', BORN + SCRI
     assert 'refused busy Too many jobs' in out(w.ckpt_guest(8, 'checkpoint'), 4)
     w.set_script(BORN + SCRIPT)
     os.unlink(w.path('held'))
-    w.call('job.wait', job=jobs[-1])
+    for job in jobs:
+        w.call('job.wait', job=job)
     n = w.read('calls').count('take domain=other')
     assert out(w.ckpt_guest(8, 'checkpoint')).startswith('taken')
     os.kill(w.role('ckptd-door'), signal.SIGKILL)
@@ -222,8 +223,9 @@ with World(ALLOW + RATE + '[domain quiet]\nguest_requests = none\n', BORN + SCRI
     held = w.path('held')
     w.write('held', '')
     w.set_script('held_by=%s\n' % held + SCRIPT)
+    n = w.read('calls').count('take domain=web')
     w.call('checkpoint.take', domain='web', wait=False)    # and the spare process is a slow one
-    w.until(lambda: w.read('calls').count('take domain=web'))
+    w.until(lambda: w.read('calls').count('take domain=web') > n)
     n = asked_of()
     other.write(D + 'request', 'e1 checkpoint')
     other.wait(D + 'state', lambda v: v == 'busy e1')

@@ -92,13 +92,16 @@ with World(xenstore=False) as w:
     assert w.call('daemon.info')
     for s in idle:
         s.close()
-    w.set_script(SLOW)
+    w.write('held', '')
+    w.set_script('held_by=%s\n' % w.path('held') + SCRIPT)
     w.until(lambda: w.call('daemon.info'))
     c = w.until(lambda: Client(w.path('sock')))
+    w.call('checkpoint.list')           # the spare process has the old script
     job = w.call('checkpoint.take', domain='slow')['job']['id']
     for i in range(32):
         c.ask('job.wait', job=job)
     fails('busy', c.call, 'job.wait', job=job)
+    os.unlink(w.path('held'))
     for i in range(1, 33):
         assert c.reply(i)['job']['state'] == 'done'
 
@@ -121,7 +124,7 @@ with World(xenstore=False) as w:
             good += 'result' in got
             assert 'result' in got or got['error']['message'] == 'Too many queries are waiting.', got
         m.sock.close()
-    assert 64 <= good <= 160, good
+    assert 63 <= good <= 160, good      # 64 wait; one may be the daemon's own
 
     # a client that does not read is cut off; memory stays where it is
     def rss():

@@ -94,7 +94,8 @@ with World(xenstore=False, script=ALL) as w:
     p = subprocess.Popen([B + '/tests/xl-ckpt-fake', 'checkpoint', '-t', 'web'], env=env,
                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     w.processes.append(p)
-    w.until(lambda: [j for j in w.call('job.list')['jobs'] if j['state'] == 'running'])
+    w.until(lambda: [j for j in w.call('job.list')['jobs'] if j['state'] == 'running' and
+                     j.get('progress', {}).get('phase') == 'memory copied'])
     p.send_signal(signal.SIGINT)
     out, err = p.communicate(timeout=30)
     assert p.returncode == 9 and 'cancelled' in err and 'memory copied' in err, (p.returncode, err)

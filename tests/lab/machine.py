@@ -124,7 +124,7 @@ class Machine:
 
     def connect(self, name):
         path = os.path.join(self.tmp, name)
-        for _ in range(500):
+        while True:
             s = socket.socket(socket.AF_UNIX)
             try:
                 s.connect(path)
@@ -132,9 +132,8 @@ class Machine:
             except OSError:
                 s.close()
                 if self.proc.poll() is not None:
-                    break
+                    raise Gone(EX_EMULATOR, "QEMU did not start")
                 time.sleep(0.02)
-        raise Gone(EX_EMULATOR, "QEMU did not start")
 
     def qmp_read(self):
         while b"\n" not in self.qmp_buf:

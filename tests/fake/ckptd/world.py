@@ -127,8 +127,10 @@ class World:
             return ''
 
     def write(self, name, text):
-        with open(self.path(name), 'w', encoding='utf-8') as f:
+        """At once: the daemon may read it any time."""
+        with open(self.path(name + '.new'), 'w', encoding='utf-8') as f:
             f.write(text)
+        os.rename(self.path(name + '.new'), self.path(name))
 
     def set_conf(self, more):
         self.write('conf', '''socket = {0}/sock
@@ -217,6 +219,11 @@ xenstore = {2}
                              capture_output=True, text=True, check=True).stdout
         return [int(pid) for pid, comm, threads in map(str.split, out.splitlines())
                 if comm == 'ckptd-job' and int(threads) > 1]
+
+    def busy_job(self):
+        """The only one, once those that end have ended."""
+        return self.until(lambda: len(self.busy_jobs()) == 1 and self.busy_jobs(),
+                          what='a job alone')[0]
 
     def guest(self, domid=5, name='web', uuid=UUID, *more):
         self.xs('create', domid, name, uuid, *more)
