@@ -197,9 +197,7 @@ with World(CONF, SCRIPT + 'domain:9=db\ndomain:5=web\n') as w:
         if victim == 'cancel':
             w.call('job.cancel', job=job)
         elif victim == 'job':
-            pid = w.busy_jobs()
-            assert len(pid) == 1, pid
-            os.kill(pid[0], signal.SIGKILL)
+            os.kill(w.busy_job(), signal.SIGKILL)
         elif victim == 'door':
             os.kill(w.role('ckptd-door'), signal.SIGKILL)
         else:

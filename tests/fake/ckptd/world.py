@@ -144,7 +144,9 @@ xenstore = {2}
 '''.format(self.dir, B, 'yes' if self.has_xenstore else 'no') + more)
 
     def set_script(self, text):
-        self.write('script', 'log=%s\n%s' % (self.path('calls'), text))
+        # at once: a job may be about to read it
+        self.write('script.new', 'log=%s\n%s' % (self.path('calls'), text))
+        os.replace(self.path('script.new'), self.path('script'))
 
     def environment(self):
         env = dict(os.environ, CKPT_FAKE=self.path('script'),
@@ -217,6 +219,13 @@ xenstore = {2}
                              capture_output=True, text=True, check=True).stdout
         return [int(pid) for pid, comm, threads in map(str.split, out.splitlines())
                 if comm == 'ckptd-job' and int(threads) > 1]
+
+    def busy_job(self):
+        """The one that there is, once a query or one that has ended is gone."""
+        def only():
+            pids = self.busy_jobs()
+            return pids[0] if len(pids) == 1 else None
+        return self.until(only, what='one job alone')
 
     def guest(self, domid=5, name='web', uuid=UUID, *more):
         self.xs('create', domid, name, uuid, *more)
