@@ -158,7 +158,7 @@ check-ceph: all test-bins ## disks in a small Ceph cluster of its own
 check-lint:
 	@$(RUN) -t 600 lint scripts/lint.sh
 check-clang: ## clang builds it all
-	@$(RUN) -t 300 clang tests/clang.sh
+	@$(RUN) -t 1200 clang tests/clang.sh
 check-asan: ## unit, conform and the fuzzers' corpora with sanitizers
 	+@$(MAKE) --no-print-directory $(SAN_BUILD) check-asan-run
 check-asan-run: all test-bins $(REPLAY_BINS)
