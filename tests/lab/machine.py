@@ -124,15 +124,13 @@ class Machine:
 
     def connect(self, name):
         path = os.path.join(self.tmp, name)
-        for _ in range(500):
+        while self.proc.poll() is None:
             s = socket.socket(socket.AF_UNIX)
             try:
                 s.connect(path)
                 return s
             except OSError:
                 s.close()
-                if self.proc.poll() is not None:
-                    break
                 time.sleep(0.02)
         raise Gone(EX_EMULATOR, "QEMU did not start")
 
@@ -169,7 +167,7 @@ class Machine:
         self.command("migrate", uri='exec:cat >"$LAB_VMSTATE"')
         self.wait_migrated()
         self.command("quit")
-        self.proc.wait(60)
+        self.proc.wait()
 
     def ask_xen(self, keys):
         """Press debug keys on Xen's console, and give it time to answer."""
