@@ -144,6 +144,16 @@ static int execute(void *arg)
     _exit(127);
 }
 
+/* A SIGTERM to the group that came before the program was in it, or could be
+ * ended by it, is ours alone. */
+static void pass_on_sigterm(void)
+{
+    sigset_t pending;
+
+    if (sigpending(&pending) == 0 && sigismember(&pending, SIGTERM))
+        kill(-getpid(), SIGTERM);
+}
+
 static void supervise(struct program *p, int end_fd)
 {
     _Alignas(16) char stack[STACK_BYTES];
@@ -167,8 +177,9 @@ static void supervise(struct program *p, int end_fd)
     if (pid < 0)
         end.error = errno;
     else
-        while (waitpid(pid, &end.status, 0) < 0 && errno == EINTR)
-            ;
+        pass_on_sigterm();
+    while (pid > 0 && waitpid(pid, &end.status, 0) < 0 && errno == EINTR)
+        ;
     if (write(p->nr_fds, &end, sizeof(end)) < 0)
         _exit(1);
     _exit(0);
@@ -326,6 +337,16 @@ static void read_pipe(struct ckpt *c, const char *name, struct output *o,
     }
 }
 
+/* While there is no group the supervisor gets it, and passes it on; unless it
+ * has just looked: then there is one by now. */
+static void kill_group(pid_t pid, int sig)
+{
+    if (kill(-pid, sig) == 0)
+        return;
+    kill(pid, sig);
+    kill(-pid, sig);
+}
+
 /* Until it has ended. @pid leads the group; *signals_sent: SIGTERM, SIGKILL.
  */
 static void follow(struct ckpt *c, const char *name, pid_t pid, int *pipes,
@@ -350,7 +371,7 @@ static void follow(struct ckpt *c, const char *name, pid_t pid, int *pipes,
             deadline_us = 0;
         if (now_us() < deadline_us || *signals_sent == 2)
             continue;
-        kill(-pid, signals[(*signals_sent)++]);
+        kill_group(pid, signals[(*signals_sent)++]);
         deadline_us = now_us() + GRACE_US;
     }
 }

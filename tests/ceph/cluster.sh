@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
 #
-# bash cluster.sh start DIR | stop DIR | pause DIR | go-on DIR
+# bash cluster.sh start DIR | stop DIR | pause DIR [mon|osd] | go-on DIR
 #
 # A Ceph cluster of one monitor and one OSD that keeps its objects in memory,
 # for tests: on 127.0.0.1, without authentication, with all it has beneath DIR,
 # needing neither root nor a service manager.  It has one pool, rbd, of one
 # replica.  `start' returns once the pool takes writes; whoever has CEPH_CONF
-# set to DIR/ceph.conf is its client.  `pause' stops both daemons in the middle
-# of whatever they do (a cluster that does not answer).
+# set to DIR/ceph.conf is its client.  `pause' stops both daemons, or the one, in
+# the middle of whatever they do (a cluster that does not answer).
 # shellcheck disable=SC2015,SC2046
 set -u
 verb=${1:-} dir=${2:-}
@@ -73,17 +73,28 @@ rbd default map options = ms_mode=crc
 CONF
 }
 
-start() {
-    local uuid
-    uuid=$(cat /proc/sys/kernel/random/uuid)
-    export CEPH_CONF=$dir/ceph.conf
-    mkdir -p "$dir/mon" "$dir/osd" && write_conf || exit 99
-    monmaptool --create --fsid "$(sed -n 's/^fsid = //p' "$dir/ceph.conf")" \
+start_monitor() { # UUID: of the OSD, which it is told of
+    rm -rf "$dir/mon"
+    mkdir -p "$dir/mon" && write_conf || exit 99
+    monmaptool --create --clobber --fsid "$(sed -n 's/^fsid = //p' "$dir/ceph.conf")" \
         --addv a "[$(sed -n 's/^mon host = //p' "$dir/ceph.conf")]" \
         "$dir/monmap" >"$dir/monmap.log" 2>&1 || give_up "no map of monitors"
     ceph-mon --mkfs -i a --monmap "$dir/monmap" >"$dir/mkfs.log" 2>&1 &&
-        ceph-mon -i a 2>>"$dir/mkfs.log" || give_up "no monitor"
-    ceph --connect-timeout 20 osd new "$uuid" >"$dir/osd-new.log" 2>&1 || give_up "the monitor does not answer"
+        ceph-mon -i a 2>>"$dir/mkfs.log" &&
+        ceph --connect-timeout 60 osd new "$1" >"$dir/osd-new.log" 2>&1
+}
+
+start() {
+    local uuid tries=0
+    uuid=$(cat /proc/sys/kernel/random/uuid)
+    export CEPH_CONF=$dir/ceph.conf
+    mkdir -p "$dir/osd" || exit 99
+    # Somebody else may have taken the port before the monitor does.
+    until start_monitor "$uuid"; do
+        tries=$((tries + 1))
+        [ $tries -lt 3 ] || give_up "the monitor does not answer"
+        stop
+    done
     ceph-osd --mkfs -i 0 --osd-uuid "$uuid" >>"$dir/mkfs.log" 2>&1 &&
         ceph-osd -i 0 2>>"$dir/mkfs.log" || give_up "no OSD"
     {
@@ -104,7 +115,13 @@ stop() {
 case $verb in
 start) start ;;
 stop) stop ;;
-pause) kill -STOP $(pids) ;;
+pause)
+    if [ -n "${3:-}" ]; then
+        kill -STOP "$(cat "$dir/$3.pid")"
+    else
+        kill -STOP $(pids)
+    fi
+    ;;
 go-on) kill -CONT $(pids) ;;
 *) exit 99 ;;
 esac

@@ -12,10 +12,11 @@ done
 
 B=$(realpath "${B:-build}")
 tool=$B/tests/xen/disk_tool
-export CKPT_HELPER=$B/ckpt-helper
 dir=$(mktemp -d) && dir=$(realpath "$dir") || exit 99
 export CKPT_QMP_DIR=$dir/run
 mkdir "$dir/run"
+ln -s "$B/ckpt-helper" "$dir/run/" # by whose name our guards are known
+export CKPT_HELPER=$dir/run/ckpt-helper
 out=$dir/out
 web=$dir/web.qcow2
 pids=()
@@ -39,6 +40,11 @@ run() { # VERB...
 must() { "$@" || fail "$*"; }
 must_not() { "$@" && fail "not refused: $*"; }
 said() { grep -q -- "$1" "$out" || fail "did not say: $1"; }
+guards_gone() {
+    while pgrep -f "$CKPT_HELPER guard" >/dev/null; do
+        sleep 0.05 # lint: sleep ok: the guard has no event for others
+    done
+}
 
 # serve FILE DOMID [off]: as the QEMU of a domain would have it open; without the
 # locks by which qemu-img would know, as xen-block has it.
@@ -160,9 +166,7 @@ remember
 for beats in arm:3333 "arm:3333 cut" "arm:3333 cut drain"; do
     # shellcheck disable=SC2086
     run domid:7 driver:qcow2 guard $beats kill
-    while pgrep -f "$CKPT_HELPER guard" >/dev/null; do
-        sleep 0.05 # lint: sleep ok: the guard has no event for others
-    done
+    guards_gone
     cat "$out"
     same_state "killed after $beats"
     io 7 "read -P 2 0 64k" "write -P 2 0 64k"
@@ -173,10 +177,11 @@ must run domid:7 driver:qcow2 guard arm:3333 undo stop
 same_state "undone after arm"
 mkfifo "$dir/run/go"
 exec 8<>"$dir/run/go"
+: >"$out" # or what it said before is taken for its word
 "$tool" xvda="$web" -- domid:7 driver:qcow2 guard arm:3333 cut wait undo stop \
     <&8 >"$out" 2>&1 8>&- &
 job=$!
-timeout 20 tail -n +1 -f "$out" --pid=$job | grep -q -m1 waiting || fail "no cut"
+timeout 60 tail -n +1 -f "$out" --pid=$job | grep -q -m1 waiting || fail "no cut"
 io 7 "write -P 3 0 64k" "write -P 3 32M 64k" flush
 echo >&8
 wait $job || fail "undo: $(cat "$out")"
@@ -262,9 +267,7 @@ remember
 must_not run driver:qcow2 guard "fork:$web.ckpt-4444-xvda:a b"
 said "another fork's disk"
 run driver:qcow2 guard "fork:$web.ckpt-4444-xvda:other" kill
-while pgrep -f "$CKPT_HELPER guard" >/dev/null; do
-    sleep 0.05 # lint: sleep ok: the guard has no event for others
-done
+guards_gone
 same_state "a fork that was killed"
 
 title "what several domains read through is not written to"
@@ -315,11 +318,12 @@ while_it_waits() {
     shift
     [ -p "$dir/run/go" ] || mkfifo "$dir/run/go"
     exec 8<>"$dir/run/go"
+    : >"$dir/io.job"
     # shellcheck disable=SC2086
     "$tool" xvda="$web" -- domid:7 driver:qcow2 guard $beats stop \
         <&8 >"$dir/io.job" 2>&1 8>&- &
     job=$!
-    timeout 20 tail -n +1 -f "$dir/io.job" --pid=$job | grep -q -m1 waiting ||
+    timeout 60 tail -n +1 -f "$dir/io.job" --pid=$job | grep -q -m1 waiting ||
         fail "$beats: $(cat "$dir/io.job")"
     "$@"
     echo >&8
@@ -462,9 +466,7 @@ remember
 must run driver:qcow2 guard "rollback:$web.ckpt-2222-xvda" end:old stop
 same_state "a rollback that was taken back"
 run driver:qcow2 guard "rollback:$web.ckpt-2222-xvda" kill
-while pgrep -f "$CKPT_HELPER guard" >/dev/null; do
-    sleep 0.05 # lint: sleep ok: the guard has no event for others
-done
+guards_gone
 same_state "a rollback that was killed"
 must run driver:qcow2 guard "rollback:$web.ckpt-2222-xvda" end:new stop
 io 7 "read -P 6 0 64k" # the old domain has its own until it is gone
@@ -478,28 +480,28 @@ title "the device model dies between arm and cut"
 remember_files() { (cd "$dir" && ls -i "$(basename "$web")"*) | sort; }
 files=$(remember_files)
 exec 8<>"$dir/run/go"
+: >"$out"
 "$tool" xvda="$web" -- domid:7 driver:qcow2 guard arm:3333 wait cut \
     <&8 >"$out" 2>&1 8>&- &
 job=$!
-timeout 20 tail -n +1 -f "$out" --pid=$job | grep -q -m1 waiting || fail "no arm"
+timeout 60 tail -n +1 -f "$out" --pid=$job | grep -q -m1 waiting || fail "no arm"
 stop_serving 7 -9
 echo >&8
 wait $job && fail "a cut without a device model"
 exec 8>&-
 said "device model of domain 7"
-while pgrep -f "$CKPT_HELPER guard" >/dev/null; do
-    sleep 0.05 # lint: sleep ok: the guard has no event for others
-done
+guards_gone
 [ "$(remember_files)" = "$files" ] || fail "files: $(remember_files)"
 holds "$web" 7 0
 serve "$web" 7
 
 title "and between cut and commit, with writes after the cut"
 exec 8<>"$dir/run/go"
+: >"$out"
 "$tool" xvda="$web" -- domid:7 driver:qcow2 guard arm:3333 cut drain wait undo \
     <&8 >"$out" 2>&1 8>&- &
 job=$!
-timeout 20 tail -n +1 -f "$out" --pid=$job | grep -q -m1 waiting || fail "no cut"
+timeout 60 tail -n +1 -f "$out" --pid=$job | grep -q -m1 waiting || fail "no cut"
 io 7 "write -P 7 0 64k" "write -P 8 48M 64k" flush
 stop_serving 7 -9
 echo >&8

@@ -7,9 +7,10 @@
 set -u
 B=$(realpath "${B:-build}")
 tool=$B/tests/xen/disk_tool
-export CKPT_HELPER=$B/ckpt-helper
 dir=$(mktemp -d) && dir=$(realpath "$dir") || exit 99
 trap 'rm -rf "$dir"' EXIT
+ln -s "$B/ckpt-helper" "$dir/" # by whose name our guards are known
+export CKPT_HELPER=$dir/ckpt-helper
 export CKPT_DISK_HOOKS=$dir/disk.d
 mkdir "$CKPT_DISK_HOOKS"
 hook=$CKPT_DISK_HOOKS/copy

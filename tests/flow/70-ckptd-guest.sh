@@ -170,7 +170,7 @@ with World(ALLOW + RATE + '[domain quiet]\nguest_requests = none\n', BORN + SCRI
     assert 'refused busy Too many jobs' in out(w.ckpt_guest(8, 'checkpoint'), 4)
     w.set_script(BORN + SCRIPT)
     os.unlink(w.path('held'))
-    for job in jobs:
+    for job in jobs:                    # no one reply takes long
         w.call('job.wait', job=job)
     n = w.read('calls').count('take domain=other')
     assert out(w.ckpt_guest(8, 'checkpoint')).startswith('taken')
@@ -189,7 +189,8 @@ with World(ALLOW + RATE + '[domain quiet]\nguest_requests = none\n', BORN + SCRI
     w.set_conf(ALLOW + RATE)
     w.daemon.send_signal(signal.SIGHUP)
     w.until(lambda: w.read('log').count('is read') == 2)
-    w.set_script(BORN + SCRIPT.replace('phase=', 'delay_ms=20000\nphase='))
+    w.write('held', '')
+    w.set_script(BORN + 'held_by=%s\n' % w.path('held') + SCRIPT)
     n = w.read('calls').count('take domain=other')
     p = w.ckpt_guest(8, 'checkpoint')
     other.wait(D + 'state', lambda v: v.startswith('busy'))
@@ -212,6 +213,7 @@ with World(ALLOW + RATE + '[domain quiet]\nguest_requests = none\n', BORN + SCRI
     # the spare process of before may have had the slow script: one or the other
     assert 'failed interrupted' in p.stderr.read(), 'not said'
     w.until(lambda: 'take is cancelled' in w.read('calls'))
+    os.unlink(w.path('held'))
     other.wait(D + 'state', lambda v: v == 'idle later')
     other.write(D + 'request', 'next checkpoint')
     other.wait(D + 'result', lambda v: v.startswith('next ok'))

@@ -5,10 +5,10 @@
 # never two at once, in step after a restart.
 export PYTHONPATH=tests/fake/ckptd
 exec python3 - <<'EOF'
-import json, os, time
+import json, os, signal, time
 from world import *
 
-with World('hook_timeout = 1\n', xenstore=False) as w:
+with World(xenstore=False) as w:
     def hook(name, body, mode=0o755):
         w.write('hooks/' + name, '#!/bin/sh\n' + body)
         os.chmod(w.path('hooks/' + name), mode)
@@ -32,11 +32,17 @@ with World('hook_timeout = 1\n', xenstore=False) as w:
     f = fails('not-permitted', w.call, 'checkpoint.take', domain='web', wait=True)
     assert str(f) == 'Hook 15-veto refused: not on Sundays', f
     assert w.read('calls').count('take domain') == n
+    def configure(conf):
+        w.set_conf(conf)
+        n = w.read('log').count('is read')
+        w.daemon.send_signal(signal.SIGHUP)
+        w.until(lambda: w.read('log').count('is read') > n, what='the configuration')
     # one that hangs, with a child that ignores everything
+    configure('hook_timeout = 1\n')
     hook('15-veto', 'trap "" TERM; sh -c "sleep 99; :" & wait # lint: sleep ok: hangs\n')
-    t = time.monotonic()
     f = fails('not-permitted', w.call, 'checkpoint.take', domain='web', wait=True)
-    assert 'did not end within 1 s' in str(f) and time.monotonic() - t < 5
+    assert 'did not end within 1 s' in str(f), f
+    configure('')
     # a post that fails changes nothing any more
     hook('15-veto', '[ $1 = pre ]\n')
     assert w.call('checkpoint.take', domain='web', wait=True)['checkpoint']
@@ -57,7 +63,7 @@ with World('schedule = 1s\nkeep_count = 2\n[domain never]\nschedule = 0\n') as w
     w.until(lambda: len(takes()) >= 3)
     seen = takes()
     assert all(l.startswith('take domain=web name=auto-2') for l in seen), seen
-    assert len(set(seen)) == len(seen)
+    assert len(set(seen)) == len(seen), seen
     assert [l for l in w.read('calls').splitlines() if l.startswith('list domain=2222')]
     # slower than the schedule: one at a time
     w.set_script(SCRIPT.replace('phase=', 'delay_ms=2500\nphase='))

@@ -91,11 +91,10 @@ with World('guest_requests = checkpoint\nguest_rate = 3600000/hour\nguest_burst 
     print('killed:', kills)
     # a role dies, and before the daemon looks there is news for it
     for _ in range(3):
-        before = w.read('calls').count('take is done')
-        takes = w.read('calls').count('take domain=web')
+        before, begun = (w.read('calls').count(of) for of in ('take is done', 'take domain=web'))
         w.call('checkpoint.take', domain='web')
-        # It asks the daemon for the policy before it begins.
-        w.until(lambda: w.read('calls').count('take domain=web') > takes, what='the take')
+        # it asks the daemon nothing from here on
+        w.until(lambda: w.read('calls').count('take domain=web') > begun, what='the take')
         front = w.role('ckptd-front')
         w.daemon.send_signal(signal.SIGSTOP)
         os.kill(front, signal.SIGKILL)

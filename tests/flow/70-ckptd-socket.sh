@@ -4,12 +4,16 @@
 # client sends disturbs another one.
 export PYTHONPATH=tests/fake/ckptd
 exec python3 - <<'EOF'
-import json, os, signal, socket, subprocess, sys, time
+import json, os, signal, socket, subprocess, sys
 from world import *
 
-SLOW = SCRIPT.replace('phase=', 'delay_ms=400\nphase=') + ''
-
 with World(xenstore=False) as w:
+    def hold():
+        w.write('held', '')
+        w.set_script('held_by=%s\n' % w.path('held') + SCRIPT)
+    def let_go():
+        w.set_script(SCRIPT)
+        os.unlink(w.path('held'))
     w.start()
     info = w.call('daemon.info')
     assert info['right'] == 'admin' and info['protocol'] == 1, info
@@ -92,21 +96,18 @@ with World(xenstore=False) as w:
     assert w.call('daemon.info')
     for s in idle:
         s.close()
-    w.write('held', '')
-    w.set_script('held_by=%s\n' % w.path('held') + SCRIPT)
+    hold()
     w.until(lambda: w.call('daemon.info'))
     c = w.until(lambda: Client(w.path('sock')))
-    w.call('checkpoint.list')           # the spare process has the old script
     job = w.call('checkpoint.take', domain='slow')['job']['id']
     for i in range(32):
         c.ask('job.wait', job=job)
     fails('busy', c.call, 'job.wait', job=job)
-    os.unlink(w.path('held'))
+    let_go()
     for i in range(1, 33):
         assert c.reply(i)['job']['state'] == 'done'
 
     # 160 queries that wait: some of them are too many, what is work is not
-    w.set_script(SCRIPT)
     w.call('checkpoint.list')           # the spare process has the old script
     w.daemon.send_signal(signal.SIGSTOP)
     many = [Client(w.path('sock')) for _ in range(5)]
@@ -124,7 +125,7 @@ with World(xenstore=False) as w:
             good += 'result' in got
             assert 'result' in got or got['error']['message'] == 'Too many queries are waiting.', got
         m.sock.close()
-    assert 63 <= good <= 160, good      # 64 wait; one may be the daemon's own
+    assert 63 <= good <= 160, good      # the daemon may have one of its own
 
     # a client that does not read is cut off; memory stays where it is
     def rss():
@@ -146,19 +147,18 @@ with World(xenstore=False) as w:
     deaf.sock.close()
 
     # cancel: waiting, and running
-    w.set_script(SLOW.replace('delay_ms=400', 'delay_ms=20000'))
+    hold()
     a = w.call('checkpoint.take', domain='slow')['job']['id']
     b = w.call('checkpoint.take', domain='slow')['job']['id']
     w.until(lambda: w.call('job.show', job=a)['job']['progress']['phase'] == 'memory copied')
     assert w.call('job.show', job=b)['job']['state'] == 'queued'
     assert w.call('job.cancel', job=b)['job']['state'] == 'cancelled'
-    t = time.monotonic()
     got = w.call('job.cancel', job=a)['job']
     assert got['state'] == 'cancelled' and got['error']['code'] == 'cancelled', got
-    assert time.monotonic() - t < 5
     assert 'take is cancelled' in w.read('calls')
     assert w.call('job.cancel', job=a)['job']['state'] == 'cancelled'
     fails('not-found', w.call, 'job.cancel', job=1)
+    let_go()
 
     # events, with and without progress
     w.set_script(SCRIPT.replace('phase=', 'delay_ms=50\nphase=memory stored|1|2|3\nphase='))
@@ -201,12 +201,13 @@ with World(xenstore=False) as w:
     assert w.call('checkpoint.verify', checkpoint='one', key='v1')['job']['state'] == 'done'
     assert w.read('calls').count('verify') == n
     # of one that was cut off, the repeat finds what the first had made
-    w.set_script(SLOW.replace('delay_ms=400', 'delay_ms=20000'))
+    hold()
     w.call('checkpoint.take', domain='web', key='k2')
     w.until(lambda: 'name=key-k2 ' in w.read('calls'))
     w.daemon.kill()
     w.daemon.wait()
     w.until(lambda: 'take is cancelled' in w.read('calls').split('key-k2')[1])
+    let_go()
     w.set_script('take=-17 taken\n' + SCRIPT.replace('name=one', 'name=key-k2'))
     w.start()
     got = w.call('checkpoint.take', domain='web', key='k2', wait=True)

@@ -87,17 +87,18 @@ with World(xenstore=False, script=ALL) as w:
         assert xl('checkpoint', '--group', 'pair', 'db', 'web',
                   status=status)[1] == 'xl checkpoint: It did not work.\n'
     # ^C: the job is cancelled, and we see it end
-    w.set_script(ALL.replace('phase=', 'delay_ms=20000\nphase='))
+    w.write('held', '')
+    w.set_script('held_by=%s\n' % w.path('held') + ALL)
     w.call('checkpoint.list')
     env = dict(os.environ, CKPT_FAKE=w.path('xl-script'), LC_ALL='C', CKPTD_SOCKET=w.path('sock'))
     env.pop('CKPT_STORE', None)
     p = subprocess.Popen([B + '/tests/xl-ckpt-fake', 'checkpoint', '-t', 'web'], env=env,
                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     w.processes.append(p)
-    w.until(lambda: [j for j in w.call('job.list')['jobs'] if j['state'] == 'running' and
-                     j.get('progress', {}).get('phase') == 'memory copied'])
+    w.until(lambda: [j for j in w.call('job.list')['jobs']
+                     if j['state'] == 'running' and j['progress']['phase'] == 'memory copied'])
     p.send_signal(signal.SIGINT)
-    out, err = p.communicate(timeout=30)
+    out, err = p.communicate(timeout=LIMIT)
     assert p.returncode == 9 and 'cancelled' in err and 'memory copied' in err, (p.returncode, err)
     # it dies under us
     p = subprocess.Popen([B + '/tests/xl-ckpt-fake', 'checkpoint', 'web'], env=env,
@@ -106,6 +107,6 @@ with World(xenstore=False, script=ALL) as w:
     w.until(lambda: [j for j in w.call('job.list')['jobs'] if j['state'] == 'running'])
     w.daemon.kill()
     w.daemon.wait()
-    assert p.wait(30) == 1 and 'ckptd' in p.stderr.read()
+    assert p.wait(LIMIT) == 1 and 'ckptd' in p.stderr.read()
 print('done')
 EOF

@@ -124,16 +124,15 @@ class Machine:
 
     def connect(self, name):
         path = os.path.join(self.tmp, name)
-        while True:
+        while self.proc.poll() is None:
             s = socket.socket(socket.AF_UNIX)
             try:
                 s.connect(path)
                 return s
             except OSError:
                 s.close()
-                if self.proc.poll() is not None:
-                    raise Gone(EX_EMULATOR, "QEMU did not start")
                 time.sleep(0.02)
+        raise Gone(EX_EMULATOR, "QEMU did not start")
 
     def qmp_read(self):
         while b"\n" not in self.qmp_buf:
@@ -168,7 +167,7 @@ class Machine:
         self.command("migrate", uri='exec:cat >"$LAB_VMSTATE"')
         self.wait_migrated()
         self.command("quit")
-        self.proc.wait(60)
+        self.proc.wait()
 
     def ask_xen(self, keys):
         """Press debug keys on Xen's console, and give it time to answer."""

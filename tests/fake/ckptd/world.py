@@ -127,10 +127,8 @@ class World:
             return ''
 
     def write(self, name, text):
-        """At once: the daemon may read it any time."""
-        with open(self.path(name + '.new'), 'w', encoding='utf-8') as f:
+        with open(self.path(name), 'w', encoding='utf-8') as f:
             f.write(text)
-        os.rename(self.path(name + '.new'), self.path(name))
 
     def set_conf(self, more):
         self.write('conf', '''socket = {0}/sock
@@ -146,7 +144,9 @@ xenstore = {2}
 '''.format(self.dir, B, 'yes' if self.has_xenstore else 'no') + more)
 
     def set_script(self, text):
-        self.write('script', 'log=%s\n%s' % (self.path('calls'), text))
+        # at once: a job may be about to read it
+        self.write('script.new', 'log=%s\n%s' % (self.path('calls'), text))
+        os.replace(self.path('script.new'), self.path('script'))
 
     def environment(self):
         env = dict(os.environ, CKPT_FAKE=self.path('script'),
@@ -221,9 +221,11 @@ xenstore = {2}
                 if comm == 'ckptd-job' and int(threads) > 1]
 
     def busy_job(self):
-        """The only one, once those that end have ended."""
-        return self.until(lambda: len(self.busy_jobs()) == 1 and self.busy_jobs(),
-                          what='a job alone')[0]
+        """The one that there is, once a query or one that has ended is gone."""
+        def only():
+            pids = self.busy_jobs()
+            return pids[0] if len(pids) == 1 else None
+        return self.until(only, what='one job alone')
 
     def guest(self, domid=5, name='web', uuid=UUID, *more):
         self.xs('create', domid, name, uuid, *more)
